@@ -1,0 +1,132 @@
+"""How every kernel of the package is compiled, and how it finds the code for its argument types.
+
+* `kernel`: a root that Python calls. Cached on disk and releases the GIL.
+* `device`: a helper that kernels call; compiled into them.
+* `generic`: a helper with one implementation per class of its leading NamedTuple arguments::
+
+      @generic(1)
+      def advance(p, state): "..."
+
+      @advance.register(LIFParams)
+      def _(p, state): ...
+
+Numba resolves the class while it compiles, so a kernel is specialised without closures and is found
+again in the on-disk cache. With NUMBA_DISABLE_JIT=1 the same table is looked up at run time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import pathlib
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from numba.core import config, event, types
+from numba.extending import overload
+
+# `error_model="numpy"` drops the check for division by zero; "contract" allows fused multiply-add and
+# nothing else, so that NaN stays visible and sums keep their order.
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
+
+
+def _source_digest() -> int:
+    """A hash of the package's sources, part of the cache key of every kernel.
+
+    Numba's cache looks only at the file of the root kernel; an edited helper in another file would
+    otherwise go unnoticed and the old machine code would run.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(pathlib.Path(__file__).parent.rglob("*.py")):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return int.from_bytes(digest.digest()[:6], "big")
+
+
+SOURCE = _source_digest()
+
+kernel = numba.njit(cache=True, nogil=True, **OPTIONS)
+device = numba.njit(**OPTIONS)
+
+
+class Generic:
+    """A function with one implementation per combination of its leading argument classes."""
+
+    def __init__(self, stub: Callable, n_dispatch: int):
+        self.stub, self.n_dispatch, self.table = stub, n_dispatch, {}
+        self.parameters = tuple(inspect.signature(stub).parameters)
+
+    def register(self, *classes: type) -> Callable[[Callable], Callable]:
+        """Decorate the implementation for these NamedTuple classes; its arguments are named as the stub's."""
+        if len(classes) != self.n_dispatch:
+            raise TypeError(f"{self.stub.__name__}.register needs {self.n_dispatch} classes (got {len(classes)})")
+
+        def decorate(function: Callable) -> Callable:
+            if tuple(inspect.signature(function).parameters) != self.parameters:
+                raise TypeError(f"{function.__name__} must have the arguments of {self.stub.__name__}: {self.parameters}")
+            self.table[classes] = function
+            return function
+
+        return decorate
+
+    def find(self, classes: tuple[type, ...]) -> Callable:
+        try:
+            return self.table[classes]
+        except KeyError:
+            known = ", ".join("(" + ", ".join(c.__name__ for c in key) + ")" for key in self.table)
+            wanted = ", ".join(c.__name__ for c in classes)
+            raise TypeError(f"{self.stub.__name__} has no implementation for ({wanted}); it has {known}") from None
+
+
+def generic(n_dispatch: int) -> Callable[[Callable], Callable]:
+    """Make a dispatching function of a stub; see the module's docstring."""
+
+    def decorate(stub: Callable) -> Callable:
+        chooser = Generic(stub, n_dispatch)
+
+        def call(*args):
+            return chooser.find(tuple(type(a) for a in args[:n_dispatch]))(*args)
+
+        call.__name__, call.__doc__ = stub.__name__, stub.__doc__
+
+        def choose(*args):
+            return chooser.find(tuple(_class_of(a) for a in args[:n_dispatch]))
+
+        choose.__signature__ = inspect.signature(stub)  # type: ignore[attr-defined]
+        choose.__name__ = stub.__name__
+        if not config.DISABLE_JIT:
+            overload(call, jit_options=OPTIONS, strict=False)(choose)
+        call.register, call.find, call.table = chooser.register, chooser.find, chooser.table  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
+def _class_of(numba_type: types.Type) -> type:
+    return getattr(numba_type, "instance_class", type(numba_type))
+
+
+class _Notice(event.Listener):
+    """Tells once, on standard error, that kernels are being compiled."""
+
+    def __init__(self) -> None:
+        self.told = False
+        self.lock = threading.Lock()
+
+    def on_start(self, event: Any) -> None:
+        details = getattr(event, "data", None) or {}
+        function = getattr(details.get("dispatcher"), "py_func", None)
+        with self.lock:
+            if self.told or not getattr(function, "__module__", "").startswith("snnlearn."):
+                return
+            self.told = True
+        print("snnlearn: compiling kernels for this kind of network (once; later runs find them on disk)", file=sys.stderr)
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+event.register("numba:compile", _Notice())

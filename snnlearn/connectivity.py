@@ -1,0 +1,289 @@
+"""Which synapses exist: dense, masked and sparse, for recurrent and input connections alike.
+
+Every per-synapse array of the package (weights, traces, gradients, optimizer moments) is flat, rows by
+presynaptic neuron: row i holds the synapses from i to its targets. A projection tells where row i starts
+and which neuron a position in it belongs to. For dense connectivity that is arithmetic; for sparse
+connectivity it is CSR (rows = pre, columns sorted).
+
+Masked connectivity is stored dense; its absent synapses are held at zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from . import _check
+from ._jit import generic
+
+
+class DenseProjection(NamedTuple):
+    """All-to-all: row i is the n_post entries from i * n_post."""
+
+    n_pre: int
+    n_post: int
+
+
+class SparseProjection(NamedTuple):
+    """CSR: row i is the entries indptr[i] .. indptr[i+1], with targets indices[...]."""
+
+    indptr: np.ndarray  # int64 [n_pre + 1]
+    indices: np.ndarray  # int32 [n_synapses]
+
+
+@generic(1)
+def row_start(proj, i):
+    """Where row i starts in a flat array; row i ends where row i + 1 starts."""
+
+
+@row_start.register(DenseProjection)
+def _(proj, i):
+    return i * proj.n_post
+
+
+@row_start.register(SparseProjection)
+def _(proj, i):
+    return proj.indptr[i]
+
+
+@generic(1)
+def target(proj, start, k):
+    """The postsynaptic neuron of entry k of the row that starts at `start`."""
+
+
+@target.register(DenseProjection)
+def _(proj, start, k):
+    return k
+
+
+@target.register(SparseProjection)
+def _(proj, start, k):
+    return proj.indices[start + k]
+
+
+@generic(1)
+def n_pre(proj):
+    """Number of rows."""
+
+
+@n_pre.register(DenseProjection)
+def _(proj):
+    return proj.n_pre
+
+
+@n_pre.register(SparseProjection)
+def _(proj):
+    return proj.indptr.shape[0] - 1
+
+
+@generic(1)
+def add_row(proj, i, scale, row, out):
+    """out[target] += scale * row entry, over row i of the flat array `row`: delivery of a spike. In place."""
+
+
+@add_row.register(DenseProjection)
+def _(proj, i, scale, row, out):
+    start = i * proj.n_post
+    entries = row[start : start + proj.n_post]
+    for k in range(entries.shape[0]):
+        out[k] += scale * entries[k]
+
+
+@add_row.register(SparseProjection)
+def _(proj, i, scale, row, out):
+    for s in range(proj.indptr[i], proj.indptr[i + 1]):
+        out[proj.indices[s]] += scale * row[s]
+
+
+@generic(1)
+def add_to_row(proj, i, scale, values, row):
+    """row entry += scale * values[target], over row i of the flat array `row`: gradient of an arrival. In place."""
+
+
+@add_to_row.register(DenseProjection)
+def _(proj, i, scale, values, row):
+    start = i * proj.n_post
+    entries = row[start : start + proj.n_post]
+    for k in range(entries.shape[0]):
+        entries[k] += scale * values[k]
+
+
+@add_to_row.register(SparseProjection)
+def _(proj, i, scale, values, row):
+    for s in range(proj.indptr[i], proj.indptr[i + 1]):
+        row[s] += scale * values[proj.indices[s]]
+
+
+@generic(1)
+def row_dot(proj, i, row, values):
+    """Sum over row i of row entry * values[target]: an adjoint going back over the synapses of i."""
+
+
+@row_dot.register(DenseProjection)
+def _(proj, i, row, values):
+    start = i * proj.n_post
+    entries = row[start : start + proj.n_post]
+    total = values.dtype.type(0)
+    for k in range(entries.shape[0]):
+        total += entries[k] * values[k]
+    return total
+
+
+@row_dot.register(SparseProjection)
+def _(proj, i, row, values):
+    total = values.dtype.type(0)
+    for s in range(proj.indptr[i], proj.indptr[i + 1]):
+        total += row[s] * values[proj.indices[s]]
+    return total
+
+
+@dataclass(frozen=True)
+class Dense:
+    """All-to-all connectivity. `self_connections` concerns recurrent connections only."""
+
+    self_connections: bool = False
+
+    def validate(self, where: str, n_pre: int, n_post: int) -> None:
+        """Nothing depends on the sizes."""
+
+    def absent(self, n_pre: int, n_post: int, recurrent: bool) -> np.ndarray:
+        """Flat positions of the synapses that do not exist, int64."""
+        if recurrent and not self.self_connections:
+            return np.arange(n_pre, dtype=np.int64) * (n_post + 1)
+        return np.empty(0, np.int64)
+
+    def draw(self, rng: np.random.Generator, n_pre: int, n_post: int, recurrent: bool) -> np.ndarray:
+        """Weights [pre, post] ~ N(0, 1)/sqrt(in-degree), 0 where absent."""
+        weights = rng.standard_normal((n_pre, n_post))
+        absent = self.absent(n_pre, n_post, recurrent)
+        weights.reshape(-1)[absent] = 0.0
+        in_degree = n_pre - np.bincount(absent % n_post, minlength=n_post)
+        return weights / np.sqrt(np.maximum(in_degree, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Masked:
+    """Connectivity by a bool array [pre, post]; stored dense, weights may be given dense or as csr_array."""
+
+    mask: np.ndarray
+
+    def __post_init__(self) -> None:
+        mask = self.mask.toarray() if sparse.issparse(self.mask) else np.asarray(self.mask)
+        if mask.ndim != 2 or mask.dtype != np.bool_:
+            raise _check.fail("Masked.mask", "be a bool array [pre, post]", mask, error=TypeError)
+        mask = np.ascontiguousarray(mask).copy()
+        mask.flags.writeable = False
+        object.__setattr__(self, "mask", mask)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Masked) and np.array_equal(self.mask, other.mask)
+
+    def __hash__(self) -> int:
+        return hash(self.mask.tobytes())
+
+    def __repr__(self) -> str:
+        return f"Masked({self.mask.shape[0]}x{self.mask.shape[1]}, {int(self.mask.sum())} synapses)"
+
+    def validate(self, where: str, n_pre: int, n_post: int) -> None:
+        """Raises ValueError where the mask does not fit."""
+        if self.mask.shape != (n_pre, n_post):
+            raise _check.fail(f"{where}=Masked.mask", f"have shape ({n_pre}, {n_post}), [pre, post]", self.mask.shape)
+
+    def absent(self, n_pre: int, n_post: int, recurrent: bool) -> np.ndarray:
+        """Flat positions of the synapses that do not exist, int64."""
+        return np.flatnonzero(~self.mask)
+
+    def draw(self, rng: np.random.Generator, n_pre: int, n_post: int, recurrent: bool) -> np.ndarray:
+        """Weights [pre, post] ~ N(0, 1)/sqrt(in-degree), 0 where absent."""
+        weights = np.where(self.mask, rng.standard_normal((n_pre, n_post)), 0.0)
+        return weights / np.sqrt(np.maximum(self.mask.sum(axis=0), 1))
+
+
+@dataclass(frozen=True)
+class Sparse:
+    """Random connectivity, stored as CSR; exactly one of the two.
+
+    indegree : synapses that each neuron receives, from distinct sources
+    density : probability of a synapse
+
+    The seed of `Network.init_weights` draws which synapses exist; weights given by the user may have any
+    structure of the right shape.
+    """
+
+    indegree: int | None = None
+    density: float | None = None
+    self_connections: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.indegree is None) == (self.density is None):
+            raise _check.fail("Sparse", "have either indegree or density", f"indegree={self.indegree}, density={self.density}")
+        if self.indegree is not None:
+            need = "be a positive number of synapses a neuron"
+            object.__setattr__(self, "indegree", _check.integer("Sparse.indegree", self.indegree, need, low=1))
+        else:
+            need = "be a probability above 0, at most 1"
+            object.__setattr__(self, "density", _check.number("Sparse.density", self.density, need, 0.0, 1.0, strict=True))
+
+    def validate(self, where: str, n_pre: int, n_post: int) -> None:
+        """Raises ValueError where there are fewer sources than the in-degree."""
+        sources = n_pre - (where == "Network.recurrent" and not self.self_connections)
+        if self.indegree is not None and self.indegree > sources:
+            raise _check.fail(f"{where}=Sparse.indegree", f"be at most {sources}, the number of sources", self.indegree)
+
+    def absent(self, n_pre: int, n_post: int, recurrent: bool) -> np.ndarray:
+        """Empty: CSR stores only what exists."""
+        return np.empty(0, np.int64)
+
+    def draw(self, rng: np.random.Generator, n_pre: int, n_post: int, recurrent: bool) -> sparse.csr_array:
+        """Structure and weights ~ N(0, 1)/sqrt(in-degree) as csr_array [pre, post]; O(synapses) memory."""
+        skip_self = recurrent and not self.self_connections
+        sources = n_pre - skip_self
+        if self.indegree is not None:
+            pre, post = _fixed_indegree(rng, sources, n_post, self.indegree)
+        else:
+            pre, post = _bernoulli(rng, sources, n_post, float(self.density or 0.0))
+        if skip_self:
+            pre += pre >= post  # sources are numbered without the neuron itself
+        in_degree = np.bincount(post, minlength=n_post)
+        matrix = sparse.csr_array((np.ones(pre.size), (pre, post)), shape=(n_pre, n_post))
+        matrix.sort_indices()
+        matrix.data = rng.standard_normal(matrix.nnz) / np.sqrt(in_degree[matrix.indices])
+        return matrix
+
+
+def _fixed_indegree(rng: np.random.Generator, sources: int, n_post: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """k distinct sources for every neuron, by redrawing what repeats; from the complement where k is large."""
+    if 2 * k > sources:
+        left_out = np.ones((n_post, sources), bool)
+        if k < sources:
+            pre, post = _fixed_indegree(rng, sources, n_post, sources - k)
+            left_out[post, pre] = False
+        post, pre = np.nonzero(left_out)
+        return pre.astype(np.int32), post.astype(np.int32)
+    pre = np.sort(rng.integers(0, sources, (n_post, k), dtype=np.int32), axis=1)
+    while True:
+        repeats = np.zeros(pre.shape, bool)
+        repeats[:, 1:] = pre[:, 1:] == pre[:, :-1]
+        rows = np.flatnonzero(repeats.any(axis=1))
+        if not rows.size:
+            break
+        drawn = pre[rows]
+        drawn[repeats[rows]] = rng.integers(0, sources, int(repeats[rows].sum()), dtype=np.int32)
+        pre[rows] = np.sort(drawn, axis=1)
+    return pre.reshape(-1), np.repeat(np.arange(n_post, dtype=np.int32), k)
+
+
+def _bernoulli(rng: np.random.Generator, sources: int, n_post: int, p: float) -> tuple[np.ndarray, np.ndarray]:
+    """Every pair with probability p, by geometric gaps over the pairs in row order."""
+    cells, position, found = sources * n_post, -1, []
+    while position < cells:
+        expected = (cells - position) * p
+        gaps = rng.geometric(p, int(expected + 6 * np.sqrt(expected) + 16))
+        found.append(position + np.cumsum(gaps))
+        position = int(found[-1][-1])
+    cell = np.concatenate(found)
+    cell = cell[cell < cells]
+    return (cell // n_post).astype(np.int32), (cell % n_post).astype(np.int32)

@@ -1,0 +1,288 @@
+"""The network: spec (`Network`, `Readout`), weights (`Weights`) and the arrays that kernels see.
+
+Papers write W_ji, [target, source]; every array here is [pre i, post j], so that a spike touches one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from . import _check
+from .connectivity import Dense, DenseProjection, Masked, Sparse, SparseProjection
+from .neurons import base
+from .neurons.base import Neuron
+
+WEIGHT_NAMES = ("w_in", "w_rec", "w_out", "b_out")
+
+
+class Weights(NamedTuple):
+    """Weights, a gradient, or an optimizer's moments. Dense arrays, or csr_array where connectivity is sparse."""
+
+    w_in: Any  # [n_inputs, n]
+    w_rec: Any  # [n, n]
+    w_out: np.ndarray  # [n, n_out]
+    b_out: np.ndarray  # [n_out]
+
+
+class FlatWeights(NamedTuple):
+    """The same as kernels see them: one flat array a matrix, rows by presynaptic neuron."""
+
+    w_in: np.ndarray  # [synapses]
+    w_rec: np.ndarray  # [synapses]
+    w_out: np.ndarray  # [n * n_out]
+    b_out: np.ndarray  # [n_out]
+    feedback: np.ndarray  # [n * n_out], the B of the learning signal; unused entries: size 0
+
+
+@dataclass(frozen=True)
+class Readout:
+    """Leaky readout y_k[t] = kappa y_k[t-1] + scale (sum_j w_out[j, k] z_j[t] + b_k), kappa = exp(-dt/tau).
+
+    n : number of outputs
+    tau : time constant, ms; 0: no memory (kappa = 0)
+    bias : learn a bias; without, b_out and its gradient are zero and never change
+    normalize_input : scale = 1 - kappa instead of 1
+    """
+
+    n: int
+    tau: float = 20.0
+    bias: bool = False
+    normalize_input: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n", _check.integer("Readout.n", self.n, "be a positive number of outputs", low=1))
+        tau = _check.number("Readout.tau", self.tau, "be a time in ms, or 0 for no memory", low=0.0)
+        object.__setattr__(self, "tau", tau)
+        for key in ("bias", "normalize_input"):
+            if not isinstance(getattr(self, key), (bool, np.bool_)):
+                raise _check.fail(f"Readout.{key}", "be True or False", getattr(self, key), error=TypeError)
+
+    def kappa(self, dt: float) -> float:
+        """Decay per step."""
+        return float(np.exp(-dt / self.tau)) if self.tau > 0 else 0.0
+
+
+class NetArrays(NamedTuple):
+    """What does not change while a network runs."""
+
+    params: Any  # LIFParams, ALIFParams, ...
+    proj_in: Any
+    proj_rec: Any
+    kappa: float
+    scale: float
+    noise: np.ndarray  # [n] standard deviation, or [0] without noise
+    absent_in: np.ndarray  # int64, flat positions of synapses that do not exist
+    absent_rec: np.ndarray
+    delay: int
+    n_out: int
+    n_hidden: int  # D
+
+
+@dataclass(frozen=True)
+class Network:
+    """A recurrent spiking network with a leaky readout.
+
+    n_inputs : input channels
+    neurons : groups, as [LIF(50, ...), ALIF(50, ...)]; neurons are numbered in this order
+    readout : Readout, or a number of outputs
+    dt : length of a step, ms
+    delay : recurrent delay, ms; a whole number of steps, at least one
+    recurrent : Dense(), Masked(bool [pre, post]) or Sparse(indegree=... | density=...)
+    inputs : the same choices for the input connections [n_inputs, n]
+    frozen : names of weight matrices that learning leaves alone, as ("w_in",)
+
+    Raises ValueError or TypeError that names the parameter.
+    """
+
+    n_inputs: int
+    neurons: Any
+    readout: Any
+    dt: float = 1.0
+    delay: float = 1.0
+    recurrent: Dense | Masked | Sparse = field(default_factory=Dense)
+    inputs: Dense | Masked | Sparse = field(default_factory=Dense)
+    frozen: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        set_(self, "n_inputs", _check.integer("Network.n_inputs", self.n_inputs, "be a positive number of channels", low=1))
+        groups = (self.neurons,) if isinstance(self.neurons, Neuron) else self.neurons
+        if not isinstance(groups, Iterable) or isinstance(groups, str):
+            raise _check.fail("Network.neurons", "be a list of neuron groups such as LIF(50)", self.neurons, error=TypeError)
+        groups = tuple(groups)
+        if not groups or not all(isinstance(g, Neuron) for g in groups):
+            raise _check.fail("Network.neurons", "be a list of neuron groups such as LIF(50)", self.neurons, error=TypeError)
+        set_(self, "neurons", groups)
+        readout = self.readout if isinstance(self.readout, Readout) else None
+        if readout is None:
+            if isinstance(self.readout, bool) or not isinstance(self.readout, (int, np.integer)):
+                raise _check.fail("Network.readout", "be a Readout or a number of outputs", self.readout, error=TypeError)
+            readout = Readout(int(self.readout))
+        set_(self, "readout", readout)
+        set_(self, "dt", _check.number("Network.dt", self.dt, "be a positive time in ms", low=0.0, strict=True))
+        set_(self, "delay", _check.number("Network.delay", self.delay, "be a positive time in ms", low=0.0, strict=True))
+        steps = self.delay / self.dt
+        if steps < 1 - 1e-9 or abs(steps - round(steps)) > 1e-6:
+            raise _check.fail("Network.delay", f"be a whole number of steps of dt={self.dt} ms, at least one", self.delay)
+        for where, spec, n in (("recurrent", self.recurrent, self.n), ("inputs", self.inputs, self.n_inputs)):
+            if not isinstance(spec, (Dense, Masked, Sparse)):
+                raise _check.fail(f"Network.{where}", "be Dense(), Masked(...) or Sparse(...)", spec, error=TypeError)
+            spec.validate(f"Network.{where}", n, self.n)
+        frozen = (self.frozen,) if isinstance(self.frozen, str) else tuple(self.frozen)
+        for name in frozen:
+            _check.choice("Network.frozen", name, WEIGHT_NAMES)
+        set_(self, "frozen", frozen)
+        base.join(groups, self.dt, np.float64)
+
+    @property
+    def n(self) -> int:
+        """Number of recurrent neurons."""
+        return sum(group.n for group in self.neurons)
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of readouts."""
+        return self.readout.n
+
+    @property
+    def delay_steps(self) -> int:
+        """Recurrent delay in steps."""
+        return round(self.delay / self.dt)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the hidden state, as ("v", "a")."""
+        return max((group.variables for group in self.neurons), key=len)
+
+    def init_weights(self, seed: int = 0, gain: float | Mapping[str, float] = 1.0) -> Weights:
+        """Seeded weights N(0, 1)/sqrt(in-degree), bias 0; float64 arrays [pre, post].
+
+        gain : a factor, or one for each of "w_in", "w_rec", "w_out"
+        """
+        _check.integer("Network.init_weights.seed", seed, "be a whole number, not negative", low=0)
+        if isinstance(gain, Mapping):
+            for name in gain:
+                _check.choice("Network.init_weights.gain", name, WEIGHT_NAMES[:3])
+            gains = {name: float(gain.get(name, 1.0)) for name in WEIGHT_NAMES[:3]}
+        else:
+            gains = dict.fromkeys(WEIGHT_NAMES[:3], _check.number("Network.init_weights.gain", gain, "be a number"))
+        rng = np.random.default_rng(seed)
+        w_in = self.inputs.draw(rng, self.n_inputs, self.n, recurrent=False)
+        w_rec = self.recurrent.draw(rng, self.n, self.n, recurrent=True)
+        w_out = rng.standard_normal((self.n, self.n_outputs)) / np.sqrt(self.n)
+        return Weights(w_in * gains["w_in"], w_rec * gains["w_rec"], w_out * gains["w_out"], np.zeros(self.n_outputs))
+
+    def check_weights(self, weights: Any) -> Weights:
+        """The weights with shapes, values and absent synapses checked; raises ValueError or TypeError."""
+        if not isinstance(weights, tuple) or len(weights) != 4:
+            raise _check.fail("weights", "be sl.Weights(w_in, w_rec, w_out, b_out)", type(weights).__name__, error=TypeError)
+        weights = Weights(*weights)
+        w_in = _check_matrix("weights.w_in", weights.w_in, self.inputs, (self.n_inputs, self.n), False)
+        w_rec = _check_matrix("weights.w_rec", weights.w_rec, self.recurrent, (self.n, self.n), True)
+        w_out = _check.array("weights.w_out", weights.w_out, (self.n, self.n_outputs), hint="[pre, post]")
+        b_out = _check.array("weights.b_out", weights.b_out, (self.n_outputs,))
+        if not self.readout.bias and b_out.any():
+            raise _check.fail("weights.b_out", "be zero where Readout(bias=False)", b_out)
+        return Weights(w_in, w_rec, w_out, b_out)
+
+    def arrays(self, weights: Weights, dtype: Any) -> NetArrays:
+        """What kernels need besides the weights' values."""
+        as_dtype = np.dtype(dtype).type
+        kappa = self.readout.kappa(self.dt)
+        noise = np.concatenate([group._array("noise") for group in self.neurons])
+        return NetArrays(
+            params=base.join(self.neurons, self.dt, dtype),
+            proj_in=_projection(weights.w_in),
+            proj_rec=_projection(weights.w_rec),
+            kappa=as_dtype(kappa),
+            scale=as_dtype(1.0 - kappa if self.readout.normalize_input else 1.0),
+            noise=noise.astype(dtype) if noise.any() else np.empty(0, dtype),
+            absent_in=self.inputs.absent(self.n_inputs, self.n, False),
+            absent_rec=self.recurrent.absent(self.n, self.n, True),
+            delay=self.delay_steps,
+            n_out=self.n_outputs,
+            n_hidden=len(self.variables),
+        )
+
+    def initial_hidden(self, dtype: Any) -> np.ndarray:
+        """Hidden state before the first step, [D, n]."""
+        return base.initial_hidden(self.neurons, len(self.variables)).astype(dtype)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The spec as plain values; masks are given by their shape and number of synapses."""
+        connect = {key: _connectivity_dict(getattr(self, key)) for key in ("recurrent", "inputs")}
+        return {
+            "n_inputs": self.n_inputs,
+            "neurons": [base.spec_to_dict(group) for group in self.neurons],
+            "readout": base.spec_to_dict(self.readout),
+            "dt": self.dt,
+            "delay": self.delay,
+            **connect,
+            "frozen": list(self.frozen),
+        }
+
+
+def flatten(weights: Weights, dtype: Any, feedback: np.ndarray | None = None) -> FlatWeights:
+    """A copy of the weights in the form of kernels."""
+    values = [w.data if sparse.issparse(w) else w for w in weights]
+    flat = [np.array(v, dtype, order="C").reshape(-1) for v in values]
+    return FlatWeights(*flat, np.empty(0, dtype) if feedback is None else np.array(feedback, dtype, order="C").reshape(-1))
+
+
+def unflatten(flat: Any, like: Weights, copy: bool = True) -> Weights:
+    """Public arrays [pre, post] (or csr_array) of a FlatWeights; read-only."""
+    result = []
+    for values, shape_of in zip(flat[:4], like, strict=True):
+        values = values.copy() if copy else values.view()
+        values.flags.writeable = False
+        if sparse.issparse(shape_of):
+            result.append(sparse.csr_array((values, shape_of.indices, shape_of.indptr), shape=shape_of.shape))
+        else:
+            result.append(values.reshape(shape_of.shape))
+    return Weights(*result)
+
+
+def zeros_like(flat: FlatWeights, groups: int) -> FlatWeights:
+    """Accumulators of the same sizes with a leading axis; the feedback's is not kept."""
+    return FlatWeights(*(np.zeros((groups, w.size), w.dtype) for w in flat[:4]), np.zeros((groups, 0), flat.w_in.dtype))
+
+
+def _projection(matrix: Any) -> DenseProjection | SparseProjection:
+    if sparse.issparse(matrix):
+        return SparseProjection(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32))
+    return DenseProjection(*(int(s) for s in matrix.shape))
+
+
+def _check_matrix(where: str, matrix: Any, spec: Any, shape: tuple[int, int], recurrent: bool) -> Any:
+    if sparse.issparse(matrix):
+        if matrix.shape != shape:
+            raise _check.fail(where, f"have shape {shape}, [pre, post]", matrix.shape)
+        if isinstance(spec, Sparse):
+            csr = sparse.csr_array(matrix, copy=True)
+            csr.sum_duplicates()
+            csr.sort_indices()
+            _check.finite(where, np.asarray(csr.data, np.float64))
+            return csr
+        matrix = matrix.toarray()
+    elif isinstance(spec, Sparse):
+        need = "be a scipy.sparse.csr_array for Sparse connectivity"
+        raise _check.fail(where, need, type(matrix).__name__, "Masked takes dense arrays", TypeError)
+    dense = _check.array(where, matrix, shape, hint="[pre, post]")
+    absent = spec.absent(*shape, recurrent)
+    stray = absent[dense.reshape(-1)[absent] != 0]
+    if stray.size:
+        pre, post = divmod(int(stray[0]), shape[1])
+        hint = "self-connections need Dense(self_connections=True)" if pre == post else "absent in the mask"
+        raise _check.fail(where, f"be zero at [{pre}, {post}], a synapse that does not exist", dense[pre, post], hint)
+    return dense
+
+
+def _connectivity_dict(spec: Any) -> dict[str, Any]:
+    if isinstance(spec, Masked):
+        return {"type": "Masked", "shape": list(spec.mask.shape), "synapses": int(spec.mask.sum())}
+    return base.spec_to_dict(spec)

@@ -1,0 +1,115 @@
+"""LIF neuron with an adaptive threshold (Bellec et al. 2018; 2020, eqs 8-10).
+
+    v[t]   = alpha v[t-1] + zeta I[t] - thr z[t-1]                              (1)
+    a[t]   = rho a[t-1] + z[t-1];   A[t] = thr + beta a[t]                      (2)
+    z[t]   = 1 if v[t] > A[t] and no spike in the last n_ref steps, else 0      (3)
+    psi[t] = surrogate((v[t] - A[t])/thr), 0 while refractory                   (4)
+
+The reset subtracts thr, not A. Backward:
+
+    lz[t] = gz[t] + la[t+1] - reset lv[t+1]                                     (5)
+    lv[t] = alpha lv[t+1] + psi[t] lz[t]                                        (6)
+    la[t] = rho la[t+1] - beta psi[t] lz[t]                                     (7)
+    c[t]  = zeta lv[t]                                                          (8)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from ..surrogate import pseudo_derivative
+from .base import PROMOTIONS, Neuron, adjoint, advance, threshold
+from .lif import LIFParams
+
+
+class ALIFParams(NamedTuple):
+    """Per-step factors, arrays (n,)."""
+
+    alpha: np.ndarray
+    zeta: np.ndarray
+    thr: np.ndarray
+    inv_thr: np.ndarray
+    current: np.ndarray
+    n_ref: np.ndarray  # int32
+    surrogate: Any
+    rho: np.ndarray
+    beta: np.ndarray
+
+
+@dataclass(frozen=True)
+class ALIF(Neuron):
+    """A group of ALIF neurons: ``ALIF(50, tau_m=20.0, tau_a=2000.0, beta=0.0174, threshold=0.6)``.
+
+    The parameters of `Neuron`, and
+    tau_a : time constant of the adaptation, ms; with 0 the adaptation lasts one step
+    beta : by how much a spike raises the threshold, in units of v; 0 makes a LIF neuron
+    a_init : adaptation before the first step, in spikes
+    """
+
+    tau_a: Any = 200.0
+    beta: Any = 0.1
+    a_init: Any = 0.0
+
+    variables: ClassVar[tuple[str, ...]] = ("v", "a")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set("tau_a", "be a time in ms, not negative", low=0.0)
+        self._set("beta", "be a finite number")
+        self._set("a_init", "be a finite number")
+
+    def params(self, dt: float) -> ALIFParams:
+        """Per-step factors of the group. dt : ms."""
+        tau_a = self._array("tau_a")
+        rho = np.where(tau_a > 0, np.exp(-dt / np.where(tau_a > 0, tau_a, 1.0)), 0.0)
+        return ALIFParams(**self._common(dt), rho=rho, beta=self._array("beta"))
+
+    def initial(self) -> np.ndarray:
+        """The hidden state (v, a) before the first step, [2, n]."""
+        return np.stack([self._array("v_init"), self._array("a_init")])
+
+
+def _from_lif(p: LIFParams) -> ALIFParams:
+    return ALIFParams(*p, rho=np.zeros_like(p.alpha), beta=np.zeros_like(p.alpha))
+
+
+PROMOTIONS[LIFParams, ALIFParams] = _from_lif
+
+
+@advance.register(ALIFParams)
+def _(p, hidden, z, refractory, current, psi):
+    n, v, a = z.shape[0], hidden[0], hidden[1]
+    for j in range(n):
+        v[j] = p.alpha[j] * v[j] + p.zeta[j] * current[j] - p.thr[j] * z[j]  # (1)
+        a[j] = p.rho[j] * a[j] + z[j]  # (2)
+        psi[j] = (v[j] - (p.thr[j] + p.beta[j] * a[j])) * p.inv_thr[j]
+    pseudo_derivative(p.surrogate, psi)  # (4)
+    for j in range(n):
+        if refractory[j] > 0:
+            refractory[j] -= 1
+            psi[j] = 0
+            z[j] = 0
+        elif v[j] > p.thr[j] + p.beta[j] * a[j]:  # (3)
+            z[j] = 1
+            refractory[j] = p.n_ref[j]
+        else:
+            z[j] = 0
+
+
+@adjoint.register(ALIFParams)
+def _(p, psi, gz, reset, lam, c):
+    lv, la = lam[0], lam[1]
+    for j in range(psi.shape[0]):
+        lz = gz[j] + la[j] - reset[j] * lv[j]  # (5)
+        lv[j] = p.alpha[j] * lv[j] + psi[j] * lz  # (6)
+        la[j] = p.rho[j] * la[j] - p.beta[j] * psi[j] * lz  # (7)
+        c[j] = p.zeta[j] * lv[j]  # (8)
+
+
+@threshold.register(ALIFParams)
+def _(p, hidden, out):
+    for j in range(out.shape[0]):
+        out[j] = p.thr[j] + p.beta[j] * hidden[1, j]

@@ -1,0 +1,183 @@
+"""What a neuron model supplies.
+
+A model is one file with a spec (a frozen dataclass in ms and Hz), a params NamedTuple (per-step factors,
+arrays (n,)), and three kernels registered for the class of the params:
+
+    advance      one step of the population, in place           (timeline step 2)
+    adjoint      the same step backward: the chain rule through the neuron's own state
+    threshold    the adapted threshold A, for recording
+
+Its hidden state is `hidden` [D, n]; row 0 is always the membrane potential v. Everything else in the
+package (delivery, readout, rules, recording) works on these and does not know the model; eligibility
+traces carried forward have a kernel of their own for each model in `rules/eprop.py`.
+
+Groups of different models form one flat population: `join` turns each group into the most general model
+present (a LIF neuron is an ALIF neuron with beta = 0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import _check, surrogate
+from .._jit import generic
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """The parameters that every model has; `Neuron` itself is not a model.
+
+    Parameters (a number, or an array (n,) with one value a neuron)
+    ----------
+    n : number of neurons of the group
+    tau_m : membrane time constant, ms
+    threshold : spike threshold at rest, in units of v; also what the reset subtracts, one step later
+    refractory : ms after a spike in which the neuron cannot spike; blocked steps = round(refractory/dt)
+    surrogate : the pseudo-derivative, see `snnlearn.surrogate`
+    normalize_input : scale the input current by 1 - exp(-dt/tau_m)
+    current : constant background current, in units of v per step, added to the synaptic current
+    noise : standard deviation of a Gaussian current drawn anew at every step, same units
+    v_init : membrane potential before the first step
+    """
+
+    n: int
+    tau_m: Any = 20.0
+    threshold: Any = 1.0
+    refractory: Any = 0.0
+    surrogate: surrogate.Surrogate = field(default_factory=surrogate.PiecewiseLinear)
+    normalize_input: bool = False
+    current: Any = 0.0
+    noise: Any = 0.0
+    v_init: Any = 0.0
+
+    variables: ClassVar[tuple[str, ...]] = ("v",)  # names of the rows of `hidden`
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        object.__setattr__(self, "n", _check.integer(f"{name}.n", self.n, "be a positive number of neurons", low=1))
+        self._set("tau_m", "be a positive time in ms", low=0.0, strict=True)
+        self._set("threshold", "be positive", low=0.0, strict=True)
+        self._set("refractory", "be a time in ms, not negative", low=0.0)
+        self._set("current", "be a finite number")
+        self._set("noise", "be a standard deviation, not negative", low=0.0)
+        self._set("v_init", "be a finite number")
+        if not isinstance(self.surrogate, surrogate.Surrogate):
+            need = "be a surrogate such as PiecewiseLinear(gamma=0.3)"
+            raise _check.fail(f"{name}.surrogate", need, self.surrogate, error=TypeError)
+        if not isinstance(self.normalize_input, (bool, np.bool_)):
+            raise _check.fail(f"{name}.normalize_input", "be True or False", self.normalize_input, error=TypeError)
+
+    def _set(self, key: str, need: str, **limits: Any) -> None:
+        """Validate one parameter and keep it as a float or a tuple of floats."""
+        value = _check.per_neuron(f"{type(self).__name__}.{key}", getattr(self, key), self.n, need, **limits)
+        object.__setattr__(self, key, value)
+
+    def _array(self, key: str) -> np.ndarray:
+        """A parameter as a float64 array (n,)."""
+        return np.array(np.broadcast_to(np.asarray(getattr(self, key), np.float64), (self.n,)))
+
+    def _common(self, dt: float) -> dict[str, Any]:
+        """Per-step factors that all models share: the only place where ms become steps, with `params`."""
+        alpha, threshold = np.exp(-dt / self._array("tau_m")), self._array("threshold")
+        gamma = self.surrogate.gamma
+        return {
+            "alpha": alpha,
+            "zeta": 1.0 - alpha if self.normalize_input else np.ones(self.n),
+            "thr": threshold,
+            "inv_thr": 1.0 / threshold,
+            "current": self._array("current"),
+            "n_ref": np.rint(self._array("refractory") / dt).astype(np.int32),
+            "surrogate": type(self.surrogate).Params(gamma / threshold),
+        }
+
+    def params(self, dt: float) -> Any:
+        """Per-step factors of the group as a NamedTuple of float64 arrays (n,). dt : ms."""
+        raise NotImplementedError
+
+    def initial(self) -> np.ndarray:
+        """The hidden state before the first step, [D, n]."""
+        return self._array("v_init")[None]
+
+
+PROMOTIONS: dict[tuple[type, type], Any] = {}  # (params class, wider params class) -> function
+
+
+def join(groups: Sequence[Neuron], dt: float, dtype: Any) -> Any:
+    """One params tuple for the flat population. Raises TypeError for models that cannot share one."""
+    parts = [group.params(dt) for group in groups]
+    for wide in {type(p): None for p in parts}:
+        if all(type(p) is wide or (type(p), wide) in PROMOTIONS for p in parts):
+            break
+    else:
+        names = " and ".join(dict.fromkeys(type(g).__name__ for g in groups))
+        raise _check.fail("Network.neurons", "be models that can share one population, as LIF and ALIF", names, error=TypeError)
+    parts = [p if type(p) is wide else PROMOTIONS[type(p), wide](p) for p in parts]
+    joined = {}
+    for key in wide._fields:
+        values = [getattr(p, key) for p in parts]
+        joined[key] = surrogate.join(values) if key == "surrogate" else np.concatenate(values)
+    return cast(wide(**joined), dtype)
+
+
+def cast(params: Any, dtype: Any) -> Any:
+    """The same tuple with its float arrays in `dtype`, C-contiguous."""
+    values = {}
+    for key, value in params._asdict().items():
+        if isinstance(value, tuple):
+            values[key] = cast(value, dtype)
+        else:
+            values[key] = np.ascontiguousarray(value, dtype if value.dtype.kind == "f" else value.dtype)
+    return type(params)(**values)
+
+
+def initial_hidden(groups: Sequence[Neuron], n_hidden: int) -> np.ndarray:
+    """Initial hidden state [D, n] of the flat population; rows that a group's model lacks are zero."""
+    hidden = np.zeros((n_hidden, sum(g.n for g in groups)))
+    start = 0
+    for group in groups:
+        rows = group.initial()
+        hidden[: rows.shape[0], start : start + group.n] = rows
+        start += group.n
+    return hidden
+
+
+def spec_to_dict(spec: Any) -> dict[str, Any]:
+    """Class name and fields of a frozen spec, as plain values for JSON."""
+    result: dict[str, Any] = {"type": type(spec).__name__}
+    for f in fields(spec):
+        value = getattr(spec, f.name)
+        result[f.name] = spec_to_dict(value) if hasattr(value, "__dataclass_fields__") else value
+    return result
+
+
+@generic(1)
+def advance(p, hidden, z, refractory, current, psi):
+    """One step of the population, in place.
+
+    hidden : (D, n) state of t-1, overwritten by that of t
+    z : (n,) float, spikes of t-1, overwritten by those of t
+    refractory : (n,) int32, steps that remain blocked
+    current : (n,) input current of step t
+    psi : (n,) overwritten by the pseudo-derivative of step t
+    """
+
+
+@generic(1)
+def adjoint(p, psi, gz, reset, lam, c):
+    """One step backward through the neurons' own state, in place.
+
+    psi : (n,) pseudo-derivative of step t
+    gz : (n,) dE/dz[t] through readout, regulariser and synapses
+    reset : (n,) what the differentiated reset subtracts (zeros where it is detached)
+    lam : (D, n) adjoint of the hidden state of t+1, overwritten by that of t
+    c : (n,) overwritten by dE/dI[t], the gradient that a unit arrival at step t earns
+    """
+
+
+@generic(1)
+def threshold(p, hidden, out):
+    """Write the adapted threshold A into out (n,)."""

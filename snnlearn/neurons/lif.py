@@ -1,0 +1,83 @@
+"""Leaky integrate-and-fire neuron with subtractive reset (Bellec et al. 2020, eqs 6-7).
+
+    v[t]   = alpha v[t-1] + zeta I[t] - thr z[t-1]                              (1)
+    z[t]   = 1 if v[t] > thr and no spike in the last n_ref steps, else 0       (2)
+    psi[t] = surrogate((v[t] - thr)/thr), 0 while refractory                    (3)
+
+with alpha = exp(-dt/tau_m) and zeta = 1, or 1 - alpha with `normalize_input`.
+
+Backward, with lz = dE/dz through every path, lv = dE/dv:
+
+    lz[t] = gz[t] - reset lv[t+1]                                               (4)
+    lv[t] = alpha lv[t+1] + psi[t] lz[t]                                        (5)
+    c[t]  = zeta lv[t]                                                          (6)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..surrogate import pseudo_derivative
+from .base import Neuron, adjoint, advance, threshold
+
+
+class LIFParams(NamedTuple):
+    """Per-step factors, arrays (n,)."""
+
+    alpha: np.ndarray
+    zeta: np.ndarray
+    thr: np.ndarray
+    inv_thr: np.ndarray
+    current: np.ndarray
+    n_ref: np.ndarray  # int32
+    surrogate: Any
+
+
+@dataclass(frozen=True)
+class LIF(Neuron):
+    """A group of LIF neurons: ``LIF(50, tau_m=20.0, threshold=0.6, refractory=4.0)``.
+
+    The parameters, their units and defaults are those of `Neuron`. Raises ValueError or TypeError that
+    names the parameter.
+    """
+
+    def params(self, dt: float) -> LIFParams:
+        """Per-step factors of the group. dt : ms."""
+        return LIFParams(**self._common(dt))
+
+
+@advance.register(LIFParams)
+def _(p, hidden, z, refractory, current, psi):
+    n, v = z.shape[0], hidden[0]
+    for j in range(n):
+        v[j] = p.alpha[j] * v[j] + p.zeta[j] * current[j] - p.thr[j] * z[j]  # (1)
+        psi[j] = (v[j] - p.thr[j]) * p.inv_thr[j]
+    pseudo_derivative(p.surrogate, psi)  # (3)
+    for j in range(n):
+        if refractory[j] > 0:
+            refractory[j] -= 1
+            psi[j] = 0
+            z[j] = 0
+        elif v[j] > p.thr[j]:  # (2)
+            z[j] = 1
+            refractory[j] = p.n_ref[j]
+        else:
+            z[j] = 0
+
+
+@adjoint.register(LIFParams)
+def _(p, psi, gz, reset, lam, c):
+    lv = lam[0]
+    for j in range(psi.shape[0]):
+        lz = gz[j] - reset[j] * lv[j]  # (4)
+        lv[j] = p.alpha[j] * lv[j] + psi[j] * lz  # (5)
+        c[j] = p.zeta[j] * lv[j]  # (6)
+
+
+@threshold.register(LIFParams)
+def _(p, hidden, out):
+    for j in range(out.shape[0]):
+        out[j] = p.thr[j]

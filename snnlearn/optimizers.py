@@ -1,0 +1,333 @@
+"""Optimizers: one in-place update of the weights at the end of an update interval.
+
+The order of an update, with g the gradient averaged over trials:
+
+    g  <- g min(1, clip_norm/|g|)                  global norm over all matrices that learn           (1)
+    SGD     u <- momentum u + g;  w <- w - lr u                                                       (2)
+    Adam    m <- b1 m + (1-b1) g;  s <- b2 s + (1-b2) g^2;  k counts updates from 1 (Kingma & Ba 2015)
+            standard     w <- w - lr m/(1-b1^k) / (sqrt(s/(1-b2^k)) + eps)                            (3)
+            tensorflow   w <- w - lr sqrt(1-b2^k)/(1-b1^k) m / (sqrt(s) + eps)                        (4)
+    w  <- w - lr weight_decay w(before)            weight matrices, not biases (Loshchilov & Hutter)  (5)
+    w  <- min(max(w, low), high)                   bounds                                             (6)
+    adaptive feedback: B takes the same steps; then w_out, B <- (1 - feedback_decay) (w_out, B)       (7)
+    absent synapses stay zero
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import _check
+from ._jit import SOURCE, device, generic, kernel
+from .network import WEIGHT_NAMES, FlatWeights, Network
+
+Schedule = Callable[[int], float]
+
+
+@dataclass(frozen=True)
+class ExponentialDecay:
+    """lr * rate ** (update / every): a learning-rate schedule."""
+
+    lr: float
+    rate: float
+    every: float = 1.0
+
+    def __call__(self, update: int) -> float:
+        return self.lr * self.rate ** (update / self.every)
+
+
+@dataclass(frozen=True)
+class StepDecay:
+    """lr * rate ** (update // every): a learning-rate schedule."""
+
+    lr: float
+    rate: float
+    every: int
+
+    def __call__(self, update: int) -> float:
+        return self.lr * self.rate ** (update // self.every)
+
+
+@dataclass(frozen=True)
+class CosineDecay:
+    """From lr to `final` along half a cosine over `updates` updates, then constant."""
+
+    lr: float
+    updates: int
+    final: float = 0.0
+
+    def __call__(self, update: int) -> float:
+        phase = min(1.0, update / self.updates)
+        return self.final + 0.5 * (self.lr - self.final) * (1.0 + np.cos(np.pi * phase))
+
+
+class SGDArrays(NamedTuple):
+    momentum: float
+
+
+class AdamArrays(NamedTuple):
+    beta1: float
+    beta2: float
+    epsilon: float
+    tensorflow: bool
+
+
+class OptimizerArrays(NamedTuple):
+    """An optimizer as kernels see it. The moments are modified in place."""
+
+    method: Any
+    first: FlatWeights  # velocity, or Adam's m; size 0 where unused
+    second: FlatWeights  # Adam's s; size 0 where unused
+    learns: np.ndarray  # bool [4], False where frozen
+    low: np.ndarray  # [4]
+    high: np.ndarray  # [4]
+    weight_decay: float
+    clip_norm: float  # inf: off
+    feedback_decay: float  # negative: the feedback is not adaptive
+    count: np.ndarray  # int64 [1], updates so far
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """What SGD and Adam share.
+
+    lr : learning rate, or a schedule: a callable of the number of updates done, as ExponentialDecay
+    bounds : (low, high) for w_in, w_rec and w_out, or {"w_rec": (low, high), ...}
+    clip_norm : upper bound of the gradient's global L2 norm
+    weight_decay : decoupled, times lr; weight matrices only
+    """
+
+    lr: float | Schedule
+    bounds: Any = None
+    clip_norm: float | None = None
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        name, set_ = type(self).__name__, object.__setattr__
+        if not callable(self.lr):
+            set_(self, "lr", _check.number(f"{name}.lr", self.lr, "be a learning rate, not negative", low=0.0))
+        if self.clip_norm is not None:
+            need = "be a positive norm, or None"
+            set_(self, "clip_norm", _check.number(f"{name}.clip_norm", self.clip_norm, need, low=0.0, strict=True))
+        set_(self, "weight_decay", _check.number(f"{name}.weight_decay", self.weight_decay, "be not negative", low=0.0))
+        self._bounds()
+
+    def _bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper bounds of the four matrices."""
+        where = f"{type(self).__name__}.bounds"
+        low, high = np.full(4, -np.inf), np.full(4, np.inf)
+        if self.bounds is None:
+            return low, high
+        bounds = self.bounds if isinstance(self.bounds, Mapping) else dict.fromkeys(WEIGHT_NAMES[:3], self.bounds)
+        for name, pair in bounds.items():
+            index = WEIGHT_NAMES.index(_check.choice(where, name, WEIGHT_NAMES))
+            try:
+                low[index], high[index] = (float(x) for x in pair)
+            except (TypeError, ValueError):
+                raise _check.fail(where, "be (low, high) or a mapping of names to (low, high)", pair, error=TypeError) from None
+            if not low[index] < high[index]:
+                raise _check.fail(where, "have low < high", pair)
+        return low, high
+
+    def rates(self, count: int, updates: int) -> np.ndarray:
+        """Learning rates of the next updates, [updates]; raises ValueError where a schedule gives no finite number."""
+        if not callable(self.lr):
+            return np.full(updates, self.lr)
+        rates = np.array([self.lr(count + i) for i in range(updates)], np.float64)
+        if not np.isfinite(rates).all() or (rates < 0).any():
+            bad = int(np.argmax(~np.isfinite(rates) | (rates < 0)))
+            where = f"{type(self).__name__}.lr({count + bad})"
+            raise _check.fail(where, "give a finite learning rate, not negative", float(rates[bad]))
+        return rates
+
+    def arrays(self, net: Network, weights: FlatWeights, feedback_decay: float, adaptive: bool) -> OptimizerArrays:
+        """Fresh state for these weights."""
+        dtype = weights.w_in.dtype
+        low, high = self._bounds()
+        learns = np.array([name not in net.frozen for name in WEIGHT_NAMES])
+        learns[3] &= net.readout.bias
+        n_first, n_second = self._moments()
+        b = weights.feedback.size if adaptive else 0
+
+        def moments(wanted: bool) -> FlatWeights:
+            sizes = [w.size * bool(use and wanted) for w, use in zip(weights[:4], learns, strict=True)]
+            return FlatWeights(*(np.zeros(s, dtype) for s in [*sizes, b * bool(wanted and learns[2])]))
+
+        return OptimizerArrays(
+            method=self._method(dtype.type),
+            first=moments(n_first),
+            second=moments(n_second),
+            learns=learns,
+            low=low.astype(dtype),
+            high=high.astype(dtype),
+            weight_decay=dtype.type(self.weight_decay),
+            clip_norm=dtype.type(np.inf if self.clip_norm is None else self.clip_norm),
+            feedback_decay=dtype.type(feedback_decay if adaptive else -1.0),
+            count=np.zeros(1, np.int64),
+        )
+
+    def _moments(self) -> tuple[bool, bool]:
+        raise NotImplementedError
+
+    def _method(self, as_dtype: Any) -> Any:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Stochastic gradient descent with optional momentum, equation (2)."""
+
+    momentum: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        value = _check.number("SGD.momentum", self.momentum, "be in [0, 1)", low=0.0, high=1.0 - 1e-12)
+        object.__setattr__(self, "momentum", value)
+
+    def _moments(self) -> tuple[bool, bool]:
+        return self.momentum > 0, False
+
+    def _method(self, as_dtype: Any) -> SGDArrays:
+        return SGDArrays(as_dtype(self.momentum))
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam, equations (3) and (4). `epsilon_form="tensorflow"` is the form of TensorFlow 1 and of NEST."""
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    epsilon_form: str = "standard"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key in ("beta1", "beta2"):
+            value = _check.number(f"Adam.{key}", getattr(self, key), "be in [0, 1)", low=0.0, high=1.0 - 1e-12)
+            object.__setattr__(self, key, value)
+        value = _check.number("Adam.epsilon", self.epsilon, "be a positive number", low=0.0, strict=True)
+        object.__setattr__(self, "epsilon", value)
+        _check.choice("Adam.epsilon_form", self.epsilon_form, ("standard", "tensorflow"))
+
+    def _moments(self) -> tuple[bool, bool]:
+        return True, True
+
+    def _method(self, as_dtype: Any) -> AdamArrays:
+        return AdamArrays(as_dtype(self.beta1), as_dtype(self.beta2), as_dtype(self.epsilon), self.epsilon_form == "tensorflow")
+
+
+@generic(1)
+def step(method, w, g, first, second, factor, lr, keep, low, high, count):
+    """Equations (2) to (6) for one flat matrix; g is multiplied by `factor`, keep = 1 - lr weight_decay. In place."""
+
+
+@step.register(SGDArrays)
+def _(method, w, g, first, second, factor, lr, keep, low, high, count):
+    if first.shape[0] > 0:
+        for s in range(w.shape[0]):
+            first[s] = method.momentum * first[s] + factor * g[s]
+            w[s] = min(max(keep * w[s] - lr * first[s], low), high)
+    else:
+        rate = lr * factor
+        for s in range(w.shape[0]):
+            w[s] = min(max(keep * w[s] - rate * g[s], low), high)
+
+
+@step.register(AdamArrays)
+def _(method, w, g, first, second, factor, lr, keep, low, high, count):
+    as_dtype = w.dtype.type
+    one = as_dtype(1)
+    b1, b2 = method.beta1, method.beta2
+    c1 = 1.0 - np.float64(b1) ** count
+    c2 = 1.0 - np.float64(b2) ** count
+    if method.tensorflow:
+        rate, root, eps = as_dtype(np.float64(lr) * np.sqrt(c2) / c1), one, method.epsilon
+    else:
+        rate, root, eps = as_dtype(np.float64(lr) / c1), as_dtype(1.0 / c2), method.epsilon
+    for s in range(w.shape[0]):
+        gs = factor * g[s]
+        first[s] = b1 * first[s] + (one - b1) * gs
+        second[s] = b2 * second[s] + (one - b2) * gs * gs
+        w[s] = min(max(keep * w[s] - rate * first[s] / (np.sqrt(second[s] * root) + eps), low), high)
+
+
+@device
+def update(opt, net, weights, grad, group, trials, lr64):
+    """One update from accumulator `group` of the gradient (summed over trials); clears it. Equations (1) to (7)."""
+    as_dtype = weights.w_in.dtype.type
+    lr = as_dtype(lr64)
+    one = as_dtype(1)
+    g_in, g_rec, g_out, g_b = grad.w_in[group], grad.w_rec[group], grad.w_out[group], grad.b_out[group]
+    for s in net.absent_in:
+        g_in[s] = 0
+    for s in net.absent_rec:
+        g_rec[s] = 0
+    factor = one / as_dtype(trials)
+    if opt.clip_norm < np.inf:
+        total = 0.0
+        total += _square_sum(opt.learns[0], g_in) + _square_sum(opt.learns[1], g_rec)
+        total += _square_sum(opt.learns[2], g_out) + _square_sum(opt.learns[3], g_b)
+        norm = np.sqrt(total) * np.float64(factor)
+        if norm > opt.clip_norm:
+            factor = as_dtype(np.float64(factor) * np.float64(opt.clip_norm) / norm)  # (1)
+    opt.count[0] += 1
+    count, keep = opt.count[0], one - lr * opt.weight_decay
+    m, s2, low, high = opt.first, opt.second, opt.low, opt.high
+    if opt.learns[0]:
+        step(opt.method, weights.w_in, g_in, m.w_in, s2.w_in, factor, lr, keep, low[0], high[0], count)
+        for s in net.absent_in:
+            weights.w_in[s] = 0
+    if opt.learns[1]:
+        step(opt.method, weights.w_rec, g_rec, m.w_rec, s2.w_rec, factor, lr, keep, low[1], high[1], count)
+        for s in net.absent_rec:
+            weights.w_rec[s] = 0
+    if opt.learns[2]:
+        step(opt.method, weights.w_out, g_out, m.w_out, s2.w_out, factor, lr, keep, low[2], high[2], count)
+        if opt.feedback_decay >= 0:  # (7)
+            fade = one - opt.feedback_decay
+            step(opt.method, weights.feedback, g_out, m.feedback, s2.feedback, factor, lr, keep, low[2], high[2], count)
+            for s in range(weights.w_out.shape[0]):
+                weights.w_out[s] *= fade
+                weights.feedback[s] *= fade
+    if opt.learns[3]:
+        step(opt.method, weights.b_out, g_b, m.b_out, s2.b_out, factor, lr, one, low[3], high[3], count)
+    g_in.fill(0)
+    g_rec.fill(0)
+    g_out.fill(0)
+    g_b.fill(0)
+
+
+@device
+def _square_sum(learns, g):
+    total = 0.0
+    if learns:
+        for s in range(g.shape[0]):
+            total += np.float64(g[s]) * np.float64(g[s])
+    return total
+
+
+@kernel
+def apply_gradient(opt, net, weights, grad, trials, lr, source=SOURCE):
+    """Update from accumulator 0, which is summed over so many trials; clears it."""
+    update(opt, net, weights, grad, 0, trials, lr)
+
+
+@kernel
+def sum_accumulators(grad, groups, source=SOURCE):
+    """Add accumulators 1 .. groups-1 to accumulator 0 in order and clear them: threads do not change the sum."""
+    for g in range(1, groups):
+        _add_and_clear(grad.w_in[0], grad.w_in[g])
+        _add_and_clear(grad.w_rec[0], grad.w_rec[g])
+        _add_and_clear(grad.w_out[0], grad.w_out[g])
+        _add_and_clear(grad.b_out[0], grad.b_out[g])
+
+
+@device
+def _add_and_clear(total, part):
+    for s in range(total.shape[0]):
+        total[s] += part[s]
+        part[s] = 0

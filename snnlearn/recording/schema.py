@@ -1,0 +1,115 @@
+"""The layout of a recording, version 1.0: a plain HDF5 file that any HDF5 reader opens.
+
+::
+
+    /                       attributes: format, version, status ("running", "complete", "interrupted", "failed: ..."),
+                            created, closed (ISO 8601, UTC), versions (JSON: snnlearn, python, numpy, numba, h5py),
+                            dt (ms), dt_units, n_neurons, n_outputs, every, weights_every (0: no weights), seed (where
+                            the configuration has one)
+    /configuration          the full configuration, JSON text
+    /segments/<column>      one entry per block of steps: trial, start, n_steps, row, spike, n_spikes
+    /spikes/step, neuron    [spikes], in the order of the segments
+    /traces/<variable>      [rows, selected], one row per recorded step
+    /neurons/<variable>     [selected], the neuron of each column of /traces/<variable>
+    /readout                [rows, n_outputs]
+    /target                 [rows, n_outputs] numbers, or [rows] class labels
+    /weights/update         [snapshots], the number of updates before each snapshot
+    /weights/<matrix>       dense [snapshots, pre, post]; sparse [snapshots, synapses], the values of a CSR matrix
+    /weights/<matrix>_indptr, <matrix>_indices     rows (pre) and columns (post) of a sparse matrix, attribute "shape"
+    /tables/<table>/<column>    trials, updates, evaluations, predictions: one value per row
+    /events/time, kind, message     what happened during the run, as text
+
+A segment is a contiguous piece of one trial: steps `start` to `start + n_steps` are the rows from `row` of traces, readout and
+target, and the `n_spikes` spikes from `spike`. Pieces of different trials may alternate. A step is counted within its trial; step t
+is the time t * dt. Values refer to these moments of a step: current, neurons advance (v before the reset, a, psi, spikes),
+readout, error and learning signal, update. Where a piece has no readout or target, its rows hold NaN (-1 for labels).
+
+Groups that grow have the attribute "committed": so many entries are valid, and with a segment its rows and spikes. It is
+written after the data, so that entries beyond it, left by a run that was killed, are not looked at.
+
+Data sets have the attributes "units" ("1": a pure number) and "description". Weights, traces and signals have no physical
+unit: they are in units of the membrane potential v, in which the threshold is given.
+
+A reader accepts any minor version of a major version that it knows; new data sets and attributes are minor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from .._check import fail
+
+FORMAT = "snnlearn-recording"
+VERSION = "1.0"
+FINAL_STATUS = ("complete", "interrupted", "failed: ...")
+
+
+class Entry(NamedTuple):
+    """Unit, description and, where it is fixed, the type of a data set's values."""
+
+    units: str
+    description: str
+    dtype: str | None = None
+
+
+NAMES: dict[str, Entry] = {
+    # raw data
+    "start": Entry("steps", "first step of the segment, counted within its trial", "i8"),
+    "n_steps": Entry("steps", "length in steps", "i8"),
+    "row": Entry("1", "first row of the segment in traces, readout and target", "i8"),
+    "spike": Entry("1", "first spike of the segment", "i8"),
+    "n_spikes": Entry("1", "number of spikes", "i8"),
+    "step": Entry("steps", "step of the spike, counted within its trial; the time is step * dt", "u4"),
+    "neuron": Entry("1", "index of the neuron that spiked"),
+    "v": Entry("1", "membrane potential, before the reset of the step's spike"),
+    "a": Entry("1", "threshold adaptation variable"),
+    "psi": Entry("1", "pseudo-derivative dz/dv"),
+    "threshold": Entry("1", "threshold that v had to exceed at this step, in units of v"),
+    "learning_signal": Entry("1", "learning signal, the loss's derivative by the neuron's spike as the rule sees it"),
+    "readout": Entry("1", "readout y"),
+    "target": Entry("1", "target of the readout; NaN, or -1 for class labels: none given"),
+    # weights
+    "w_in": Entry("1", "input weights [pre, post]"),
+    "w_rec": Entry("1", "recurrent weights [pre, post]"),
+    "w_out": Entry("1", "readout weights [pre, post]"),
+    "b_out": Entry("1", "readout bias"),
+    # tables
+    "trial": Entry("1", "number of the trial", "i8"),
+    "update": Entry("1", "number of weight updates before", "i8"),
+    "evaluation": Entry("1", "number of the evaluation", "i8"),
+    "loss": Entry("1", "task loss, summed over steps, with the weights before the update", "f8"),
+    "regularization": Entry("1", "regularization loss", "f8"),
+    "score": Entry("1", "score of the task", "f8"),
+    "rate": Entry("Hz", "mean firing rate of the neurons", "f8"),
+    "learning_rate": Entry("1", "learning rate of the optimizer", "f8"),
+    "wall_time": Entry("s", "time since the run began", "f8"),
+    "label": Entry("1", "class label", "i8"),
+    "prediction": Entry("1", "class that the readout chose", "i8"),
+    # events
+    "time": Entry("ISO 8601, UTC", "moment of the event"),
+    "kind": Entry("text", "kind of the event"),
+    "message": Entry("text", "what happened"),
+}
+
+MATRICES = ("w_in", "w_rec", "w_out", "b_out")
+SIGNALS = ("readout", "target")
+
+
+def entry(name: str) -> Entry:
+    """Unit and description of a data set; "1" and an empty description for names the layout does not know."""
+    return NAMES.get(name, Entry("1", ""))
+
+
+def check_format(path: Any, attributes: Mapping[str, Any]) -> None:
+    """Raise ValueError unless these are the root attributes of a recording that this version reads."""
+    found = attributes.get("format")
+    if found != FORMAT:
+        raise fail("open_recording.path", "be a recording written by snnlearn", str(path), f"its format is {found!r}")
+    version = str(attributes.get("version", ""))
+    major = version.partition(".")[0]
+    if not major.isdigit():
+        raise fail("open_recording.path", "be a recording with a version", str(path), f"its version is {version!r}")
+    if int(major) > int(VERSION.partition(".")[0]):
+        hint = f"its version is {version}; a newer snnlearn reads it"
+        raise fail("open_recording.path", f"be a recording of version {VERSION} or older", str(path), hint)

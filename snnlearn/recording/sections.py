@@ -1,0 +1,194 @@
+"""The parts of an open recording: raw data in segments, tables, snapshots of weights. `Recorder` hands its calls on to them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import h5py
+import numpy as np
+
+from .._check import fail
+from .schema import SIGNALS, entry
+from .store import COLUMNS_PER_CHUNK, TABLE_CHUNK_BYTES, Column, Store, Stream, describe_dataset
+
+TRIALS_REMEMBERED = 1 << 16  # of which the end is known, so that a step recorded twice is noticed
+MAX_STEP = 2**32  # steps of spikes are u4
+
+
+class RawData:
+    """Segments with their spikes and rows.
+
+    selection : variable -> int32 [selected], the neurons of its columns
+    signals : those of readout and target that are recorded
+    """
+
+    def __init__(
+        self, store: Store, selection: Mapping[str, np.ndarray], n: int, n_outputs: int, spikes: bool, signals: tuple[str, ...]
+    ):
+        self.store, self.selection, self.n, self.n_outputs, self.signals = store, selection, n, n_outputs, signals
+        self.has_spikes = spikes
+        self.spikes, self.rows = Stream(store), Stream(store)
+        if spikes:
+            group = store.file.create_group("spikes")
+            self.spikes.add("step", "u4", group=group)
+            self.spikes.add("neuron", "u2" if n <= 1 << 16 else "u4", group=group)
+        for name, index in selection.items():
+            neurons = store.file.require_group("neurons").create_dataset(name, data=index)
+            neurons.attrs["units"], neurons.attrs["description"] = "1", f"neuron of each column of /traces/{name}"
+        self.segments = Stream(store, store.file.create_group("segments"))
+        for name in ("trial", "start", "n_steps", "row", "spike", "n_spikes"):
+            self.segments.add(name, "i8", nbytes=TABLE_CHUNK_BYTES)
+        self.ends: OrderedDict[int, int] = OrderedDict()
+
+    def append(
+        self, trial: int, start: int, spikes: tuple[Any, Any], traces: Mapping[str, Any], signals: Mapping[str, Any], n_steps: Any
+    ) -> None:
+        """Add one segment; see `Recorder.block`."""
+        if set(traces) != set(self.selection):
+            raise fail("Recorder.block.traces", f"hold the variables {sorted(self.selection)}", sorted(traces))
+        given = {**traces, **{name: x for name, x in signals.items() if x is not None}}
+        arrays = {name: np.asarray(x) for name, x in given.items()}
+        lengths = {x.shape[0] if x.ndim else 0 for x in arrays.values()} | ({n_steps} if n_steps is not None else set())
+        if len(lengths) != 1 or min(lengths) < 1:
+            hint = "" if lengths else "no array gives the length; pass n_steps"
+            raise fail("Recorder.block", "have arrays of one positive length in steps", sorted(lengths), hint)
+        k = int(lengths.pop())
+        end = self.ends.get(trial, 0)
+        if trial < 0 or start < end:
+            raise fail("Recorder.block.start", f"be at least {end}, where trial {trial} ended", start)
+        events = self._check_spikes(*spikes, start, start + k) if self.has_spikes else {}
+        n_spikes = len(events["step"]) if events else 0
+        wanted = {*self.selection, *self.signals}
+        rows = {name: x for name, x in arrays.items() if name in wanted and self._check_rows(name, x, k)}
+        segment = {"trial": trial, "start": start, "n_steps": k, "row": self.rows.n, "spike": self.spikes.n, "n_spikes": n_spikes}
+        self.spikes.extend(n_spikes, events)
+        self.rows.extend(k, rows)
+        self.segments.extend(1, {name: [value] for name, value in segment.items()})
+        self.ends[trial] = start + k
+        self.ends.move_to_end(trial)
+        if len(self.ends) > TRIALS_REMEMBERED:
+            self.ends.popitem(last=False)
+
+    def _check_spikes(self, step: Any, neuron: Any, start: int, stop: int) -> dict[str, np.ndarray]:
+        step, neuron = np.asarray(step), np.asarray(neuron)
+        if stop > MAX_STEP:
+            raise fail("Recorder.block", f"end before step 2**32 = {MAX_STEP} of its trial", stop, "begin a new trial")
+        if step.ndim != 1 or step.shape != neuron.shape:
+            raise fail("Recorder.block.spike_neuron", f"have one entry per spike, shape {step.shape}", neuron.shape)
+        for name, x, low, high in (("spike_step", step, start, stop), ("spike_neuron", neuron, 0, self.n)):
+            if x.size and x.dtype.kind not in "iu":
+                raise fail(f"Recorder.block.{name}", "be whole numbers", str(x.dtype), error=TypeError)
+            if x.size and (x.min() < low or x.max() >= high):
+                raise fail(f"Recorder.block.{name}", f"be from {low} to {high - 1}", int(x.min() if x.min() < low else x.max()))
+        return {"step": step, "neuron": neuron}
+
+    def _check_rows(self, name: str, array: np.ndarray, k: int) -> bool:
+        """Whether the array fits the column `name`, which is created where this is the first; raises if not."""
+        where = f"Recorder.block.{name}"
+        labels = name == "target" and array.ndim == 1 and array.dtype.kind in "iu"
+        width = () if labels else self.selection[name].shape if name in self.selection else (self.n_outputs,)
+        if array.shape != (k, *width):
+            raise fail(where, f"have shape {(k, *width)}", array.shape)
+        if array.dtype.kind not in "fiub":
+            raise fail(where, "be numbers", str(array.dtype), error=TypeError)
+        column = self.rows.columns.get(name) or self._create(name, array.dtype, width)
+        whole = array.dtype.kind in "biu"
+        if column.width != width or not (np.can_cast(array.dtype, column.dtype) or (whole and column.dtype.kind == "f")):
+            need = f"be {column.dtype} of shape {('steps', *column.width)}, as in the blocks before"
+            raise fail(where, need, f"{array.dtype}, {array.shape}", error=TypeError)
+        return True
+
+    def _create(self, name: str, dtype: np.dtype, width: tuple[int, ...]) -> Column:
+        group: h5py.Group = self.store.file
+        if name in self.selection:
+            group = group.require_group("traces")
+        elif dtype.kind != "f":
+            dtype = np.dtype("f8" if width else "i8")
+        column = self.rows.add(name, dtype, width, group=group, inner=COLUMNS_PER_CHUNK)
+        if name in self.selection:
+            column.dataset.attrs["neurons"] = f"/neurons/{name}"
+        return column
+
+
+class Tables:
+    """Tables of numbers, one stream each."""
+
+    def __init__(self, store: Store):
+        self.store = store
+        self.streams: dict[str, Stream] = {}
+
+    def append(self, table: str, columns: Mapping[str, Any]) -> None:
+        """Add a row or rows; see `Recorder.row`."""
+        where = f"Recorder.row({table!r})"
+        stream = self.streams.get(table)
+        missing = [name for name in stream.columns if name not in columns] if stream is not None else []
+        if missing:
+            hint = f"{', '.join(missing)} is missing; NaN (-1) stands for no value"
+            raise fail(where, "have the columns of the rows before", list(columns), hint)
+        values = {name: _check_column(f"{where}.{name}", name, value) for name, value in columns.items()}
+        lengths = {x.size for x in values.values() if x.ndim}
+        if not columns or len(lengths) > 1:
+            raise fail(where, "have columns of one length", {name: x.shape for name, x in values.items()})
+        if stream is None:
+            if not isinstance(table, str) or not table.isidentifier():
+                raise fail("Recorder.row.table", "be a name", table)
+            stream = self.streams[table] = Stream(self.store, self.store.file.require_group("tables").create_group(table))
+        for name, x in values.items():
+            if name not in stream.columns:
+                stream.add(name, x.dtype, nbytes=TABLE_CHUNK_BYTES)
+            elif x.dtype.kind == "f" and stream.columns[name].dtype.kind == "i":
+                raise fail(f"{where}.{name}", "be a whole number, as in its first row", columns[name], error=TypeError)
+        k = lengths.pop() if lengths else 1
+        stream.extend(k, {name: np.broadcast_to(x, k) for name, x in values.items()})
+
+
+def _check_column(where: str, name: str, value: Any) -> np.ndarray:
+    """A number or an array [k], as int64 or float64; the layout's own columns have a fixed type."""
+    x = np.asarray(value)
+    if x.ndim > 1 or x.dtype.kind not in "biuf":
+        raise fail(where, "be a number or an array of numbers, one per row", value, error=TypeError)
+    if name.startswith("_"):
+        raise fail(where, "have a name that does not begin with an underscore", name)
+    dtype = np.dtype(entry(name).dtype or ("f8" if x.dtype.kind == "f" else "i8"))
+    if dtype.kind != "f" and x.dtype.kind == "f":
+        raise fail(where, "be a whole number", value, error=TypeError)
+    return x.astype(dtype)
+
+
+class Snapshots:
+    """Snapshots of the weights, made with the shapes and the synapses of the first one."""
+
+    def __init__(self, store: Store, weights: Mapping[str, Any]):
+        group = store.file.create_group("weights")
+        self.stream = Stream(store, group)
+        self.stream.add("update", "i8", nbytes=TABLE_CHUNK_BYTES)
+        self.pattern = {name: (w.indptr, w.indices) for name, w in weights.items() if hasattr(w, "indptr")}
+        self.last_update = -1
+        for name, w in weights.items():
+            sparse = name in self.pattern
+            column = self.stream.add(name, w.dtype, w.data.shape if sparse else w.shape)
+            column.dataset.attrs["shape"] = w.shape
+            for part in ("indptr", "indices") if sparse else ():
+                pattern = group.create_dataset(f"{name}_{part}", data=getattr(w, part))
+                describe_dataset(pattern, name)
+                pattern.attrs["description"] += f", {part} of its CSR matrix"
+
+    def append(self, update: int, weights: Mapping[str, Any]) -> None:
+        """Add a snapshot; see `Recorder.snapshot`."""
+        if update < self.last_update:
+            raise fail("Recorder.snapshot.update", f"be at least {self.last_update}, as in the snapshot before", update)
+        values: dict[str, Any] = {"update": [update]}
+        for name, w in weights.items():
+            width = self.stream.columns[name].width
+            if name in self.pattern:
+                same = zip(self.pattern[name], (w.indptr, w.indices), strict=True)
+                if not all(x is y or np.array_equal(x, y) for x, y in same):
+                    raise fail(f"Recorder.snapshot.{name}", "have the synapses of the first snapshot", w)
+                w = w.data
+            if w.shape != width:
+                raise fail(f"Recorder.snapshot.{name}", f"have shape {width}", w.shape)
+            values[name] = w[None]
+        self.stream.extend(1, values)
+        self.last_update = update

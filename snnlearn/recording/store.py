@@ -1,0 +1,180 @@
+"""Data sets that grow: appended to in memory, written in chunks, then committed.
+
+    Column      one data set, growing along axis 0
+    Stream      columns of one length, as the spikes (step, neuron) or the rows of a table
+    Store       the file and its streams
+
+A flush writes the pending values of every stream, flushes the file, and only then raises the committed lengths. Values are pending
+together with the row at which they belong, so that a flush that was interrupted can simply be repeated.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import h5py
+import numpy as np
+
+from .schema import entry
+
+BUFFER_BYTES = 1 << 20  # pending values are written when they exceed this,
+PERIOD = 2.0  # or at the first append this many seconds after the last flush
+CHUNK_BYTES = 1 << 17
+TABLE_CHUNK_BYTES = 1 << 15
+COLUMNS_PER_CHUNK = 256  # of a trace, so that reading one neuron of many does not read all
+OVERHEAD_BYTES = 128  # of a pending array, besides its values
+TEXT = h5py.string_dtype()
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def chunk_shape(width: tuple[int, ...], itemsize: int, nbytes: int = CHUNK_BYTES, inner: int | None = None) -> tuple[int, ...]:
+    """The chunk (rows, *width) of at most `nbytes`, with at most `inner` entries along the last axis."""
+    budget = max(1, nbytes // itemsize)
+    chunk = []
+    for size in reversed(width):
+        chunk.append(max(1, min(size, inner or budget, budget)))
+        budget = max(1, budget // chunk[-1])
+    return (budget, *reversed(chunk))
+
+
+def describe_dataset(dataset: h5py.Dataset, name: str) -> None:
+    """Set the unit and the description of a data set."""
+    dataset.attrs["units"], dataset.attrs["description"] = entry(name).units, entry(name).description
+
+
+class Column:
+    """A data set [rows, *width]; rows that are never written hold NaN (floats) or -1 (signed integers)."""
+
+    def __init__(self, store: Store, group: h5py.Group, name: str, dtype: Any, width: tuple[int, ...], chunk: tuple[int, ...]):
+        dtype = np.dtype(dtype)
+        options: dict[str, Any] = {}
+        if dtype.kind in "fi":
+            options["fillvalue"] = np.nan if dtype.kind == "f" else -1
+        if store.compression is not None and dtype != TEXT:
+            options |= {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+        maxshape = (None, *(size or None for size in width))
+        self.store, self.dtype, self.width = store, dtype, width
+        self.dataset = group.create_dataset(name, (0, *width), dtype, chunks=chunk, maxshape=maxshape, **options)
+        describe_dataset(self.dataset, name)
+        self.pending: list[tuple[int, np.ndarray]] = []
+
+    def put(self, row: int, values: Any) -> None:
+        """Keep values [k, *width] for the rows from `row`: a copy, except of arrays that the next flush writes at once."""
+        size = np.size(values) * self.dtype.itemsize
+        array = np.array(values, self.dtype, order="C", copy=True if size < BUFFER_BYTES else None)
+        self.pending.append((row, array))
+        self.store.buffered += array.nbytes + OVERHEAD_BYTES
+
+    def write(self, rows: int) -> None:
+        """Write what is pending, and bring the data set to this number of rows."""
+        if self.dataset.shape[0] < rows:
+            self.dataset.resize(rows, axis=0)
+        for row, array in _runs(self.pending):
+            if array.shape[0]:
+                self.dataset[row : row + array.shape[0]] = array
+        self.pending = []
+
+
+def _runs(pending: list[tuple[int, np.ndarray]]) -> list[tuple[int, np.ndarray]]:
+    """The same values with neighbouring pieces joined."""
+    runs: list[tuple[int, list[np.ndarray]]] = []
+    end = None
+    for row, array in pending:
+        if row == end:
+            runs[-1][1].append(array)
+        else:
+            runs.append((row, [array]))
+        end = row + array.shape[0]
+    return [(row, pieces[0] if len(pieces) == 1 else np.concatenate(pieces)) for row, pieces in runs]
+
+
+class Stream:
+    """Columns of one length `n`. With a group, its attribute "committed" is that length after each flush."""
+
+    def __init__(self, store: Store, group: h5py.Group | None = None):
+        self.store, self.group = store, group
+        self.columns: dict[str, Column] = {}
+        self.n = self.committed = 0
+        if group is not None:
+            group.attrs["committed"] = np.int64(0)
+        store.streams.append(self)
+
+    def add(
+        self,
+        name: str,
+        dtype: Any,
+        width: tuple[int, ...] = (),
+        *,
+        group: h5py.Group | None = None,
+        nbytes: int = CHUNK_BYTES,
+        inner: int | None = None,
+    ) -> Column:
+        """A new column, filled up to the present length; `group` where it is not the stream's own."""
+        parent = self.group if group is None else group
+        dtype = np.dtype(dtype)
+        chunk = chunk_shape(width, dtype.itemsize, nbytes, inner)
+        column = self.columns[name] = Column(self.store, parent, name, dtype, width, chunk)
+        column.dataset.attrs["position"] = len(self.columns) - 1
+        return column
+
+    def extend(self, k: int, values: Mapping[str, Any]) -> None:
+        """Append k entries; a column without values keeps its fill value there."""
+        for name, array in values.items():
+            self.columns[name].put(self.n, array)
+        self.n += k
+
+    def write(self) -> None:
+        for column in self.columns.values():
+            column.write(self.n)
+
+    def commit(self) -> None:
+        if self.group is not None and self.committed != self.n:
+            self.group.attrs.modify("committed", np.int64(self.n))
+            self.committed = self.n
+
+
+class Store:
+    """An open file, its streams in the order of writing, and the bytes that are pending."""
+
+    def __init__(self, file: h5py.File, compression: str | None):
+        self.file, self.compression, self.path = file, compression, file.filename
+        self.streams: list[Stream] = []
+        self.buffered = 0
+        self.flushed_at = time.monotonic()
+        self.process = os.getpid()
+
+    def flush_if_due(self) -> None:
+        """Write when much is pending or the last flush is long ago."""
+        if self.buffered >= BUFFER_BYTES or (self.buffered and time.monotonic() - self.flushed_at > PERIOD):
+            self.flush()
+
+    def flush(self) -> None:
+        """Write everything that is pending and commit it. Raises OSError naming the file."""
+        try:
+            for stream in self.streams:
+                stream.write()
+            self.file.flush()
+            for stream in self.streams:
+                stream.commit()
+            self.file.flush()
+        except (OSError, RuntimeError) as error:
+            raise OSError(f"the recording {self.path} cannot be written: {error}") from error
+        self.buffered, self.flushed_at = 0, time.monotonic()
+
+    def close(self, status: str) -> None:
+        """Write everything, set the status and close; a second call does nothing."""
+        if not self.file or self.process != os.getpid():
+            return
+        try:
+            self.flush()
+            self.file.attrs["status"], self.file.attrs["closed"] = status, now()
+        finally:
+            self.file.close()

@@ -1,0 +1,343 @@
+"""`Recorder`: what to record of a run, and the open file that it streams to. The layout is documented in `schema`."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import platform
+import weakref
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+import h5py
+import numpy as np
+
+from .._check import choice, fail, integer
+from .schema import FINAL_STATUS, FORMAT, SIGNALS, VERSION
+from .sections import RawData, Snapshots, Tables
+from .store import TABLE_CHUNK_BYTES, TEXT, Store, Stream, now
+
+
+class Recorder:
+    """Streams a run to an HDF5 file.
+
+    Parameters
+    ----------
+    path : the file; made when a simulation opens it
+    spikes : record the neurons' spikes
+    v, a, psi, threshold, learning_signal : neurons whose variable is recorded: True (all), a list of indices or a slice
+    readout, target : record them
+    weights_every : record the weights every so many updates, and the last ones
+    every : raw data (spikes, variables, readout, target) of the trials 0, every, 2 every, ... only
+    compression : "gzip" or None
+    overwrite : replace a file that exists, when the simulation opens it
+    variables : neurons of any other variable of the neuron model, as {"i": [0, 1]}
+
+    Raises FileExistsError, FileNotFoundError (no such folder), IsADirectoryError, ValueError or TypeError.
+
+    As a context manager it closes with status "complete", or "interrupted" or "failed: ..." after an exception::
+
+        with Recorder("run.h5", v=[0, 1, 2], weights_every=100) as recorder:
+            simulator.train(task, trials=1000, recorder=recorder)
+
+    A recorder that is collected or left at the end of the program writes what it holds, with status "interrupted".
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        spikes: bool = True,
+        v: Any = None,
+        a: Any = None,
+        psi: Any = None,
+        threshold: Any = None,
+        learning_signal: Any = None,
+        readout: bool = True,
+        target: bool = True,
+        weights_every: int | None = None,
+        every: int = 1,
+        compression: str | None = "gzip",
+        overwrite: bool = False,
+        variables: Mapping[str, Any] | None = None,
+    ):
+        for name, value in (("spikes", spikes), ("readout", readout), ("target", target), ("overwrite", overwrite)):
+            if not isinstance(value, (bool, np.bool_)):
+                raise fail(f"Recorder.{name}", "be True or False", value, error=TypeError)
+        self.spikes, self.readout, self.target, self.overwrite = bool(spikes), bool(readout), bool(target), bool(overwrite)
+        self.every = integer("Recorder.every", every, "be a positive number of trials", low=1)
+        self.weights_every = weights_every
+        if weights_every is not None:
+            self.weights_every = integer("Recorder.weights_every", weights_every, "be None or a positive number of updates", low=1)
+        self.compression = choice("Recorder.compression", compression, ("gzip", None))
+        if not isinstance(path, (str, os.PathLike)):
+            raise fail("Recorder.path", "be the name of a file", path, error=TypeError)
+        self.path = pathlib.Path(path)
+        self._check_path()
+        wanted = {"v": v, "a": a, "psi": psi, "threshold": threshold, "learning_signal": learning_signal}
+        for name, value in _check_variables(variables).items():
+            if wanted.get(name) is not None:
+                raise fail("Recorder.variables", f"not repeat Recorder.{name}", name)
+            wanted[name] = value
+        checked = {name: _check_wanted(f"Recorder.{name}", value) for name, value in wanted.items()}
+        self._wanted = {name: value for name, value in checked.items() if value is not None}
+        self._store: Store | None = None
+        self._status = "not open"
+
+    def __repr__(self) -> str:
+        return f"Recorder({str(self.path)!r}, {self._status})"
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> None:
+        if kind is None:
+            self.close("complete")
+        elif issubclass(kind, Exception):
+            self.close(f"failed: {kind.__name__}: {error}")
+        else:
+            self.close("interrupted")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is open for writing."""
+        return self._status == "running"
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes that wait in memory for the next flush."""
+        return self._store.buffered if self._store is not None else 0
+
+    def selection(self, n_neurons: int, variables: tuple[str, ...], model: str = "the network") -> dict[str, np.ndarray]:
+        """The wanted variables, each with the int32 indices [selected] of its neurons, in the order given.
+
+        variables : names of the neurons' variables; `model` names their owner in the error
+        Raises ValueError for a variable that the neurons do not have, and for indices outside of 0 .. n_neurons - 1.
+        """
+        result = {}
+        for name, value in self._wanted.items():
+            if name not in variables:
+                raise ValueError(f"{model} has no variable {name!r}; it has " + ", ".join(repr(known) for known in variables))
+            index = np.arange(n_neurons)[value] if isinstance(value, slice) else np.arange(n_neurons) if value is True else value
+            if index.size == 0 or index.max() >= n_neurons:
+                got = value if index.size == 0 else int(index.max())
+                raise fail(f"Recorder.{name}", f"select neurons from 0 to {n_neurons - 1}", got)
+            result[name] = index.astype(np.int32)
+            result[name].flags.writeable = False
+        return result
+
+    def wants(self, trial: int) -> bool:
+        """Whether raw data of this trial are recorded."""
+        return trial % self.every == 0
+
+    def open(
+        self,
+        config: Mapping[str, Any],
+        *,
+        n_neurons: int,
+        n_outputs: int,
+        dt: float,
+        variables: tuple[str, ...],
+        weights: Any,
+        model: str = "the network",
+    ) -> None:
+        """Create the file; while it is open already, check that the same network continues in it.
+
+        config : everything needed to repeat the run, as JSON values and arrays; its "seed" is stored as an attribute too.
+            Where it differs while the file is open, the new one is stored as an event of kind "configuration"
+        dt : ms
+        weights : NamedTuple (w_in, w_rec, w_out, b_out), for the shapes; `snapshot` stores values
+        Raises as `Recorder` and `selection` do, ValueError after `close` or for another network, OSError.
+        """
+        layout = {name: tuple(np.shape(w)) for name, w in weights._asdict().items()}
+        network = {"n_neurons": int(n_neurons), "n_outputs": int(n_outputs), "dt": float(dt), **layout}
+        text = _to_json(config)
+        if self.is_open:
+            if network != self._network:
+                hint = f"the recording is of {self._network}"
+                raise fail("Recorder.open", "continue with the same network", network, hint)
+            self.selection(n_neurons, variables, model)
+            if text != self._configuration:
+                self.event("configuration", text)
+                self._configuration = text
+            return
+        if self._status != "not open":
+            raise fail("Recorder.open", "come before close()", self._status, "make a new Recorder")
+        selection = self.selection(n_neurons, variables, model)
+        self._check_path()
+        try:
+            file = h5py.File(self.path, "w" if self.overwrite else "x")
+        except OSError as error:
+            raise OSError(f"the recording {self.path} cannot be created: {error}") from error
+        file.attrs.update(
+            {
+                "format": FORMAT,
+                "version": VERSION,
+                "status": "running",
+                "created": now(),
+                "versions": json.dumps(_versions()),
+                "dt": float(dt),
+                "dt_units": "ms",
+                "n_neurons": int(n_neurons),
+                "n_outputs": int(n_outputs),
+                "every": self.every,
+                "weights_every": self.weights_every or 0,
+            }
+        )
+        if isinstance(config.get("seed"), (int, np.integer)):
+            file.attrs["seed"] = config["seed"]
+        file.create_dataset("configuration", data=text, dtype=TEXT)  # an attribute holds 64 KiB at most
+        self._network, self._configuration = network, text
+        store = self._store = Store(file, self.compression)
+        self._finalizer = weakref.finalize(self, store.close, "interrupted")
+        signals = tuple(name for name in SIGNALS if getattr(self, name))
+        self._raw = RawData(store, selection, int(n_neurons), int(n_outputs), self.spikes, signals)
+        self._tables = Tables(store)
+        self._snapshots: Snapshots | None = None
+        self._events = Stream(store, file.create_group("events"))
+        for name in ("time", "kind", "message"):
+            self._events.add(name, TEXT, nbytes=TABLE_CHUNK_BYTES)
+        store.flush()
+        self._status = "running"
+
+    def block(
+        self,
+        trial: int,
+        start: int,
+        spike_step: Any,
+        spike_neuron: Any,
+        traces: Mapping[str, Any] | None = None,
+        readout: Any = None,
+        target: Any = None,
+        n_steps: int | None = None,
+    ) -> None:
+        """Record a contiguous piece of one trial; pieces of different trials may alternate. The arrays are copied.
+
+        start : first step; spike_step : int [spikes], counted within the trial as `start` is; spike_neuron : int [spikes]
+        traces : an array [steps, selected] for each variable of `selection`
+        readout : [steps, n_outputs]; target : numbers [steps, n_outputs] or labels [steps]; None: unknown in this piece
+        n_steps : length; needed only where no array gives it
+
+        Does nothing for a trial that `wants` refuses. Raises ValueError or TypeError for arrays that do not fit.
+        """
+        store = self._opened("block")
+        if self.wants(trial):
+            signals = {"readout": readout, "target": target}
+            self._raw.append(trial, start, (spike_step, spike_neuron), traces or {}, signals, n_steps)
+            store.flush_if_due()
+
+    def row(self, table: str, **columns: Any) -> None:
+        """Append a row (numbers) or rows (arrays [k]; a number among them repeats) to a table.
+
+        Columns are made on first use, int64 for whole numbers and float64 for others; rows that came before a
+        column have NaN (-1) in it. Raises ValueError for a missing column, TypeError for a fraction in an int column.
+        """
+        store = self._opened("row")
+        self._tables.append(table, columns)
+        store.flush_if_due()
+
+    def snapshot(self, update: int, weights: Any, final: bool = False) -> None:
+        """Record the weights after `update` updates where the schedule asks for it.
+
+        weights : NamedTuple (w_in, w_rec, w_out, b_out), arrays [pre, post] or csr_array
+        final : record these whatever the schedule, unless they are recorded already
+        """
+        store = self._opened("snapshot")
+        if self.weights_every is None or not (final or update % self.weights_every == 0):
+            return
+        if self._snapshots is None:
+            self._snapshots = Snapshots(store, weights._asdict())
+        if update != self._snapshots.last_update:
+            self._snapshots.append(update, weights._asdict())
+            store.flush_if_due()
+
+    def event(self, kind: str, message: str) -> None:
+        """Record what happened, such as a warning, with the time."""
+        store = self._opened("event")
+        texts = {"time": now(), "kind": str(kind), "message": str(message)}
+        self._events.extend(1, {name: np.array([text], object) for name, text in texts.items()})
+        store.buffered += len(texts["message"])
+        store.flush_if_due()
+
+    def flush(self) -> None:
+        """Write everything that is pending, so that a reader sees it. Raises OSError naming the file."""
+        self._opened("flush").flush()
+
+    def close(self, status: str = "complete") -> None:
+        """Write everything and close the file with a status: "complete", "interrupted" or "failed: ...".
+
+        Does nothing after the first call, or where no simulation opened the file.
+        """
+        if status not in FINAL_STATUS[:2] and not str(status).startswith("failed: "):
+            raise fail("Recorder.close.status", "be " + ", ".join(repr(s) for s in FINAL_STATUS), status)
+        if self._store is not None and self.is_open:
+            self._status = status
+            self._store.close(status[:1000])
+            self._finalizer.detach()
+
+    def _opened(self, method: str) -> Store:
+        if self._store is None or not self.is_open:
+            raise fail(f"Recorder.{method}", "be called between open() and close()", self._status)
+        return self._store
+
+    def _check_path(self) -> None:
+        if self.path.is_dir():
+            raise fail("Recorder.path", "be a file, not a folder", str(self.path), error=IsADirectoryError)
+        if not self.path.parent.is_dir():
+            raise fail("Recorder.path", "be in a folder that exists", str(self.path), error=FileNotFoundError)
+        if self.path.exists() and not self.overwrite:
+            hint = "the file exists; overwrite=True replaces it"
+            raise fail("Recorder.path", "name a new file", str(self.path), hint, FileExistsError)
+
+
+def _check_variables(variables: Any) -> dict[str, Any]:
+    if variables is None:
+        return {}
+    if not isinstance(variables, Mapping):
+        raise fail("Recorder.variables", 'be names with neurons, as {"i": [0, 1]}', variables, error=TypeError)
+    for name in variables:
+        if not isinstance(name, str) or not name.isidentifier() or name in (*SIGNALS, "spikes"):
+            raise fail("Recorder.variables", "have names of neuron variables", name)
+    return dict(variables)
+
+
+def _check_wanted(where: str, value: Any) -> Any:
+    """None (nothing), True (all), a slice, or int indices without repetition."""
+    if value is None or isinstance(value, (bool, np.bool_)):
+        return True if value else None
+    if isinstance(value, slice):
+        return value
+    try:
+        index = np.asarray(value)
+    except ValueError:
+        index = np.empty(0, object)
+    if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
+        hint = "np.flatnonzero gives the indices of a mask" if index.dtype.kind == "b" else ""
+        raise fail(where, "be None, True, a list of neuron indices or a slice", value, hint, TypeError)
+    if index.size == 0 or index.min() < 0 or np.unique(index).size != index.size:
+        raise fail(where, "hold at least one index, none negative and none twice", value)
+    return index
+
+
+def _to_json(config: Mapping[str, Any]) -> str:
+    def plain(value: Any) -> Any:
+        if isinstance(value, (np.ndarray, np.generic)):
+            return value.tolist()
+        if isinstance(value, os.PathLike):
+            return os.fspath(value)
+        raise fail("Recorder.open.config", "hold JSON values and arrays only", value, error=TypeError)
+
+    return json.dumps(config, default=plain)
+
+
+def _versions() -> dict[str, str]:
+    """Versions of the software that a result depends on."""
+    result = {"python": platform.python_version()}
+    for name in ("snnlearn", "numpy", "numba", "h5py"):
+        try:
+            result[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            result[name] = "not installed"
+    return result

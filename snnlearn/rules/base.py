@@ -1,0 +1,106 @@
+"""What a learning rule is: a spec, and a digest of the tape.
+
+A rule adds the gradient of an interval of steps to the accumulator `grad`, from the tape that the forward
+simulation left. It works in one of two directions:
+
+    forward    influence is carried along with the network (eligibility traces): causal, any interval
+    adjoint    the chain rule goes back over the tape of a window that has closed (a whole trial)
+
+`digest` is registered for the class of the rule's arrays; the block loop in `block.py` calls it after
+every interval and does not know the rule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from .. import _check
+from .._jit import generic
+from ..network import Network
+
+FEEDBACK = ("symmetric", "random", "adaptive")
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """What all rules that train hidden weights share.
+
+    feedback : what carries the readout's error to a neuron: "symmetric" (w_out), "random" (N(0,1)/sqrt(n)
+        from `seed`), "adaptive" (random at first, then it takes every step of w_out; both decay), or an
+        array [n, n_out]. It never replaces recurrent weights.
+    seed : of the random feedback
+    feedback_decay : fraction of w_out and B that decays at an update; adaptive feedback only
+    """
+
+    feedback: Any = "symmetric"
+    seed: int = 0
+    feedback_decay: float = 1e-3
+
+    causal: ClassVar[bool]  # works in a stream, with any update interval
+
+    def __post_init__(self) -> None:
+        name, set_ = type(self).__name__, object.__setattr__
+        if isinstance(self.feedback, str):
+            _check.choice(f"{name}.feedback", self.feedback, FEEDBACK)
+        else:
+            array = np.array(self.feedback, np.float64)
+            if array.ndim != 2:
+                raise _check.fail(f"{name}.feedback", "be a name or an array [n, n_out]", self.feedback)
+            _check.finite(f"{name}.feedback", array)
+            array.flags.writeable = False
+            set_(self, "feedback", array)
+        set_(self, "seed", _check.integer(f"{name}.seed", self.seed, "be a whole number, not negative", low=0))
+        need = "be a fraction in [0, 1)"
+        set_(self, "feedback_decay", _check.number(f"{name}.feedback_decay", self.feedback_decay, need, 0.0, 1.0 - 1e-12))
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the feedback learns."""
+        return isinstance(self.feedback, str) and self.feedback == "adaptive"
+
+    def feedback_matrix(self, net: Network) -> np.ndarray | None:
+        """B [n, n_out], or None for symmetric feedback. Raises ValueError where a given one does not fit."""
+        shape = (net.n, net.n_outputs)
+        if not isinstance(self.feedback, str):
+            return _check.array(f"{type(self).__name__}.feedback", self.feedback, shape, hint="[n, n_out] of this network")
+        if self.feedback == "symmetric":
+            return None
+        return np.random.default_rng(self.seed).standard_normal(shape) / np.sqrt(net.n)
+
+    def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
+        """Either "forward" or "adjoint": a pure function of the configuration.
+
+        interval : K in steps, None for one update a trial; streaming : the network continues without end;
+        signal : the user gives the learning signal itself, which only traces carried forward can take.
+        Raises ValueError where the rule cannot work in this setting.
+        """
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Class and parameters as plain values."""
+        values = {key: getattr(self, key) for key in self.__dataclass_fields__}
+        if not isinstance(self.feedback, str):
+            values["feedback"] = self.feedback.tolist()
+        return {"type": type(self).__name__, **values}
+
+
+class NoRule(NamedTuple):
+    """Stands for the rule's arrays where nothing learns."""
+
+    unused: int
+
+
+@generic(1)
+def digest(rule, net, weights, grad, tape, inputs, targets, b, slot, span, start, stop):
+    """Add the gradient of steps start .. stop-1 of trial b to accumulator span.group of `grad`; carry on, in place.
+
+    Called after each interval, or part of one; a rule that looks back waits for stop == span.n_steps.
+    """
+
+
+@digest.register(NoRule)
+def _(rule, net, weights, grad, tape, inputs, targets, b, slot, span, start, stop):
+    return None

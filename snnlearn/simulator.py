@@ -1,0 +1,517 @@
+"""The user's way to run a network: `simulate`, `gradient` and the `Simulator` that learns online."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import _check
+from .engine import Engine, Job, Noise, Result
+from .events import Events, encode, is_batch
+from .losses import (
+    ENTROPY,
+    ERROR,
+    NONE,
+    SIGNAL,
+    CrossEntropy,
+    Loss,
+    MeanSquaredError,
+    RateRegularizer,
+    TargetArrays,
+    encode_mask,
+    encode_targets,
+)
+from .network import Network, Weights
+from .optimizers import Optimizer
+from .rules import Rule
+
+RECORDABLE = ("psi", "threshold", "learning_signal")  # besides the hidden state of the neuron model
+
+
+class SilentNetworkWarning(UserWarning):
+    """No neuron spiked in a run."""
+
+
+class Gradient(NamedTuple):
+    """A gradient, averaged over trials; arrays [pre, post], read-only."""
+
+    w_in: Any
+    w_rec: Any
+    w_out: np.ndarray
+    b_out: np.ndarray
+    loss: float  # task loss
+    regularization: float
+
+
+class Simulation(NamedTuple):
+    """What `simulate` returns; arrays [T, ...], or [trials, T, ...] for a batch; None where not asked for."""
+
+    spikes: np.ndarray | None = None  # bool
+    v: np.ndarray | None = None  # before the reset
+    a: np.ndarray | None = None
+    psi: np.ndarray | None = None
+    threshold: np.ndarray | None = None
+    readout: np.ndarray | None = None
+
+
+class Run(NamedTuple):
+    """What a run reports: sums over the trial, averaged over trials."""
+
+    loss: float  # task loss with the weights before the update
+    regularization: float
+    rate: float  # mean firing rate, Hz
+    accuracy: float  # fraction of trials (or steps, for labels per step) that are right; nan without labels
+    nmse: float  # sum err^2 / sum (y* - mean y*)^2 for MeanSquaredError; nan otherwise
+    losses: np.ndarray  # [trials], or one per piece of a stream
+    scores: np.ndarray  # [trials] accuracy or nmse of each
+    prediction: np.ndarray  # [trials, n_out] sum of mask * y
+    n_steps: int
+
+
+class Step(NamedTuple):
+    """What a single step returns."""
+
+    spikes: np.ndarray  # bool [n]
+    readout: np.ndarray  # [n_out]
+    loss: float
+
+
+def simulate(
+    net: Network,
+    weights: Weights,
+    inputs: Any,
+    record: Iterable[str] = ("spikes", "v", "a", "psi", "readout"),
+    dtype: Any = "float32",
+    seed: int = 0,
+) -> Simulation:
+    """Simulate trials from the initial state without learning.
+
+    inputs : [T, n_inputs], [trials, T, n_inputs], `Events` or a list of them
+    record : names among spikes, v, a, psi, threshold, readout (a is zero for neurons without adaptation)
+    seed : of the background noise
+
+    Raises ValueError for unknown names, wrong shapes and NaN; Divergence where a state is not finite.
+    """
+    names = tuple(record) if not isinstance(record, str) else (record,)
+    for name in names:
+        _check.choice("simulate.record", name, Simulation._fields)
+    engine = Engine(_network(net), net.check_weights(weights), _dtype("simulate.dtype", dtype))
+    encoded = encode(inputs, net.n_inputs, engine.dtype)
+    trials, n_steps = encoded.indptr.shape[0], encoded.indptr.shape[1] - 1
+    traced = tuple(n for n in names if n in (*net.variables, "psi", "threshold"))
+    targets = TargetArrays(NONE, *_no_targets(net, engine.dtype), encode_mask(None, trials, n_steps, engine.dtype))
+    noise = Noise([np.random.default_rng([seed, 0, b]) for b in range(trials)], net.n)
+    result = engine.trials(Job(encoded, targets, learn=False, noise=noise, variables=traced))
+    shape = (trials, n_steps, net.n)
+    arrays = {name: np.zeros(shape, bool if name == "spikes" else engine.dtype) for name in names if name != "readout"}
+    if "readout" in names:
+        arrays["readout"] = np.zeros((trials, n_steps, net.n_outputs), engine.dtype)
+    for block in result.blocks:
+        stop = block.start + block.readout.shape[0]
+        for name, array in arrays.items():
+            if name == "spikes":
+                array[block.trial, block.spike_step, block.spike_neuron] = True
+            elif name == "readout":
+                array[block.trial, block.start : stop] = block.readout
+            elif name in block.traces:
+                array[block.trial, block.start : stop] = block.traces[name]
+    for array in arrays.values():
+        array.flags.writeable = False
+    return Simulation(**{name: array if is_batch(inputs) else array[0] for name, array in arrays.items()})
+
+
+def gradient(
+    net: Network,
+    weights: Weights,
+    inputs: Any,
+    targets: Any,
+    rule: Rule,
+    loss: Loss | None = None,
+    mask: Any = None,
+    regularizer: RateRegularizer | None = None,
+    dtype: Any = "float64",
+    seed: int = 0,
+    threads: int | None = None,
+) -> Gradient:
+    """The gradient of a rule over one trial, or its mean over a batch; nothing is modified.
+
+    inputs : [T, n_inputs], [trials, T, n_inputs], `Events` or a list of them
+    targets : [T, n_out] floats for MeanSquaredError (default); [T] or scalar labels for CrossEntropy
+    mask : [T] or [trials, T] time weights of the loss
+
+    Raises ValueError for wrong shapes, labels out of range and NaN.
+    """
+    if not isinstance(rule, Rule):
+        raise _check.fail("gradient.rule", "be a learning rule such as sl.EProp()", rule, error=TypeError)
+    engine = Engine(
+        _network(net), net.check_weights(weights), _dtype("gradient.dtype", dtype), rule, None, regularizer, threads=threads
+    )
+    encoded = encode(inputs, net.n_inputs, engine.dtype)
+    trials, n_steps = encoded.indptr.shape[0], encoded.indptr.shape[1] - 1
+    target_arrays = encode_targets(
+        loss or MeanSquaredError(), targets, mask, trials, n_steps, net.n_outputs, engine.dtype, is_batch(inputs)
+    )
+    noise = Noise([np.random.default_rng([seed, 0, b]) for b in range(trials)], net.n)
+    outcome = engine.trials(Job(encoded, target_arrays, learn=True, noise=noise)).outcome
+    return Gradient(*engine.gradient(trials), float(outcome.loss.mean()), float(outcome.regularization.mean()))
+
+
+class Simulator:
+    """A network that runs and, given a rule and an optimizer, learns.
+
+    net : Network
+    weights : Weights, or None for `net.init_weights(seed)`
+    rule, optimizer : as sl.EProp(), sl.Adam(1e-3); without both the network only runs
+    loss : MeanSquaredError (default) or CrossEntropy
+    regularizer : RateRegularizer or None
+    update_every : "trial" (or batch), or a number of steps K: weights are constant in between; 1 is strictly
+        online. In a stream, intervals are aligned to its first step and "trial" is a piece
+    dtype : "float32" or "float64"
+    seed : of the weights, where none are given, and of the background noise
+    threads : for batches with update_every="trial"; None: all cores. Results do not depend on it
+
+    `run` on arrays starts each trial from the initial state; `run` on an iterator and `step` continue one
+    stream, which only they and `reset` touch.
+    """
+
+    def __init__(
+        self,
+        net: Network,
+        weights: Weights | None = None,
+        rule: Rule | None = None,
+        optimizer: Optimizer | None = None,
+        loss: Loss | None = None,
+        regularizer: RateRegularizer | None = None,
+        update_every: str | int = "trial",
+        dtype: Any = "float32",
+        seed: int = 0,
+        threads: int | None = None,
+    ):
+        self.net = _network(net)
+        self.seed = _check.integer("Simulator.seed", seed, "be a whole number, not negative", low=0)
+        for name, value, kind in (
+            ("rule", rule, Rule),
+            ("optimizer", optimizer, Optimizer),
+            ("loss", loss, (MeanSquaredError, CrossEntropy)),
+            ("regularizer", regularizer, RateRegularizer),
+        ):
+            if value is not None and not isinstance(value, kind):
+                kinds = kind if isinstance(kind, tuple) else (kind,)
+                raise _check.fail(f"Simulator.{name}", "be a " + " or ".join(k.__name__ for k in kinds), value, error=TypeError)
+        if optimizer is not None and rule is None:
+            raise _check.fail("Simulator.rule", "be a learning rule where there is an optimizer", None)
+        if threads is not None:
+            threads = _check.integer("Simulator.threads", threads, "be a positive number", low=1)
+        self.rule, self.optimizer, self.regularizer = rule, optimizer, regularizer
+        self.loss = loss or MeanSquaredError()
+        self.update_every = update_every
+        interval = self._interval(update_every)
+        weights = self.net.init_weights(seed) if weights is None else weights
+        self._engine = Engine(
+            self.net,
+            self.net.check_weights(weights),
+            _dtype("Simulator.dtype", dtype),
+            rule,
+            optimizer,
+            regularizer,
+            interval,
+            threads,
+        )
+        self.trials_done = 0  # trials or pieces that learnt
+        self.stream_steps = 0
+        self._stream_noise = self._noise_stream()
+        self._spoke_of_silence = False
+
+    # ---- what a user reads --------------------------------------------------------------------------
+
+    @property
+    def weights(self) -> Weights:
+        """The current weights: read-only views, always up to date."""
+        return self._engine.public_weights()
+
+    @property
+    def feedback(self) -> np.ndarray | None:
+        """The feedback B [n, n_out], or None where it is w_out itself."""
+        flat = self._engine.weights.feedback
+        return flat.reshape(self.net.n, self.net.n_outputs).copy() if flat.size else None
+
+    @property
+    def updates_done(self) -> int:
+        """Updates of the weights so far."""
+        return int(self._engine.opt.count[0])
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float32 or float64."""
+        return self._engine.dtype
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the per-neuron variables that a recorder can take."""
+        return (*self.net.variables, *RECORDABLE)
+
+    def set_weights(self, weights: Weights) -> None:
+        """Replace the weights (the structure of sparse ones must stay); the optimizer's moments remain."""
+        new = self.net.check_weights(weights)
+        for flat, matrix, old in zip(self._engine.weights[:4], new, self._engine.like, strict=True):
+            if hasattr(matrix, "indices") and not (
+                np.array_equal(matrix.indices, old.indices) and np.array_equal(matrix.indptr, old.indptr)
+            ):
+                raise _check.fail("Simulator.set_weights", "keep the structure of the sparse matrices", "another structure")
+            flat[:] = (matrix.data if hasattr(matrix, "indices") else matrix).reshape(-1)
+
+    def reset(self) -> None:
+        """The stream starts anew from the initial state: membranes, traces, spikes in flight. Weights stay."""
+        self._engine.forget_stream()
+        self.stream_steps = 0
+        self._stream_noise = self._noise_stream()
+
+    # ---- running ------------------------------------------------------------------------------------
+
+    def run(
+        self,
+        inputs: Any,
+        targets: Any = None,
+        mask: Any = None,
+        recorder: Any = None,
+        *,
+        learn: bool | None = None,
+        error: Callable[[int, np.ndarray], Any] | Any = None,
+        learning_signal: Any = None,
+        first_trial: int | None = None,
+    ) -> Run:
+        """Run one trial, a batch, or an iterator of pieces without end; learn where there is a rule and an optimizer.
+
+        inputs : [T, n_inputs], [trials, T, n_inputs], `Events`, a list of them; or an iterator of (x, target),
+            (x, target, mask) or x, which continues the stream
+        targets : [T, n_out] floats, or labels (scalar or [T]) for CrossEntropy; a leading axis for batches
+        mask : [T] or [trials, T] time weights
+        recorder : `Recorder`
+        learn : False to evaluate
+        error : instead of targets, err [T, n_out] (or with trials), or a function (step, y [n_out]) -> err [n_out]
+        learning_signal : instead of targets, L [T, n] (or with trials), used as it is
+        first_trial : number of the first trial in the recording; default: trials run so far
+
+        Raises ValueError or TypeError for bad input before anything runs, Divergence where a state is not finite.
+        """
+        if _is_stream(inputs):
+            if targets is not None or mask is not None or learning_signal is not None:
+                raise _check.fail("Simulator.run.inputs", "yield (x, target, mask) where it is an iterator", "separate targets")
+            return self._run_stream(inputs, recorder, learn, error)
+        job = self._job(inputs, targets, mask, learn, error, learning_signal)
+        trial = self.trials_done if first_trial is None else first_trial
+        job = job._replace(noise=self._trial_noise(job, trial))
+        if recorder is not None:
+            job = self._recorded(job, recorder, trial)
+        engine = self._engine
+        if job.learn and engine.interval is not None:
+            result = engine.lockstep(job)
+        else:
+            result = engine.trials(job)
+            if job.learn and self.optimizer is not None:
+                engine.update(job.n_trials)
+        if job.learn:
+            self.trials_done += job.n_trials
+        run = self._report(job, result, targets)
+        if recorder is not None:
+            self._write(recorder, job, result, run, targets, trial)
+        return run
+
+    def step(
+        self,
+        x: Any,
+        target: Any = None,
+        *,
+        mask: float = 1.0,
+        learn: bool | None = None,
+        error: Any = None,
+        learning_signal: Any = None,
+    ) -> Step:
+        """One step of the stream, for closed loops.
+
+        x : [n_inputs]
+        target : [n_out] floats or a label
+        error : instead of a target, err [n_out] or a function of the readout y [n_out] that returns it
+        learning_signal : instead of a target, L [n], used as it is
+        """
+        x = _check.array("Simulator.step.x", x, (self.net.n_inputs,))
+        target = target if target is None or isinstance(self.loss, CrossEntropy) else np.asarray(target)[None]
+        if error is not None:
+            error = (lambda step, y, f=error: f(y)) if callable(error) else np.asarray(error)[None]
+        signal = None if learning_signal is None else np.asarray(learning_signal)[None]
+        job = self._job(x[None], target, np.full(1, mask), learn, error, signal)
+        job = job._replace(noise=self._stream_noise, variables=())
+        result = self._engine.piece(job, self.stream_steps)
+        self.stream_steps += 1
+        block = result.blocks[0]
+        spikes = np.zeros(self.net.n, bool)
+        spikes[block.spike_neuron] = True
+        return Step(spikes, block.readout[0], float(result.outcome.loss[0]))
+
+    # ---- parts --------------------------------------------------------------------------------------
+
+    def _run_stream(self, pieces: Iterable[Any], recorder: Any, learn: bool | None, error: Any) -> Run:
+        runs: list[Run] = []
+        for piece in pieces:
+            x, target, mask = _piece(piece)
+            if is_batch(x):
+                raise _check.fail("Simulator.run", "get single pieces [T, n_inputs] from an iterator", np.shape(x))
+            job = self._job(x, target, mask, learn, error, None)._replace(noise=self._stream_noise)
+            trial = self.trials_done
+            if recorder is not None:
+                job = self._recorded(job, recorder, trial)
+            result = self._engine.piece(job, self.stream_steps)
+            self.stream_steps += job.n_steps
+            self.trials_done += 1
+            runs.append(self._report(job, result, target))
+            if recorder is not None:
+                self._write(recorder, job, result, runs[-1], target, trial)
+        if not runs:
+            raise _check.fail("Simulator.run.inputs", "yield at least one piece", "none")
+        return _join_runs(runs)
+
+    def _job(self, inputs: Any, targets: Any, mask: Any, learn: bool | None, error: Any, signal: Any) -> Job:
+        """Everything checked and in the form of kernels."""
+        net, dtype = self.net, self._engine.dtype
+        able = self.rule is not None and self.optimizer is not None
+        given = sum(value is not None for value in (targets, error, signal))
+        if given > 1:
+            raise _check.fail("Simulator.run", "get one of targets, error and learning_signal", f"{given} of them")
+        if learn and not able:
+            raise _check.fail("Simulator", "have a rule and an optimizer to learn", "learn=True without them")
+        if learn is None and able and not given:
+            hint = "pass learn=False to run without learning"
+            raise _check.fail("Simulator.run.targets", "be given where there is a rule and an optimizer", None, hint)
+        learns = able and learn is not False and bool(given)
+        encoded = encode(inputs, net.n_inputs, dtype)
+        trials, n_steps, batch = encoded.indptr.shape[0], encoded.indptr.shape[1] - 1, is_batch(inputs)
+        function = error if callable(error) else None
+        if given and targets is None:
+            width = net.n if signal is not None else net.n_outputs
+            shape = (trials, n_steps, width) if batch else (n_steps, width)
+            where, values = ("error", error) if signal is None else ("learning_signal", signal)
+            value = np.zeros(shape, dtype) if function else _check.array(where, values, shape, dtype)
+            kind = ERROR if signal is None else SIGNAL
+            label = np.zeros((1, 1), np.int32)
+            value = value.reshape(trials, n_steps, width)
+            arrays = TargetArrays(kind, value, label, encode_mask(mask, trials, n_steps, dtype))
+        else:
+            arrays = encode_targets(self.loss, targets, mask, trials, n_steps, net.n_outputs, dtype, batch)
+        return Job(encoded, arrays, learn=learns, error=function)
+
+    def _interval(self, update_every: Any) -> int | None:
+        if isinstance(update_every, str):
+            _check.choice("Simulator.update_every", update_every, ("trial",))
+            return None
+        interval = _check.integer("Simulator.update_every", update_every, "be 'trial' or a positive number of steps", low=1)
+        if self.rule is not None:
+            self.rule.direction(interval, False, False)
+        regularizer = self.regularizer
+        if regularizer is not None and regularizer.tau is None and regularizer.strength > 0:
+            need = "have tau (the online form) where weights change within a trial"
+            raise _check.fail("RateRegularizer", need, f"tau=None, update_every={interval}")
+        return interval
+
+    def _trial_noise(self, job: Job, trial: int) -> Noise | None:
+        if not self._engine.arrays.noise.size:
+            return None
+        key = 1 if job.learn else 2
+        return Noise([np.random.default_rng([self.seed, key, trial + b]) for b in range(job.n_trials)], self.net.n)
+
+    def _noise_stream(self) -> Noise:
+        return Noise([np.random.default_rng([self.seed, 3])], self.net.n)
+
+    def _report(self, job: Job, result: Result, targets: Any) -> Run:
+        outcome = result.outcome
+        scores = np.full(job.n_trials, np.nan)
+        accuracy = nmse = np.nan
+        if job.targets.kind == ENTROPY:
+            if np.ndim(targets) == (1 if job.n_trials > 1 or np.ndim(targets) == 1 and job.inputs.indptr.shape[0] > 1 else 0):
+                scores = (outcome.summed.argmax(axis=1) == job.targets.label[:, 0]).astype(np.float64)
+            else:
+                scores = outcome.correct / np.maximum(job.targets.mask.sum(axis=1), 1e-300)
+            accuracy = float(scores.mean())
+        elif targets is not None:
+            scores = _normalized_error(outcome.loss, job.targets)
+            nmse = float(scores.mean())
+        spikes, duration = int(result.counts.sum()), job.n_trials * job.n_steps * self.net.dt * 1e-3
+        if spikes == 0 and job.n_steps > 1 and not self._spoke_of_silence:
+            self._spoke_of_silence = True
+            message = (
+                f"Simulator: no neuron spiked in {job.n_trials} trial(s) of {job.n_steps} steps; "
+                "scale w_in up (init_weights(gain=...)), lower the threshold, or add a background current"
+            )
+            warnings.warn(message, SilentNetworkWarning, stacklevel=4)
+        return Run(
+            loss=float(outcome.loss.mean()),
+            regularization=float(outcome.regularization.mean()),
+            rate=spikes / self.net.n / duration,
+            accuracy=accuracy,
+            nmse=nmse,
+            losses=outcome.loss,
+            scores=scores,
+            prediction=outcome.summed,
+            n_steps=job.n_steps,
+        )
+
+    def _recorded(self, job: Job, recorder: Any, trial: int) -> Job:
+        raise NotImplementedError
+
+    def _write(self, recorder: Any, job: Job, result: Result, run: Run, targets: Any, trial: int) -> None:
+        raise NotImplementedError
+
+
+def _normalized_error(loss: np.ndarray, targets: TargetArrays) -> np.ndarray:
+    """sum err^2 / sum (y* - mean y*)^2 over the masked steps, per trial; nan for a constant target."""
+    weight = targets.mask[:, :, None].astype(np.float64)
+    total = np.maximum(weight.sum(axis=1, keepdims=True), 1e-300)
+    mean = (weight * targets.value).sum(axis=1, keepdims=True) / total
+    spread = (weight * (targets.value - mean) ** 2).sum(axis=(1, 2))
+    return np.divide(2.0 * loss, spread, out=np.full(loss.shape, np.nan), where=spread > 0)
+
+
+def _join_runs(runs: list[Run]) -> Run:
+    steps = np.array([r.n_steps for r in runs], np.float64)
+    means = {key: float(np.mean([getattr(r, key) for r in runs])) for key in ("loss", "regularization", "accuracy", "nmse")}
+    rate = float((steps * [r.rate for r in runs]).sum() / steps.sum())
+    joined = {key: np.concatenate([getattr(r, key) for r in runs]) for key in ("losses", "scores", "prediction")}
+    return Run(rate=rate, n_steps=int(steps.sum()), **means, **joined)
+
+
+def _is_stream(inputs: Any) -> bool:
+    if isinstance(inputs, (np.ndarray, Events)):
+        return False
+    if isinstance(inputs, (list, tuple)):
+        return bool(inputs) and isinstance(inputs[0], tuple)
+    return isinstance(inputs, Iterator) or (isinstance(inputs, Iterable) and not hasattr(inputs, "__array__"))
+
+
+def _piece(piece: Any) -> tuple[Any, Any, Any]:
+    if not isinstance(piece, tuple):
+        return piece, None, None
+    if len(piece) not in (2, 3):
+        raise _check.fail("Simulator.run.inputs", "yield x, (x, target) or (x, target, mask)", f"a tuple of {len(piece)}")
+    return (*piece, None)[:3] if len(piece) == 2 else piece  # type: ignore[return-value]
+
+
+def _network(net: Any) -> Network:
+    if not isinstance(net, Network):
+        raise _check.fail("net", "be an sl.Network", net, error=TypeError)
+    return net
+
+
+def _dtype(where: str, dtype: Any) -> np.dtype:
+    try:
+        resolved = np.dtype(dtype)
+    except TypeError:
+        resolved = None
+    if resolved not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise _check.fail(where, "be 'float32' or 'float64'", dtype)
+    return resolved  # type: ignore[return-value]
+
+
+def _no_targets(net: Network, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros((1, 1, net.n_outputs), dtype), np.zeros((1, 1), np.int32)

@@ -1,0 +1,113 @@
+"""The arrays of a running network: its state, the tape of a block, and what a run reports.
+
+All arrays are C-contiguous with the trial (or its slot on the tape) first.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .network import NetArrays
+
+
+class State(NamedTuple):
+    """What a network carries from step to step."""
+
+    hidden: np.ndarray  # [trials, D, n]; row 0 is v
+    z: np.ndarray  # [trials, n] spikes of the last step, 0 or 1, in dtype
+    refractory: np.ndarray  # int32 [trials, n] blocked steps that remain
+    history: np.ndarray  # uint8 [trials, delay, n] spikes of the last `delay` steps, oldest first
+    readout: np.ndarray  # [trials, n_out]
+    running: np.ndarray  # [trials, n] running rate of the online regulariser, spikes per step
+    counts: np.ndarray  # int32 [trials, n] spikes since the trial began
+
+
+class Tape(NamedTuple):
+    """What a block leaves behind. Arrays marked * have one row where nobody asked for all steps."""
+
+    hidden: np.ndarray  # [slots, steps*, D, n] before the reset
+    psi: np.ndarray  # [slots, steps*, n]
+    threshold: np.ndarray  # [slots, steps*, n] adapted threshold A; size 0 where not asked for
+    spike_ptr: np.ndarray  # int64 [slots, delay + steps + 1]; row r holds the spikes of step r - delay
+    spike_index: np.ndarray  # int32 [slots, capacity]
+    readout: np.ndarray  # [slots, steps, n_out]
+    error: np.ndarray  # [slots, steps, n_out]
+    rate_signal: np.ndarray  # [slots, steps*, n] of the regulariser; one row for the per-trial form
+    signal: np.ndarray  # [slots, steps*, n] learning signal
+    current: np.ndarray  # [slots, n] scratch
+
+
+class Outcome(NamedTuple):
+    """Sums over a trial that kernels fill."""
+
+    loss: np.ndarray  # float64 [trials] task loss
+    regularization: np.ndarray  # float64 [trials]
+    correct: np.ndarray  # float64 [trials] sum of mask where argmax(y) is the label
+    summed: np.ndarray  # float64 [trials, n_out] sum of mask * y
+    trouble: np.ndarray  # int64 [4]: 1, trial, step, neuron of the first value that is not finite
+
+
+class Span(NamedTuple):
+    """Which steps of which trials one call runs."""
+
+    first: int  # trials first .. last - 1, in slots 0 .. last - first - 1 of the tape
+    last: int
+    start: int  # steps start .. stop - 1 of the trial
+    stop: int
+    origin: int  # the step that row 0 of the tape stands for
+    n_steps: int  # length of the trial; 0 for a piece of a stream, which does not end
+    offset: int  # steps of a stream before step 0 of this piece; intervals are aligned to the stream
+    interval: int  # K: weights change after steps that are multiples of K, and at the trial's end
+    group: int  # accumulator of the gradient
+    forward: bool  # simulate
+    backward: bool  # errors and loss
+    learn: bool  # gradient
+    update: bool  # apply it at the end of intervals
+
+
+def make_state(net: NetArrays, hidden: np.ndarray, trials: int) -> State:
+    """The state before the first step. hidden : [D, n]."""
+    dtype, n = hidden.dtype, hidden.shape[1]
+    return State(
+        hidden=np.repeat(hidden[None], trials, axis=0),
+        z=np.zeros((trials, n), dtype),
+        refractory=np.zeros((trials, n), np.int32),
+        history=np.zeros((trials, net.delay, n), np.uint8),
+        readout=np.zeros((trials, net.n_out), dtype),
+        running=np.zeros((trials, n), dtype),
+        counts=np.zeros((trials, n), np.int32),
+    )
+
+
+def make_tape(net: NetArrays, hidden: np.ndarray, slots: int, steps: int, full: frozenset[str]) -> Tape:
+    """An empty tape; `full` names the arrays that keep all steps."""
+    dtype, (n_hidden, n) = hidden.dtype, hidden.shape
+
+    def rows(name: str) -> int:
+        return steps if name in full else 1
+
+    return Tape(
+        hidden=np.zeros((slots, rows("hidden"), n_hidden, n), dtype),
+        psi=np.zeros((slots, rows("psi"), n), dtype),
+        threshold=np.zeros((slots, steps if "threshold" in full else 0, n), dtype),
+        spike_ptr=np.zeros((slots, net.delay + steps + 1), np.int64),
+        spike_index=np.empty((slots, (net.delay + steps) * n), np.int32),
+        readout=np.zeros((slots, steps, net.n_out), dtype),
+        error=np.zeros((slots, steps, net.n_out), dtype),
+        rate_signal=np.zeros((slots, rows("rate_signal"), n), dtype),
+        signal=np.zeros((slots, rows("signal"), n), dtype),
+        current=np.zeros((slots, n), dtype),
+    )
+
+
+def make_outcome(trials: int, n_out: int) -> Outcome:
+    """Zeroed sums."""
+    return Outcome(np.zeros(trials), np.zeros(trials), np.zeros(trials), np.zeros((trials, n_out)), np.zeros(4, np.int64))
+
+
+def tape_bytes(net: NetArrays, n: int, steps: int, itemsize: int, full: frozenset[str]) -> int:
+    """Bytes of one slot of a tape."""
+    rows = steps * sum(net.n_hidden if name == "hidden" else 1 for name in full)
+    return rows * n * itemsize + (net.delay + steps) * n * 4 + 2 * steps * net.n_out * itemsize
