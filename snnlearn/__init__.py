@@ -1,5 +1,28 @@
-"""Recurrent spiking networks that learn online."""
+"""Recurrent spiking networks that learn online.
 
+The package, in the order in which its parts build on each other:
+
+    surrogate      pseudo-derivatives of a spike
+    neurons        LIF, ALIF: equations, parameters, one step forward and backward
+    connectivity   Dense, Masked, Sparse; rows by presynaptic neuron
+    network        Network, Readout, Weights
+    events         sparse input
+    losses         MeanSquaredError, CrossEntropy, RateRegularizer
+    rules          EProp, BPTT: what a rule adds to the gradient
+    optimizers     SGD, Adam
+    block          the compiled loop; its docstring is the timeline of a step
+    engine         arrays, threads and calls of that loop
+    recording      Recorder, open_recording: HDF5
+    tasks          what to learn
+    training       batches, evaluation, History
+    simulator      simulate, gradient, Simulator
+    plot, cli      figures (needs matplotlib), the command line
+
+Arrays are indexed [pre, post]; times are in ms, rates in Hz.
+"""
+
+from . import tasks
+from ._version import __version__
 from .connectivity import Dense, Masked, Sparse
 from .engine import Divergence
 from .events import Events
@@ -7,6 +30,59 @@ from .losses import CrossEntropy, MeanSquaredError, RateRegularizer
 from .network import Network, Readout, Weights
 from .neurons import ALIF, LIF
 from .optimizers import SGD, Adam, CosineDecay, ExponentialDecay, StepDecay
+from .recording import Recorder, Recording, open_recording
 from .rules import BPTT, EProp
-from .simulator import Gradient, Run, SilentNetworkWarning, Simulation, Simulator, gradient, simulate
+from .simulator import Gradient, Run, SilentNetworkWarning, Simulation, Simulator, Step, gradient, simulate
 from .surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
+from .training import History
+
+__all__ = [
+    "ALIF",
+    "BPTT",
+    "LIF",
+    "SGD",
+    "Adam",
+    "ArcTan",
+    "CosineDecay",
+    "CrossEntropy",
+    "Dense",
+    "Divergence",
+    "EProp",
+    "Events",
+    "Exponential",
+    "ExponentialDecay",
+    "FastSigmoid",
+    "Gradient",
+    "History",
+    "Masked",
+    "MeanSquaredError",
+    "Network",
+    "PiecewiseLinear",
+    "RateRegularizer",
+    "Readout",
+    "Recorder",
+    "Recording",
+    "Run",
+    "SilentNetworkWarning",
+    "Simulation",
+    "Simulator",
+    "Sparse",
+    "Step",
+    "StepDecay",
+    "Weights",
+    "__version__",
+    "gradient",
+    "open_recording",
+    "plot",
+    "simulate",
+    "tasks",
+]
+
+
+def __getattr__(name: str) -> object:
+    """`snnlearn.plot` is imported on first use."""
+    if name == "plot":
+        from importlib import import_module
+
+        return import_module(".plot", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from .block import run_block
 from .events import InputArrays
 from .losses import ENTROPY, ERROR, NONE, SIGNAL, SQUARED, RateRegularizer, TargetArrays, rate_arrays
 from .network import Network, Weights, flatten, unflatten, zeros_like
-from .optimizers import SGD, Optimizer, apply_gradient, sum_accumulators
+from .optimizers import SGD, NoOptimizer, Optimizer, apply_gradient, sum_accumulators
 from .rules.base import NoRule, Rule
 from .tape import Outcome, Span, State, Tape, make_outcome, make_state, make_tape, tape_bytes
 
@@ -79,7 +79,7 @@ class Block(NamedTuple):
     start: int
     spike_step: np.ndarray  # int64, step within the trial
     spike_neuron: np.ndarray  # int32
-    traces: dict[str, np.ndarray]  # name -> [steps, n]
+    traces: dict[str, np.ndarray]  # name -> [steps, neurons asked for]
     readout: np.ndarray  # [steps, n_out]
 
 
@@ -91,8 +91,9 @@ class Job(NamedTuple):
     learn: bool
     noise: Noise | None = None
     error: ErrorFunction | None = None
-    variables: tuple[str, ...] | None = None  # what blocks hold besides spikes and readout; None: no blocks
+    variables: Mapping[str, Any] | None = None  # what blocks hold besides spikes and readout, name -> neurons (None: all)
     wanted: Callable[[int], bool] = lambda trial: True  # which trials' blocks are kept
+    labels_per_step: bool = False  # for scores: one label a step instead of one a trial
 
     @property
     def n_trials(self) -> int:
@@ -155,8 +156,7 @@ class Engine:
         self.rate_form = None if not active else "online" if self.rates.per_step > 0 else "trial"
         decay, adaptive = (rule.feedback_decay, rule.adaptive) if rule is not None else (0.0, False)
         self.opt = (optimizer or IDLE).arrays(net, self.weights, decay, adaptive)
-        # within a block, only an update interval needs the optimizer: all others share one compiled kernel
-        self.block_opt = self.opt if interval is not None else IDLE.arrays(net, self.weights, 0.0, False)
+        self.block_opt = self.opt if interval is not None else NoOptimizer(0)
         self.learns = np.ones(4, bool) if optimizer is None else self.opt.learns
         self.grad = zeros_like(self.weights, 1 if rule is not None else 0)
         self._lanes: dict[Any, Lane] = {}
@@ -231,6 +231,8 @@ class Engine:
             stop = min(job.n_steps, start + block)
             self._advance(lane, job, outcome, start, stop, start, update=job.learn, offset=offset, closes=closes)
             blocks += self._blocks(lane, job, start, stop, start, 0)
+        if closes and job.learn and self.optimizer is not None:
+            self.update(1)
         return Result(outcome, lane.state.counts.copy(), blocks)
 
     def update(self, trials: int) -> None:
@@ -276,7 +278,7 @@ class Engine:
     def _block_steps(self) -> int:
         return int(np.clip(BLOCK_WORK // self.hidden.shape[1], 16, 50_000))
 
-    def _full_rows(self, direction: str | None, variables: tuple[str, ...] | None) -> frozenset[str]:
+    def _full_rows(self, direction: str | None, variables: Iterable[str] | None) -> frozenset[str]:
         """Names of the tape's arrays that hold every step."""
         names = set(variables or ())
         full = names & {"psi", "threshold"}
@@ -375,7 +377,7 @@ class Engine:
             forward=True,
             backward=job.backward,
             learn=job.learn,
-            update=update and self.optimizer is not None,
+            update=update and self.optimizer is not None and self.interval is not None,
         )
         noise = np.zeros((0, 0, 0), self.dtype)
         if self.arrays.noise.size and job.noise is not None:
@@ -407,7 +409,7 @@ class Engine:
             ends += span.stop == span.n_steps and (span.stop + span.offset) % span.interval != 0
         lr = np.zeros(0) if not ends else self.optimizer.rates(int(self.opt.count[0]), ends)  # type: ignore[union-attr]
         arguments = (self.arrays, self.weights, lane.state, job.inputs, job.targets, noise, self.rates, lane.tape)
-        run_block(*arguments, outcome, lane.rule, self.grad, self.block_opt if span.interval == NEVER else self.opt, lr, span)
+        run_block(*arguments, outcome, lane.rule, self.grad, self.block_opt, lr, span)
         if outcome.trouble[0]:
             trial, step, neuron = (int(x) for x in outcome.trouble[1:])
             raise Divergence(trial + base, step + span.offset, neuron)
@@ -423,7 +425,10 @@ class Engine:
                 continue
             ptr = tape.spike_ptr[b, rows.start + delay : rows.stop + delay + 1]
             step = np.repeat(np.arange(start, stop), np.diff(ptr))
-            traces = {name: self._trace(tape, name)[b, rows].copy() for name in job.variables}
+            traces = {}
+            for name, neurons in job.variables.items():
+                steps = self._trace(tape, name)[b, rows]
+                traces[name] = steps.copy() if neurons is None else steps[:, neurons]
             neuron = tape.spike_index[b, ptr[0] : ptr[-1]].copy()
             blocks.append(Block(b + base, start, step, neuron, traces, tape.readout[b, rows].copy()))
         return blocks

@@ -255,9 +255,24 @@ def _(method, w, g, first, second, factor, lr, keep, low, high, count):
         w[s] = min(max(keep * w[s] - rate * first[s] / (np.sqrt(second[s] * root) + eps), low), high)
 
 
-@device
+class NoOptimizer(NamedTuple):
+    """Stands for the optimizer in a compiled block that does not update: its code need not be compiled."""
+
+    unused: int
+
+
+@generic(1)
 def update(opt, net, weights, grad, group, trials, lr64):
     """One update from accumulator `group` of the gradient (summed over trials); clears it. Equations (1) to (7)."""
+
+
+@update.register(NoOptimizer)
+def _(opt, net, weights, grad, group, trials, lr64):
+    return None
+
+
+@update.register(OptimizerArrays)
+def _(opt, net, weights, grad, group, trials, lr64):
     as_dtype = weights.w_in.dtype.type
     lr = as_dtype(lr64)
     one = as_dtype(1)

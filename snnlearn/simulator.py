@@ -16,6 +16,7 @@ from .losses import (
     ERROR,
     NONE,
     SIGNAL,
+    SQUARED,
     CrossEntropy,
     Loss,
     MeanSquaredError,
@@ -25,8 +26,11 @@ from .losses import (
     encode_targets,
 )
 from .network import Network, Weights
+from .neurons.base import spec_to_dict as describe_spec
 from .optimizers import Optimizer
+from .recording import Recorder
 from .rules import Rule
+from .training import History, train
 
 RECORDABLE = ("psi", "threshold", "learning_signal")  # besides the hidden state of the neuron model
 
@@ -101,7 +105,7 @@ def simulate(
     engine = Engine(_network(net), net.check_weights(weights), _dtype("simulate.dtype", dtype))
     encoded = encode(inputs, net.n_inputs, engine.dtype)
     trials, n_steps = encoded.indptr.shape[0], encoded.indptr.shape[1] - 1
-    traced = tuple(n for n in names if n in (*net.variables, "psi", "threshold"))
+    traced = {name: None for name in names if name in (*net.variables, "psi", "threshold")}
     targets = TargetArrays(NONE, *_no_targets(net, engine.dtype), encode_mask(None, trials, n_steps, engine.dtype))
     noise = Noise([np.random.default_rng([seed, 0, b]) for b in range(trials)], net.n)
     result = engine.trials(Job(encoded, targets, learn=False, noise=noise, variables=traced))
@@ -223,7 +227,8 @@ class Simulator:
         self.trials_done = 0  # trials or pieces that learnt
         self.stream_steps = 0
         self._stream_noise = self._noise_stream()
-        self._spoke_of_silence = False
+        self._spoke_of_silence, self._silence = False, None
+        self.context: dict[str, Any] = {}  # what else the configuration of a recording should hold, as the task
 
     # ---- what a user reads --------------------------------------------------------------------------
 
@@ -276,7 +281,7 @@ class Simulator:
         inputs: Any,
         targets: Any = None,
         mask: Any = None,
-        recorder: Any = None,
+        recorder: Recorder | None = None,
         *,
         learn: bool | None = None,
         error: Callable[[int, np.ndarray], Any] | Any = None,
@@ -315,9 +320,9 @@ class Simulator:
                 engine.update(job.n_trials)
         if job.learn:
             self.trials_done += job.n_trials
-        run = self._report(job, result, targets)
+        run = self._report(job, result)
         if recorder is not None:
-            self._write(recorder, job, result, run, targets, trial)
+            self._write(recorder, job, result, run, trial)
         return run
 
     def step(
@@ -343,7 +348,7 @@ class Simulator:
             error = (lambda step, y, f=error: f(y)) if callable(error) else np.asarray(error)[None]
         signal = None if learning_signal is None else np.asarray(learning_signal)[None]
         job = self._job(x[None], target, np.full(1, mask), learn, error, signal)
-        job = job._replace(noise=self._stream_noise, variables=())
+        job = job._replace(noise=self._stream_noise, variables={})
         result = self._engine.piece(job, self.stream_steps)
         self.stream_steps += 1
         block = result.blocks[0]
@@ -351,9 +356,13 @@ class Simulator:
         spikes[block.spike_neuron] = True
         return Step(spikes, block.readout[0], float(result.outcome.loss[0]))
 
+    def train(self, task: Any, trials: int, batch: int = 1, recorder: Recorder | None = None, **options: Any) -> History:
+        """Learn a task; see `snnlearn.training.train` for the options."""
+        return train(self, task, trials, batch, recorder, **options)
+
     # ---- parts --------------------------------------------------------------------------------------
 
-    def _run_stream(self, pieces: Iterable[Any], recorder: Any, learn: bool | None, error: Any) -> Run:
+    def _run_stream(self, pieces: Iterable[Any], recorder: Recorder | None, learn: bool | None, error: Any) -> Run:
         runs: list[Run] = []
         for piece in pieces:
             x, target, mask = _piece(piece)
@@ -366,9 +375,9 @@ class Simulator:
             result = self._engine.piece(job, self.stream_steps)
             self.stream_steps += job.n_steps
             self.trials_done += 1
-            runs.append(self._report(job, result, target))
+            runs.append(self._report(job, result))
             if recorder is not None:
-                self._write(recorder, job, result, runs[-1], target, trial)
+                self._write(recorder, job, result, runs[-1], trial)
         if not runs:
             raise _check.fail("Simulator.run.inputs", "yield at least one piece", "none")
         return _join_runs(runs)
@@ -400,7 +409,8 @@ class Simulator:
             arrays = TargetArrays(kind, value, label, encode_mask(mask, trials, n_steps, dtype))
         else:
             arrays = encode_targets(self.loss, targets, mask, trials, n_steps, net.n_outputs, dtype, batch)
-        return Job(encoded, arrays, learn=learns, error=function)
+        per_step = np.ndim(targets) == (2 if batch else 1)
+        return Job(encoded, arrays, learn=learns, error=function, labels_per_step=per_step)
 
     def _interval(self, update_every: Any) -> int | None:
         if isinstance(update_every, str):
@@ -424,23 +434,23 @@ class Simulator:
     def _noise_stream(self) -> Noise:
         return Noise([np.random.default_rng([self.seed, 3])], self.net.n)
 
-    def _report(self, job: Job, result: Result, targets: Any) -> Run:
+    def _report(self, job: Job, result: Result) -> Run:
         outcome = result.outcome
         scores = np.full(job.n_trials, np.nan)
         accuracy = nmse = np.nan
         if job.targets.kind == ENTROPY:
-            if np.ndim(targets) == (1 if job.n_trials > 1 or np.ndim(targets) == 1 and job.inputs.indptr.shape[0] > 1 else 0):
-                scores = (outcome.summed.argmax(axis=1) == job.targets.label[:, 0]).astype(np.float64)
-            else:
+            if job.labels_per_step:
                 scores = outcome.correct / np.maximum(job.targets.mask.sum(axis=1), 1e-300)
+            else:
+                scores = (outcome.summed.argmax(axis=1) == job.targets.label[:, 0]).astype(np.float64)
             accuracy = float(scores.mean())
-        elif targets is not None:
+        elif job.targets.kind == SQUARED:
             scores = _normalized_error(outcome.loss, job.targets)
             nmse = float(scores.mean())
         spikes, duration = int(result.counts.sum()), job.n_trials * job.n_steps * self.net.dt * 1e-3
         if spikes == 0 and job.n_steps > 1 and not self._spoke_of_silence:
             self._spoke_of_silence = True
-            message = (
+            self._silence = message = (
                 f"Simulator: no neuron spiked in {job.n_trials} trial(s) of {job.n_steps} steps; "
                 "scale w_in up (init_weights(gain=...)), lower the threshold, or add a background current"
             )
@@ -457,12 +467,65 @@ class Simulator:
             n_steps=job.n_steps,
         )
 
-    def _recorded(self, job: Job, recorder: Any, trial: int) -> Job:
-        raise NotImplementedError
+    def _recorded(self, job: Job, recorder: Recorder, trial: int) -> Job:
+        """The job with what the recorder wants; opens its file at first."""
+        if not isinstance(recorder, Recorder):
+            raise _check.fail("Simulator.run.recorder", "be an sl.Recorder", recorder, error=TypeError)
+        net = self.net
+        recorder.open(
+            self.config(),
+            n_neurons=net.n,
+            n_outputs=net.n_outputs,
+            dt=net.dt,
+            variables=self.variables,
+            weights=self.weights,
+            model=" and ".join(dict.fromkeys(type(g).__name__ for g in net.neurons)),
+        )
+        selection = recorder.selection(net.n, self.variables)
+        if self.updates_done == 0:
+            recorder.snapshot(0, self.weights)
+        wanted = any(recorder.wants(trial + b) for b in range(job.n_trials))
+        return job._replace(variables=selection if wanted else None, wanted=lambda b: recorder.wants(trial + b))
 
-    def _write(self, recorder: Any, job: Job, result: Result, run: Run, targets: Any, trial: int) -> None:
-        raise NotImplementedError
+    def _write(self, recorder: Recorder, job: Job, result: Result, run: Run, trial: int) -> None:
+        """Record the blocks, a row for each trial, and the weights where they are due."""
+        targets = job.targets
+        for block in result.blocks:
+            steps = slice(block.start, block.start + block.readout.shape[0])
+            target = None
+            if targets.kind in (SQUARED, ENTROPY):
+                target = (targets.value if targets.kind == SQUARED else targets.label)[block.trial, steps]
+            number = trial + block.trial
+            recorder.block(number, block.start, block.spike_step, block.spike_neuron, block.traces, block.readout, target)
+        seconds = job.n_steps * self.net.dt * 1e-3
+        columns = {
+            "trial": trial + np.arange(job.n_trials),
+            "update": np.full(job.n_trials, self.updates_done),
+            "n_steps": np.full(job.n_trials, job.n_steps),
+            "loss": run.losses,
+            "score": run.scores,
+            "rate": result.counts.sum(axis=1) / self.net.n / seconds,
+        }
+        if targets.kind == ENTROPY and not job.labels_per_step:
+            columns |= {"label": targets.label[:, 0].astype(np.int64), "prediction": run.prediction.argmax(axis=1)}
+        recorder.row("trials", **columns)
+        recorder.snapshot(self.updates_done, self.weights)
+        if self._silence is not None:
+            recorder.event("silent network", self._silence)
+            self._silence = None
 
+    def config(self) -> dict[str, Any]:
+        """Everything that describes this simulator, as plain values; it stands in every recording."""
+        parts = {key: getattr(self, key) for key in ("rule", "optimizer", "loss", "regularizer")}
+        described = {key: None if part is None else describe_spec(part) for key, part in parts.items()}
+        return {
+            "network": self.net.to_dict(),
+            **described,
+            "update_every": self.update_every,
+            "dtype": self.dtype.name,
+            "seed": self.seed,
+            **self.context,
+        }
 
 def _normalized_error(loss: np.ndarray, targets: TargetArrays) -> np.ndarray:
     """sum err^2 / sum (y* - mean y*)^2 over the masked steps, per trial; nan for a constant target."""

@@ -150,7 +150,13 @@ def spec_to_dict(spec: Any) -> dict[str, Any]:
     result: dict[str, Any] = {"type": type(spec).__name__}
     for f in fields(spec):
         value = getattr(spec, f.name)
-        result[f.name] = spec_to_dict(value) if hasattr(value, "__dataclass_fields__") else value
+        if hasattr(value, "__dataclass_fields__"):
+            value = spec_to_dict(value)
+        elif isinstance(value, np.ndarray):
+            value = value.tolist()
+        elif callable(value):
+            value = repr(value)
+        result[f.name] = value
     return result
 
 

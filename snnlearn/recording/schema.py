@@ -19,10 +19,10 @@
     /tables/<table>/<column>    trials, updates, evaluations, predictions: one value per row
     /events/time, kind, message     what happened during the run, as text
 
-A segment is a contiguous piece of one trial: steps `start` to `start + n_steps` are the rows from `row` of traces, readout and
-target, and the `n_spikes` spikes from `spike`. Pieces of different trials may alternate. A step is counted within its trial; step t
-is the time t * dt. Values refer to these moments of a step: current, neurons advance (v before the reset, a, psi, spikes),
-readout, error and learning signal, update. Where a piece has no readout or target, its rows hold NaN (-1 for labels).
+A segment is a contiguous piece of one trial: steps `start` to `start + n_steps` are the rows from `row` of traces, readout
+and target, and the `n_spikes` spikes from `spike`. Pieces of different trials may alternate. A step is counted within its
+trial; step t is the time t * dt. Within a step neurons advance (v before the reset, a, threshold, psi, spikes), then come
+readout, error and learning signal, then the update. Where a piece has no readout or target, its rows hold NaN (-1 for labels).
 
 Groups that grow have the attribute "committed": so many entries are valid, and with a segment its rows and spikes. It is
 written after the data, so that entries beyond it, left by a run that was killed, are not looked at.
@@ -92,13 +92,13 @@ NAMES: dict[str, Entry] = {
     "message": Entry("text", "what happened"),
 }
 
-MATRICES = ("w_in", "w_rec", "w_out", "b_out")
+UNKNOWN = Entry("1", "")
 SIGNALS = ("readout", "target")
 
 
 def entry(name: str) -> Entry:
     """Unit and description of a data set; "1" and an empty description for names the layout does not know."""
-    return NAMES.get(name, Entry("1", ""))
+    return NAMES.get(name, UNKNOWN)
 
 
 def check_format(path: Any, attributes: Mapping[str, Any]) -> None:

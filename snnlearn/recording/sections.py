@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from keyword import iskeyword
 from typing import Any
 
 import h5py
 import numpy as np
 
 from .._check import fail
-from .schema import SIGNALS, entry
+from .schema import entry
 from .store import COLUMNS_PER_CHUNK, TABLE_CHUNK_BYTES, Column, Store, Stream, describe_dataset
 
 TRIALS_REMEMBERED = 1 << 16  # of which the end is known, so that a step recorded twice is noticed
@@ -141,7 +142,7 @@ class Tables:
             elif x.dtype.kind == "f" and stream.columns[name].dtype.kind == "i":
                 raise fail(f"{where}.{name}", "be a whole number, as in its first row", columns[name], error=TypeError)
         k = lengths.pop() if lengths else 1
-        stream.extend(k, {name: np.broadcast_to(x, k) for name, x in values.items()})
+        stream.extend(k, {name: x.reshape(1) if x.size == k == 1 else np.broadcast_to(x, k) for name, x in values.items()})
 
 
 def _check_column(where: str, name: str, value: Any) -> np.ndarray:
@@ -149,12 +150,12 @@ def _check_column(where: str, name: str, value: Any) -> np.ndarray:
     x = np.asarray(value)
     if x.ndim > 1 or x.dtype.kind not in "biuf":
         raise fail(where, "be a number or an array of numbers, one per row", value, error=TypeError)
-    if name.startswith("_"):
-        raise fail(where, "have a name that does not begin with an underscore", name)
+    if name.startswith("_") or not name.isidentifier() or iskeyword(name):
+        raise fail(where, "have a Python name that does not begin with an underscore", name)
     dtype = np.dtype(entry(name).dtype or ("f8" if x.dtype.kind == "f" else "i8"))
     if dtype.kind != "f" and x.dtype.kind == "f":
         raise fail(where, "be a whole number", value, error=TypeError)
-    return x.astype(dtype)
+    return x.astype(dtype, copy=False)
 
 
 class Snapshots:

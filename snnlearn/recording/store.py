@@ -4,12 +4,13 @@
     Stream      columns of one length, as the spikes (step, neuron) or the rows of a table
     Store       the file and its streams
 
-A flush writes the pending values of every stream, flushes the file, and only then raises the committed lengths. Values are pending
-together with the row at which they belong, so that a flush that was interrupted can simply be repeated.
+A flush writes the pending values of every stream, flushes the file, and only then raises the committed lengths. Values are
+pending together with the row at which they belong, so that a flush that was interrupted can simply be repeated.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import time
 from collections.abc import Mapping
@@ -68,8 +69,8 @@ class Column:
 
     def put(self, row: int, values: Any) -> None:
         """Keep values [k, *width] for the rows from `row`: a copy, except of arrays that the next flush writes at once."""
-        size = np.size(values) * self.dtype.itemsize
-        array = np.array(values, self.dtype, order="C", copy=True if size < BUFFER_BYTES else None)
+        values = np.asarray(values)
+        array = np.array(values, self.dtype, order="C", copy=True if values.nbytes < BUFFER_BYTES else None)
         self.pending.append((row, array))
         self.store.buffered += array.nbytes + OVERHEAD_BYTES
 
@@ -150,6 +151,7 @@ class Store:
         self.buffered = 0
         self.flushed_at = time.monotonic()
         self.process = os.getpid()
+        atexit.register(self.close, "interrupted")  # registered after h5py's own, it runs before: h5py then still writes text
 
     def flush_if_due(self) -> None:
         """Write when much is pending or the last flush is long ago."""
@@ -178,3 +180,4 @@ class Store:
             self.file.attrs["status"], self.file.attrs["closed"] = status, now()
         finally:
             self.file.close()
+            atexit.unregister(self.close)

@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .._check import choice, fail, integer
+from .._check import fail, integer
 from .schema import FINAL_STATUS, FORMAT, SIGNALS, VERSION
 from .sections import RawData, Snapshots, Tables
 from .store import TABLE_CHUNK_BYTES, TEXT, Store, Stream, now
@@ -70,8 +70,12 @@ class Recorder:
         self.every = integer("Recorder.every", every, "be a positive number of trials", low=1)
         self.weights_every = weights_every
         if weights_every is not None:
-            self.weights_every = integer("Recorder.weights_every", weights_every, "be None or a positive number of updates", low=1)
-        self.compression = choice("Recorder.compression", compression, ("gzip", None))
+            self.weights_every = integer(
+                "Recorder.weights_every", weights_every, "be None or a positive number of updates", low=1
+            )
+        if compression not in ("gzip", None):
+            raise fail("Recorder.compression", "be 'gzip' or None", compression)
+        self.compression = compression
         if not isinstance(path, (str, os.PathLike)):
             raise fail("Recorder.path", "be the name of a file", path, error=TypeError)
         self.path = pathlib.Path(path)
@@ -84,6 +88,8 @@ class Recorder:
         checked = {name: _check_wanted(f"Recorder.{name}", value) for name, value in wanted.items()}
         self._wanted = {name: value for name, value in checked.items() if value is not None}
         self._store: Store | None = None
+        self._network: dict[str, Any] = {}
+        self._configuration = ""
         self._status = "not open"
 
     def __repr__(self) -> str:
@@ -192,6 +198,7 @@ class Recorder:
         self._network, self._configuration = network, text
         store = self._store = Store(file, self.compression)
         self._finalizer = weakref.finalize(self, store.close, "interrupted")
+        self._finalizer.atexit = False  # the store sees to that
         signals = tuple(name for name in SIGNALS if getattr(self, name))
         self._raw = RawData(store, selection, int(n_neurons), int(n_outputs), self.spikes, signals)
         self._tables = Tables(store)
@@ -228,7 +235,7 @@ class Recorder:
             self._raw.append(trial, start, (spike_step, spike_neuron), traces or {}, signals, n_steps)
             store.flush_if_due()
 
-    def row(self, table: str, **columns: Any) -> None:
+    def row(self, table: str, /, **columns: Any) -> None:
         """Append a row (numbers) or rows (arrays [k]; a number among them repeats) to a table.
 
         Columns are made on first use, int64 for whole numbers and float64 for others; rows that came before a
@@ -310,9 +317,9 @@ def _check_wanted(where: str, value: Any) -> Any:
     if isinstance(value, slice):
         return value
     try:
-        index = np.asarray(value)
-    except ValueError:
-        index = np.empty(0, object)
+        index = np.array(value)
+    except ValueError:  # lists of unequal length
+        index = np.empty((), object)
     if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
         hint = "np.flatnonzero gives the indices of a mask" if index.dtype.kind == "b" else ""
         raise fail(where, "be None, True, a list of neuron indices or a slice", value, hint, TypeError)

@@ -79,13 +79,6 @@ class Rule:
         """
         raise NotImplementedError
 
-    def to_dict(self) -> dict[str, Any]:
-        """Class and parameters as plain values."""
-        values = {key: getattr(self, key) for key in self.__dataclass_fields__}
-        if not isinstance(self.feedback, str):
-            values["feedback"] = self.feedback.tolist()
-        return {"type": type(self).__name__, **values}
-
 
 class NoRule(NamedTuple):
     """Stands for the rule's arrays where nothing learns."""

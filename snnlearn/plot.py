@@ -1,0 +1,496 @@
+"""Plots of a recording: one panel each, and `story`, which puts them on a page. They need matplotlib.
+
+    fig = story("run.h5")
+    fig.savefig("run.png")
+
+The panels take `ax`, matplotlib Axes to draw into (None: a new pyplot figure), and return it. Nothing is shown by itself.
+Raises ImportError without matplotlib, KeyError for what the file does not have, IndexError for a trial that it does not have.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ._check import fail
+from .recording import Recording, open_recording
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe & Ito's colours, which are told apart with any colour vision; those that are legible as text come first
+BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+BLACK, GREY, LIGHT = "#222222", "#6E6E6E", "#C4C4C4"
+STYLE = {
+    "font.size": 11,
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 11,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "legend.fontsize": 10,
+    "axes.edgecolor": GREY,
+    "axes.spines.top": False,
+}
+N_MEMBRANES = 3
+N_CURVES = len(COLORS)
+MAX_WRITTEN_CLASSES = 20
+SCORES = {"classification": "accuracy", "regression": "normalised MSE"}
+
+
+class Group(NamedTuple):
+    """Neurons start .. stop - 1 of one group, and its resting thresholds [stop - start] (None: unknown)."""
+
+    name: str
+    start: int
+    stop: int
+    threshold: np.ndarray | None
+    color: str
+
+
+def raster(recording: Recording, trial: int | None = None, ax: Axes | None = None) -> Axes:
+    """Spikes of one trial (None: the last one), time against neuron, the groups of neurons in colours."""
+    _matplotlib()
+    trial = _trial(recording, trial)
+    spikes = recording.spikes(trial)
+    ax = _axes(ax)
+    height = ax.get_position().height * ax.figure.get_figheight() * 72  # points
+    size = float(np.clip(0.9 * height / recording.n_neurons, 1.2, 8.0))
+    for group in _groups(recording):
+        use = (spikes.neuron >= group.start) & (spikes.neuron < group.stop)
+        ax.plot(
+            spikes.step[use] * recording.dt,
+            spikes.neuron[use],
+            linestyle="none",
+            marker="|",
+            markersize=size,
+            markeredgewidth=0.9,
+            color=group.color,
+            label=group.name,
+            rasterized=spikes.step.size > 20_000,
+        )
+        if group.start:
+            ax.axhline(group.start - 0.5, color=LIGHT, linewidth=0.8)
+        _margin_label(ax, (group.start + group.stop - 1) / 2, f"{group.name}\n{group.stop - group.start}", group.color)
+    ax.set_ylim(-0.5, recording.n_neurons - 0.5)
+    ax.yaxis.get_major_locator().set_params(integer=True)
+    ax.set_ylabel("neuron")
+    _time_axis(ax, recording, trial)
+    seconds = np.diff(_time(recording, trial))[0] / 1000 * recording.n_neurons
+    ax.set_title(f"Spikes of trial {trial}: {spikes.step.size / seconds:.3g} Hz per neuron", loc="left")
+    return ax
+
+
+def membrane(recording: Recording, trial: int | None = None, neurons: Any = None, ax: Axes | None = None) -> Axes:
+    """Membrane potentials of a few neurons, one above the other, with their thresholds and spikes.
+
+    neurons : list of neurons whose v was recorded; None: up to three that spike most, of each group in turn
+
+    Each neuron is drawn to its own scale; the ticks are v = 0 and its threshold at the beginning. The threshold is the
+    recorded one, and where there is none the threshold at rest.
+    """
+    _matplotlib()
+    trial = _trial(recording, trial)
+    signal = recording["v"]
+    chosen = _most_active(recording, trial, signal.neurons) if neurons is None else np.atleast_1d(neurons)
+    v = signal.read(trial, neurons=chosen)
+    time = np.asarray(signal.steps(trial)) * recording.dt
+    ax = _axes(ax)
+    ticks: dict[float, str] = {}
+    recorded = False
+    for row, neuron in enumerate(chosen.tolist()):
+        group = next(g for g in _groups(recording) if g.start <= neuron < g.stop)
+        limit, found = _threshold(recording, trial, neuron, group, time.size)
+        recorded |= found
+        shown = [v[:, row], [0.0], *([] if limit is None else [limit])]
+        low, high = min(np.min(x) for x in shown), max(np.max(x) for x in shown)
+        base = 1.3 * (len(chosen) - 1 - row)  # the first neuron on top
+
+        def level(x: Any, base: float = base, low: float = low, span: float = float(high - low) or 1.0) -> Any:
+            return base + (x - low) / span
+
+        ax.plot(time, level(v[:, row]), color=group.color, linewidth=1.1)
+        ticks[level(0.0)] = "0"
+        if limit is not None:
+            ax.plot(time, level(limit), color=BLACK, linewidth=1.1, linestyle=(0, (4, 2)))
+            if level(limit[0]) - level(0.0) > 0.2:
+                ticks[level(limit[0])] = f"{limit[0]:.2g}"
+        if "spikes" in recording.file:
+            fired = recording.spikes(trial, neurons=neuron).step * recording.dt
+            ax.plot(fired, np.full(fired.size, base + 1.1), "|", color=BLACK, markersize=7, markeredgewidth=1.1)
+        _margin_label(ax, base + 0.5, f"{group.name}\n#{neuron}", group.color)
+    ax.set_yticks(list(ticks), list(ticks.values()))
+    ax.set_ylim(-0.1, 1.3 * len(chosen) - 0.05)
+    ax.set_ylabel("v")
+    _time_axis(ax, recording, trial)
+    ax.set_title("Membrane potentials", loc="left")
+    entries = [("v", {"color": GREY})]
+    if any(g.threshold is not None for g in _groups(recording)) or recorded:
+        name = "threshold" if recorded else "threshold at rest"
+        entries.append((name, {"color": BLACK, "linestyle": (0, (4, 2))}))
+    if "spikes" in recording.file:
+        entries.append(("spike", {"color": BLACK, "marker": "|", "linestyle": "none", "markersize": 7}))
+    _legend(ax, entries)
+    return ax
+
+
+def readout(recording: Recording, trial: int | None = None, ax: Axes | None = None) -> Axes:
+    """Readout of one trial: the outputs against their targets, or the softmax of the classes with the label in the title."""
+    _matplotlib()
+    trial = _trial(recording, trial)
+    signal = recording["readout"]
+    y = np.asarray(signal[trial], np.float64)
+    time = np.asarray(signal.steps(trial)) * recording.dt
+    target = recording["target"][trial] if "target" in recording else None
+    ax = _axes(ax)
+    _time_axis(ax, recording, trial)
+    if _kind(recording) == "classification":
+        _class_curves(ax, recording, time, y, target)
+        return ax
+    n = min(y.shape[1], N_CURVES)
+    known = target is not None and target.ndim == 2 and bool(np.isfinite(target).any())
+    for k in range(n):
+        ax.plot(time, y[:, k], color=COLORS[k], linewidth=1.4, label="readout" if n == 1 else f"readout {k}")
+    for k in range(n if known else 0):
+        label = "target" if k == 0 else None
+        ax.plot(time, target[:, k], color=BLACK, linewidth=1.3, linestyle=(0, (4, 2)), label=label)
+    ax.set_ylabel("readout")
+    title = "Readout against target" if known else "Readout"
+    ax.set_title(title + (f", first {n} of {y.shape[1]} outputs" if n < y.shape[1] else ""), loc="left")
+    _legend(ax)
+    return ax
+
+
+def learning_curve(recording: Recording, ax: Axes | None = None) -> Axes:
+    """Loss (left) and score (right, on the Axes `ax.score_axes`) per update: training as lines, evaluations as points.
+
+    Training is drawn faintly, and averaged over about a fiftieth of the updates.
+    """
+    _matplotlib()
+    tables = {name: recording.table(name) for name in ("updates", "evaluations") if _rows(recording, name)}
+    if not tables:
+        raise KeyError(f"{recording.path} has no updates and no evaluations")
+    ax = _axes(ax)
+    kind = _kind(recording)
+    ax.score_axes = None  # type: ignore[attr-defined]
+    for column, color, axes in (("loss", GREY, ax), ("score", BLUE, None)):
+        found = {name: _finite(table, column) for name, table in tables.items()}
+        if not any(x.size for x, _ in found.values()):
+            continue
+        if axes is None:
+            axes = ax.score_axes = ax.twinx()  # type: ignore[attr-defined]
+            axes.spines["right"].set_visible(True)
+        if "updates" in found:
+            x, y = found["updates"]
+            ax_style = {"color": color, "marker": "o" if x.size == 1 else None}
+            axes.plot(x, y, linewidth=0.8, alpha=0.25, **ax_style)
+            axes.plot(x, _smooth(y), linewidth=1.8, label=column, **ax_style)
+        if "evaluations" in found:
+            marker = {"marker": "s" if column == "loss" else "o", "markersize": 6, "markeredgecolor": "white"}
+            axes.plot(*found["evaluations"], linestyle="none", color=color, zorder=5, **marker)
+        axes.set_ylabel("loss" if column == "loss" else SCORES.get(kind or "", "score"), color=color)
+        axes.tick_params(axis="y", colors=color, which="both")
+        positive = all((y > 0).all() for _, y in found.values())
+        if kind == "regression" and positive:
+            axes.set_yscale("log")
+        elif kind == "classification":
+            axes.set_ylim(bottom=0.0)
+            if column == "score":
+                axes.set_ylim(top=1.0)
+    ax.set_xlabel("updates")
+    ax.set_title("Learning", loc="left")
+    names = {"updates": ("training", {"color": GREY}), "evaluations": ("evaluation", {"color": GREY, "marker": "o", "linestyle": ""})}
+    _legend(ax, [names[name] for name in tables])
+    return ax
+
+
+def confusion_matrix(recording: Recording, ax: Axes | None = None) -> Axes:
+    """Labels against predictions of the last evaluation: counts, and colours by the share of the label."""
+    _matplotlib()
+    table = recording.table("predictions")
+    if not table.label.size:
+        raise KeyError(f"{recording.path} has no predictions")
+    last = table.evaluation == table.evaluation.max()
+    label, prediction = table.label[last], table.prediction[last]
+    names = _label_names(recording, int(max(label.max(), prediction.max())) + 1)
+    n = len(names)
+    counts = np.zeros((n, n), np.int64)
+    np.add.at(counts, (label, prediction), 1)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    ax = _axes(ax)
+    ax.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0, aspect="equal")
+    size = float(np.clip(110 / n, 6, 13))
+    for i, j in np.argwhere(counts) if n <= MAX_WRITTEN_CLASSES else ():
+        color = "white" if share[i, j] > 0.55 else BLACK
+        ax.text(j, i, str(counts[i, j]), ha="center", va="center", fontsize=size, color=color)
+    shown = np.arange(0, n, -(-n // MAX_WRITTEN_CLASSES))
+    long = max(map(len, names)) > max(2, 40 // n)
+    ax.set_xticks(shown, [names[k] for k in shown], rotation=90 if long else 0)
+    ax.set_yticks(shown, [names[k] for k in shown])
+    ax.tick_params(length=0)
+    ax.set_xticks(np.arange(n - 1) + 0.5, minor=True)
+    ax.set_yticks(np.arange(n - 1) + 0.5, minor=True)
+    ax.grid(which="minor", color="#E4E4E4", linewidth=0.6)
+    ax.tick_params(which="minor", length=0)
+    ax.set_xlabel("prediction")
+    ax.set_ylabel("label")
+    ax.set_title(f"Accuracy {np.mean(label == prediction):.1%} of {label.size}", loc="left")
+    return ax
+
+
+def weights_histogram(recording: Recording, ax: Axes | None = None, matrix: str = "w_rec") -> Axes:
+    """A matrix of weights in the first and the last snapshot; entries that are zero in both are left out."""
+    _matplotlib()
+    updates = sorted({int(u) for u in (recording.weight_updates[:1].tolist() + recording.weight_updates[-1:].tolist())})
+    values = [getattr(recording.weights(u), matrix) for u in updates or [None]]
+    arrays = [np.asarray(getattr(w, "data", w) if hasattr(w, "indptr") else w, np.float64).ravel() for w in values]
+    use = np.any([w != 0 for w in arrays], axis=0)
+    arrays = [w[use] for w in arrays]
+    ax = _axes(ax)
+    bins = np.histogram_bin_edges(np.concatenate(arrays), bins=60)
+    for w, update, last in zip(arrays, updates, (len(updates) == 1, True), strict=False):
+        style = {"histtype": "step", "color": BLUE, "linewidth": 1.6} if last else {"histtype": "stepfilled", "color": LIGHT}
+        ax.hist(w, bins=bins, label=f"after {update} updates", **style)
+    ax.set_xlabel(f"{matrix}, in units of v")
+    ax.set_ylabel("weights")
+    name = {"w_in": "Input weights", "w_rec": "Recurrent weights", "w_out": "Readout weights"}.get(matrix, matrix)
+    ax.set_title(name, loc="left")
+    _legend(ax)
+    return ax
+
+
+def story(recording: Recording | str | os.PathLike[str], trial: int | None = None) -> Figure:
+    """What happened in a run, on one page: a trial on the left, learning on the right.
+
+    trial : the trial that is shown; None: the last one with raw data
+
+    Panels for which the recording has no data are left out; ValueError where none is left.
+    """
+    matplotlib = _matplotlib()
+    if not isinstance(recording, Recording):
+        with open_recording(recording) as opened:
+            return story(opened, trial)
+    from matplotlib.figure import Figure
+
+    left, right = _panels(recording, trial)
+    if not left and not right:
+        raise fail("story.recording", "hold something to plot", str(recording.path), "it has no trials, updates or weights")
+    with matplotlib.rc_context(STYLE):
+        fig = Figure(figsize=(16, 10), dpi=100, layout="constrained")
+        fig.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
+        columns = [c for c in (left, right) if c]
+        widths = [1.75, 1.0] if len(columns) == 2 else [1.0]
+        grid = fig.add_gridspec(1, len(columns), width_ratios=widths, wspace=0.04)
+        for k, panels in enumerate(columns):
+            across = len(columns) == 1 and panels is right
+            n, ratios = len(panels), [ratio for _, ratio, _ in panels]
+            inner = grid[k].subgridspec(1, n) if across else grid[k].subgridspec(n, 1, height_ratios=ratios)
+            for i, (draw, _, arguments) in enumerate(panels):
+                ax = fig.add_subplot(inner[0, i] if across else inner[i, 0])
+                draw(recording, ax=ax, **arguments)
+                if panels is left and i < n - 1:
+                    ax.set_xlabel("")
+                    ax.tick_params(labelbottom=False)
+        fig.suptitle(_headline(recording), fontsize=14, fontweight="bold", x=0.01, ha="left")
+    return fig
+
+
+def _panels(recording: Recording, trial: int | None) -> tuple[list[Any], list[Any]]:
+    """(function, height, arguments) of the panels of a trial and of the run that have data."""
+    left: list[Any] = []
+    if trial is not None or recording.n_trials:
+        chosen = {"trial": _trial(recording, trial)}
+        s = recording.segments
+        start, n_steps = (x[s.trial == chosen["trial"]] for x in (s.start, s.n_steps))
+        whole = bool((start[1:] == (start + n_steps)[:-1]).all())  # signals are drawn only without a gap
+        if "spikes" in recording.file:
+            left.append((raster, 1.5, chosen))
+        left += [(draw, 1.0, chosen) for name, draw in (("v", membrane), ("readout", readout)) if whole and name in recording]
+    right: list[Any] = []
+    if _rows(recording, "updates") or _rows(recording, "evaluations"):
+        right.append((learning_curve, 1.0, {}))
+    if _rows(recording, "predictions"):
+        right.append((confusion_matrix, 1.6, {}))
+    elif recording.weight_updates.size:
+        right.append((weights_histogram, 1.0, {}))
+    elif _rows(recording, "updates") and "rate" in recording.table("updates")._fields:
+        right.append((_rates, 1.0, {}))
+    return left, right
+
+
+def _rates(recording: Recording, ax: Axes) -> Axes:
+    x, y = _finite(recording.table("updates"), "rate")
+    ax.plot(x, y, color=GREEN, linewidth=0.8, alpha=0.3)
+    ax.plot(x, _smooth(y), color=GREEN, linewidth=1.8)
+    ax.set_xlabel("updates")
+    ax.set_ylabel("mean rate (Hz)")
+    ax.set_ylim(bottom=0.0)
+    ax.set_title("Firing rate", loc="left")
+    return ax
+
+
+def _class_curves(ax: Axes, recording: Recording, time: np.ndarray, y: np.ndarray, target: np.ndarray | None) -> None:
+    """Softmax of the classes: the label and the three strongest others in colours; the steps with a label are shaded."""
+    p = np.exp(y - y.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    names = _label_names(recording, y.shape[1])
+    given = np.zeros(time.size, bool) if target is None or target.ndim == 2 else target >= 0
+    labels = np.unique(target[given]).tolist() if target is not None and given.any() else []
+    others = [k for k in np.argsort(-p.max(axis=0), kind="stable").tolist() if k not in labels]
+    colored = dict(zip([*labels[:N_CURVES], *others[:3]], COLORS, strict=False))
+    for k in [*others[::-1], *labels]:
+        width = 2.4 if k in labels and len(labels) == 1 else 1.3
+        ax.plot(time, p[:, k], color=colored.get(k, LIGHT), linewidth=width if k in colored else 0.9)
+    if given.any() and not given.all():
+        ax.fill_between(time, 0, 1, where=given, color=BLACK, alpha=0.06, linewidth=0, step="mid")
+    ax.set_ylim(-0.02, 1.02)
+    ax.set_ylabel("softmax of readout")
+    title = f"label {names[labels[0]]}" if len(labels) == 1 else f"{len(labels)} labels in turn" if labels else "no label"
+    ax.set_title(f"Readout: {title}", loc="left")
+    entries = [(names[k], {"color": c, "linewidth": 2.4 if k in labels else 1.3}) for k, c in colored.items()]
+    _legend(ax, entries + ([("other classes", {"color": LIGHT})] if len(colored) < y.shape[1] else []))
+
+
+def _matplotlib() -> Any:
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise ImportError('plotting needs matplotlib; pip install "snnlearn[plot]"') from error
+    return matplotlib
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot
+
+    return pyplot.subplots(figsize=(9, 4.5), layout="constrained")[1]
+
+
+def _legend(ax: Axes, entries: list[tuple[str, dict[str, Any]]] | None = None) -> None:
+    """A legend in one line above the Axes, where it hides nothing. entries : (text, properties of its line)."""
+    from matplotlib.lines import Line2D
+
+    handles = None if entries is None else [Line2D([], [], label=name, **style) for name, style in entries]
+    handles = ax.get_legend_handles_labels()[0] if handles is None else handles
+    place = {"loc": "lower right", "bbox_to_anchor": (1.0, 0.985), "ncols": max(len(handles), 1)}
+    ax.legend(handles=handles, frameon=False, borderaxespad=0.2, handlelength=1.6, columnspacing=1.2, **place)
+
+
+def _margin_label(ax: Axes, y: float, text: str, color: str) -> None:
+    ax.text(1.008, y, text, transform=ax.get_yaxis_transform(), ha="left", va="center", color=color, fontsize="medium")
+
+
+def _time(recording: Recording, trial: int) -> np.ndarray:
+    """Beginning and end of what was recorded of a trial, ms."""
+    s = recording.segments
+    use = s.trial == trial
+    return np.array([s.start[use].min(), (s.start + s.n_steps)[use].max()]) * recording.dt
+
+
+def _time_axis(ax: Axes, recording: Recording, trial: int) -> None:
+    ax.set_xlim(*_time(recording, trial))
+    ax.set_xlabel("time (ms)")
+
+
+def _trial(recording: Recording, trial: int | None) -> int:
+    trials = recording.trials
+    if trial is None:
+        if not trials.size:
+            raise fail("plot.recording", "have a trial with raw data", str(recording.path))
+        return int(trials[-1])
+    if trial not in trials:
+        shown = f"{trials[0]} .. {trials[-1]}" if trials.size else "none"
+        raise fail("plot.trial", f"be a trial with raw data ({shown})", trial, error=IndexError)
+    return int(trial)
+
+
+def _groups(recording: Recording) -> list[Group]:
+    """The groups of neurons that the configuration tells; one group where it does not fit the recording."""
+    entries = (recording.config.get("network") or {}).get("neurons") or []
+    sizes = [int(entry.get("n", 0)) for entry in entries]
+    if sum(sizes) != recording.n_neurons:
+        return [Group("neurons", 0, recording.n_neurons, None, BLUE)]
+    groups, start = [], 0
+    for k, (entry, n) in enumerate(zip(entries, sizes, strict=True)):
+        rest = None if entry.get("threshold") is None else np.broadcast_to(np.asarray(entry["threshold"], float), (n,))
+        groups.append(Group(str(entry.get("type", "neurons")), start, start + n, rest, COLORS[k % len(COLORS)]))
+        start += n
+    return groups
+
+
+def _threshold(recording: Recording, trial: int, neuron: int, group: Group, n_steps: int) -> tuple[np.ndarray | None, bool]:
+    """The threshold of a neuron [n_steps], or None; and whether it was recorded."""
+    if "threshold" in recording and neuron in recording["threshold"].neurons:
+        return recording["threshold"].read(trial, neurons=neuron)[:, 0], True
+    rest = None if group.threshold is None else np.full(n_steps, group.threshold[neuron - group.start])
+    return rest, False
+
+
+def _most_active(recording: Recording, trial: int, there: np.ndarray) -> np.ndarray:
+    """Up to N_MEMBRANES of these neurons in order: the most active of each group, then the second of each, and so on."""
+    n_spikes = np.zeros(recording.n_neurons, np.int64)
+    if "spikes" in recording.file:
+        n_spikes += np.bincount(recording.spikes(trial).neuron, minlength=recording.n_neurons)
+    ranked = []
+    for group in _groups(recording):
+        own = np.sort(there[(there >= group.start) & (there < group.stop)])
+        own = own[np.argsort(-n_spikes[own], kind="stable")]
+        ranked += [(rank, int(neuron)) for rank, neuron in enumerate(own)]
+    return np.sort([neuron for _, neuron in sorted(ranked)[:N_MEMBRANES]])
+
+
+def _rows(recording: Recording, table: str) -> int:
+    return recording.table(table)[0].size if table in recording.tables else 0
+
+
+def _finite(table: Any, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """(updates, values) of the rows that have a finite value."""
+    y = np.asarray(getattr(table, column, np.full(table[0].size, np.nan)), np.float64)
+    use = np.isfinite(y)
+    return np.asarray(table.update)[use], y[use]
+
+
+def _smooth(y: np.ndarray) -> np.ndarray:
+    """Running mean over about a fiftieth of the values, over fewer at the ends."""
+    half = y.size // 100
+    total = np.concatenate(([0.0], np.cumsum(y)))
+    low, high = np.maximum(np.arange(y.size) - half, 0), np.minimum(np.arange(y.size) + half + 1, y.size)
+    return (total[high] - total[low]) / (high - low)
+
+
+def _kind(recording: Recording) -> str | None:
+    """ "classification" or "regression", as the task says, or else the targets; None: unknown."""
+    kind = (recording.config.get("task") or {}).get("kind")
+    if kind is None and _rows(recording, "predictions"):
+        return "classification"
+    if kind is None and "target" in recording:
+        return "classification" if len(recording["target"].shape) == 1 else "regression"
+    return kind
+
+
+def _label_names(recording: Recording, n: int) -> list[str]:
+    names = [str(name) for name in (recording.config.get("task") or {}).get("labels") or []]
+    return names if len(names) >= n else [*names, *map(str, range(len(names), max(n, recording.n_outputs)))]
+
+
+def _headline(recording: Recording) -> str:
+    """Task, rule, sizes and final score in a line."""
+    config = recording.config
+    network, task, rule, optimizer = (config.get(name) or {} for name in ("network", "task", "rule", "optimizer"))
+    parts = [str(task.get("name") or recording.path.name)]
+    if rule.get("type"):
+        lr = f", lr {optimizer['lr']:g}" if isinstance(optimizer.get("lr"), (int, float)) else ""
+        parts.append(str(rule["type"]) + (f" with {optimizer['type']}{lr}" if optimizer.get("type") else ""))
+    middle = " + ".join(f"{g.stop - g.start} {g.name}" for g in _groups(recording))
+    parts.append(" → ".join([*([f"{network['n_inputs']} inputs"] if "n_inputs" in network else []), middle, f"{recording.n_outputs} outputs"]))
+    for name, source in (("evaluations", "evaluation"), ("updates", "training")):
+        values = _finite(recording.table(name), "score")[1] if _rows(recording, name) else np.empty(0)
+        if values.size:
+            value = values[-1] if name == "evaluations" else _smooth(values)[-1]
+            parts.append(f"{SCORES.get(_kind(recording) or '', 'score')} {value:.3g} ({source})")
+            break
+    return "   ·   ".join(parts)

@@ -1,0 +1,17 @@
+"""Recordings: `Recorder` streams a run to HDF5, `open_recording` reads it, `describe` tells what a file holds.
+
+schema.py     the documented layout
+store.py      data sets that grow, are written in chunks and committed
+sections.py   raw data, tables and snapshots of weights, as they are written
+writer.py     Recorder
+access.py     opening a file; choosing trials, neurons and times
+signal.py     one recorded signal, read on demand
+reader.py     open_recording, Recording
+describe.py   a recording as text
+"""
+
+from .describe import describe
+from .reader import Recording, open_recording
+from .writer import Recorder
+
+__all__ = ["Recorder", "Recording", "describe", "open_recording"]

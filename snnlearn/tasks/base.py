@@ -1,0 +1,249 @@
+"""What a task is, and how its spikes are drawn.
+
+A task is a frozen description from which any trial can be drawn at any time: `task.trial(index, split)` is a pure function
+of the task's parameters, the split and the index. A million trials therefore cost no memory, and a run that is resumed
+draws the trials that it would have drawn.
+
+    rng(trial) = default_rng([seed, split, index])                                                           (1)
+
+Spikes are independent Bernoulli variables, one for each step and channel of a block. They are drawn by their distances,
+
+    cell_0 = gap_0 - 1,  cell_k = cell_{k-1} + gap_k,   gap ~ Geometric(p),  P(gap = g) = (1-p)^(g-1) p      (2)
+
+which has exactly the distribution of a test of every cell, and costs what the spikes cost.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from itertools import count
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from .. import _check
+from ..events import Events
+
+SPLITS = ("train", "test")
+STREAMS = (*SPLITS, "shared")  # the second number of (1); "shared" draws what several trials have in common
+SPARSE_BELOW = 0.25  # above this probability a test of every cell is faster than (2)
+
+_REGISTRY: dict[str, type[Task]] = {}
+
+
+class Trial(NamedTuple):
+    """One trial; T = task.n_steps. The arrays are read-only.
+
+    x : Events or array [T, n_inputs]
+    target : [T, n_outputs] floats (regression), one int label, or [T] int labels (0 where the mask is 0)
+    mask : [T] time weights of the loss that sum to 1, or None for 1 at every step
+    """
+
+    x: np.ndarray | Events
+    target: Any
+    mask: np.ndarray | None
+
+
+class Task(ABC):
+    """Base of tasks. A task is a frozen keyword-only dataclass with the fields `dt` (ms) and `seed` (0 .. 2**32 - 1).
+
+    A new task gives `name`, `kind`, the three sizes and `_draw`, and checks its parameters in `__post_init__` with the
+    methods below, which raise one sentence that names the parameter. Defining the class makes its name known to `make`.
+    """
+
+    name: ClassVar[str]
+    kind: ClassVar[str]  # "regression" or "classification"
+    dt: float
+    seed: int
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" in cls.__dict__:
+            _REGISTRY[cls.name] = cls
+
+    @property
+    @abstractmethod
+    def n_inputs(self) -> int:
+        """Number of input channels."""
+
+    @property
+    @abstractmethod
+    def n_outputs(self) -> int:
+        """Number of readouts: target values (regression) or classes."""
+
+    @property
+    @abstractmethod
+    def n_steps(self) -> int:
+        """Length T of a trial in steps."""
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """Names of the classes; None for regression."""
+        return None
+
+    @abstractmethod
+    def _draw(self, rng: np.random.Generator, split: str, index: int) -> Trial:
+        """The trial, from a generator of its own (1)."""
+
+    def n_trials(self, split: str = "train") -> int | None:
+        """Number of trials of a split; None: endless. ValueError for an unknown split."""
+        self._split(split)
+        return None
+
+    def trial(self, index: int, split: str = "train") -> Trial:
+        """Trial `index` (0 ..) of "train" or "test"; the same for every call. TypeError, ValueError for one that does not exist."""
+        return self._draw_trial(self._index("trial index", index, split), split)
+
+    def trials(self, n: int | None = None, split: str = "train", start: int = 0) -> Iterator[Trial]:
+        """Trials start .. start + n - 1 (n=None: all that there are), each drawn when it is asked for."""
+        n_trials = self.n_trials(split)
+        start = self._index("trials start", start, split, past_end=True)
+        if n is not None:
+            n = _check.integer(f"{type(self).__name__}.trials n", n, "be None or a whole number >= 0", low=0)
+            if n_trials is not None and start + n > n_trials:
+                raise _check.fail(f"{type(self).__name__}.trials n", f"be at most {n_trials - start} from start={start}", n)
+        end = n_trials if n is None else start + n
+        indices = count(start) if end is None else range(start, end)
+        return (self._draw_trial(i, split) for i in indices)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Name and parameters as JSON values; `Task.from_dict` gives the task back."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {"name": self.name} | {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> Task:
+        """The task that `to_dict` described. ValueError for an unknown name or parameter."""
+        if not isinstance(values, dict) or "name" not in values:
+            raise _check.fail("Task.from_dict values", "be a dict with a 'name'", values, error=TypeError)
+        return make(**values)
+
+    def _draw_trial(self, index: int, split: str) -> Trial:
+        return self._draw(self._rng(split, index), split, index)
+
+    def _rng(self, stream: str, index: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, STREAMS.index(stream), index])  # (1)
+
+    def _split(self, split: str) -> str:
+        return _check.choice(f"{type(self).__name__} split", split, SPLITS)
+
+    def _index(self, what: str, index: int, split: str, past_end: bool = False) -> int:
+        where = f"{type(self).__name__}.{what}"
+        n_trials = self.n_trials(split)
+        index = _check.integer(where, index, "be a whole number >= 0", low=0)
+        if n_trials is not None and index >= n_trials + past_end:
+            raise _check.fail(where, f"be below {n_trials + past_end} for split {split!r}", index)
+        return index
+
+    # Checks of parameters: each replaces the fields by their normalised values
+
+    def _check_common(self) -> None:
+        self._check_number("be a positive time in ms", "dt", low=0.0, strict=True)
+        self._check_integer("be a whole number in 0 .. 2**32 - 1", "seed", low=0, high=2**32 - 1)
+
+    def _check_integer(self, need: str, *fields: str, low: int, high: int | None = None) -> None:
+        for field in fields:
+            self._set(field, _check.integer(self._where(field), getattr(self, field), need, low, high))
+
+    def _check_number(self, need: str, *fields: str, low: float, high: float = np.inf, strict: bool = False) -> None:
+        for field in fields:
+            self._set(field, _check.number(self._where(field), getattr(self, field), need, low, high, strict))
+
+    def _check_count(self, *fields: str) -> None:
+        self._check_integer("be a whole number >= 1", *fields, low=1)
+
+    def _check_probability(self, *fields: str) -> None:
+        self._check_number("be a probability in 0 .. 1", *fields, low=0.0, high=1.0)
+
+    def _check_rate(self, *fields: str) -> None:
+        """Rates in Hz of at most one spike per step."""
+        need = f"be a rate in Hz in 0 .. {1000 / self.dt:g}, at most one spike per step of {self.dt:g} ms"
+        self._check_number(need, *fields, low=0.0, high=1000 / self.dt)
+
+    def _check_duration(self, *fields: str, zero: bool = False) -> None:
+        """Times in ms that are a whole number of steps."""
+        need = f"be a time in ms, {'not negative' if zero else 'positive'} and a multiple of dt={self.dt:g}"
+        self._check_number(need, *fields, low=0.0, strict=not zero)
+        for field in fields:
+            if abs(getattr(self, field) - self._steps(field) * self.dt) > 1e-6 * self.dt:
+                raise _check.fail(self._where(field), need, getattr(self, field))
+
+    def _steps(self, field: str) -> int:
+        return round(getattr(self, field) / self.dt)
+
+    def _probability(self, rate: float) -> float:
+        return rate * self.dt / 1000
+
+    def _where(self, field: str) -> str:
+        return f"{type(self).__name__}.{field}"
+
+    def _set(self, field: str, value: Any) -> None:
+        object.__setattr__(self, field, value)
+
+
+def names() -> tuple[str, ...]:
+    """The names that `make` knows."""
+    return tuple(sorted(_REGISTRY))
+
+
+def make(name: str, /, **params: Any) -> Task:
+    """The task of this name: ``make("evidence-accumulation", n_cues=5)``. ValueError for an unknown name or parameter."""
+    cls = _REGISTRY[_check.choice("task name", name, names())]
+    known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    for param in params:
+        _check.choice(f"parameter of task {name!r}", param, known)
+    return cls(**params)
+
+
+def bernoulli(rng: np.random.Generator, n_cells: int, p: float) -> np.ndarray:
+    """The successes among n_cells independent trials of probability p: sorted int64 indices. Equation (2)."""
+    if p <= 0 or n_cells == 0:
+        return np.empty(0, np.int64)
+    if p > SPARSE_BELOW:
+        return np.flatnonzero(rng.random(n_cells) < p)
+    mean = n_cells * p
+    n_draws, last, parts = int(mean + 4 * mean**0.5) + 8, -1, []
+    while last < n_cells:
+        gap = rng.geometric(p, n_draws)
+        np.minimum(gap, n_cells + 1, out=gap)  # a gap past the end is cut, so that the sum cannot overflow
+        parts.append(last + np.cumsum(gap))
+        last = parts[-1][-1]
+    cell = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return cell[: np.searchsorted(cell, n_cells)]
+
+
+def bursts(
+    rng: np.random.Generator, start: Any, channel: Any, n_steps: int, n_channels: int, p: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Spikes of probability p in blocks of n_steps x n_channels cells: (step, channel, block), each [n_spikes].
+
+    start, channel : int arrays [n_blocks], the first step and the first channel of each block
+    """
+    start, channel = np.asarray(start), np.asarray(channel)
+    cell = bernoulli(rng, start.size * n_steps * n_channels, p)
+    row, column = np.divmod(cell, n_channels)
+    block, step = np.divmod(row, n_steps)
+    return start[block] + step, channel[block] + column, block
+
+
+def merge(n_steps: int, n_channels: int, *spikes: tuple[np.ndarray, ...]) -> Events:
+    """Events of one trial from several (step, channel, ...), in the order of steps, then channels."""
+    cell = np.concatenate([step * n_channels + channel for step, channel, *_ in spikes])
+    cell.sort()
+    step, channel = np.divmod(cell, n_channels)
+    return Events(step, channel, n_steps)
+
+
+def window_mask(n_steps: int, window: int) -> np.ndarray:
+    """[n_steps] weights 1/window in the last `window` steps, else 0."""
+    mask = np.zeros(n_steps)
+    mask[n_steps - window :] = 1 / window
+    return frozen(mask)
+
+
+def frozen(array: np.ndarray) -> np.ndarray:
+    """The array, made read-only."""
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,208 @@
+"""Training on a task: batches, held-out evaluation, early stopping, the best weights, callbacks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from . import _check
+from .events import Events
+from .losses import CrossEntropy
+from .network import Weights
+from .recording import Recorder
+from .tasks.base import Task
+
+EVALUATION_BATCH = 64  # trials that an evaluation runs at a time
+
+
+@dataclass
+class History:
+    """How a training went; lists grow by one entry an update or an evaluation.
+
+    score : accuracy (classification) or normalised mean-squared error (regression) of the update's batch
+    status : "running", "complete", "stopped" (the stop criterion was met) or "interrupted" (Ctrl-C)
+    """
+
+    loss: list[float] = field(default_factory=list)
+    score: list[float] = field(default_factory=list)
+    rate: list[float] = field(default_factory=list)  # Hz
+    wall_time: list[float] = field(default_factory=list)  # s
+    evaluated_at: list[int] = field(default_factory=list)  # runs done at each evaluation
+    evaluation_loss: list[float] = field(default_factory=list)
+    evaluation_score: list[float] = field(default_factory=list)
+    best_score: float = float("nan")
+    best_weights: Weights | None = None
+    labels: np.ndarray | None = None  # of the last evaluation, [trials]
+    predictions: np.ndarray | None = None
+    trials: int = 0
+    status: str = "running"
+
+
+def train(
+    simulator: Any,
+    task: Task,
+    trials: int,
+    batch: int = 1,
+    recorder: Recorder | None = None,
+    *,
+    start: int = 0,
+    evaluate_every: int | None = None,
+    evaluate_trials: int | None = None,
+    stop: float | Callable[[History], bool] | None = None,
+    callbacks: Iterable[Callable[[Any, History], Any]] = (),
+    restore_best: bool = False,
+) -> History:
+    """Learn `trials` trials of a task, `batch` at a time.
+
+    start : number of the first training trial
+    evaluate_every : evaluate on the task's test split after so many batches, and at the end
+    evaluate_trials : how many test trials; None: all, or 128 of an endless split
+    stop : a score at which to stop (accuracy at least, error at most, of an evaluation), or a function of
+        the history that is asked after every batch
+    callbacks : called with (simulator, history) after every batch
+    restore_best : at the end, put back the weights of the best evaluation (they are in `best_weights` anyway)
+
+    The next batch is drawn while this one is learnt. Ctrl-C ends the training; the history says "interrupted".
+    Raises ValueError or TypeError for bad options before anything runs, Divergence where a state is not finite.
+    """
+    _check_options(simulator, task, trials, batch, start, evaluate_every, evaluate_trials, stop)
+    callbacks = tuple(callbacks)
+    kind = {"name": type(task).__name__}
+    if isinstance(task, Task):
+        kind = {**task.to_dict(), "kind": task.kind, "labels": None if task.labels is None else list(task.labels)}
+    simulator.context = {**simulator.context, "task": kind}
+    history, began = History(), time.perf_counter()
+    starts = range(start, start + trials, batch)
+
+    def draw(first: int) -> tuple[Any, Any, Any]:
+        return collate([task.trial(i) for i in range(first, min(start + trials, first + batch))])
+
+    try:
+        with ThreadPoolExecutor(1, thread_name_prefix="snnlearn-draw") as drawer:
+            upcoming = drawer.submit(draw, start)
+            for first in starts:
+                x, target, mask = upcoming.result()
+                if first + batch < start + trials:
+                    upcoming = drawer.submit(draw, first + batch)
+                run = simulator.run(x, target, mask, recorder=recorder)
+                history.trials += run.losses.size
+                _note(history, run, began)
+                if recorder is not None:
+                    row = {"loss": run.loss, "score": history.score[-1], "rate": run.rate, "wall_time": history.wall_time[-1]}
+                    recorder.row("updates", update=simulator.updates_done, **row)
+                last = first == starts[-1]
+                if evaluate_every is not None and (last or len(history.loss) % evaluate_every == 0):
+                    _evaluate(simulator, task, evaluate_trials, history, recorder)
+                for callback in callbacks:
+                    callback(simulator, history)
+                if _met(stop, history, isinstance(simulator.loss, CrossEntropy)):
+                    history.status = "stopped"
+                    break
+        if history.status == "running":
+            history.status = "complete"
+    except KeyboardInterrupt:
+        history.status = "interrupted"
+    if restore_best and history.best_weights is not None:
+        simulator.set_weights(history.best_weights)
+    if recorder is not None and recorder.is_open:
+        recorder.snapshot(simulator.updates_done, simulator.weights, final=True)
+        recorder.flush()
+    return history
+
+
+def evaluate(simulator: Any, task: Task, trials: int | None = None, split: str = "test") -> tuple[float, float, Any, Any]:
+    """Mean loss and score on a split without learning, and the labels and predictions [trials] (None for regression).
+
+    trials : how many; None: all, or 128 of an endless split
+    """
+    available = task.n_trials(split)
+    n = trials or available or 128
+    losses, scores, labels, predictions = [], [], [], []
+    for first in range(0, n, EVALUATION_BATCH):
+        drawn = [task.trial(i, split) for i in range(first, min(n, first + EVALUATION_BATCH))]
+        x, target, mask = collate(drawn)
+        run = simulator.run(x, target, mask, learn=False, first_trial=first)
+        losses.append(run.losses)
+        scores.append(run.scores)
+        if isinstance(simulator.loss, CrossEntropy) and np.ndim(target) == 1:
+            labels.append(np.asarray(target))
+            predictions.append(run.prediction.argmax(axis=1))
+    joined = (np.concatenate(labels), np.concatenate(predictions)) if labels else (None, None)
+    return float(np.concatenate(losses).mean()), float(np.concatenate(scores).mean()), *joined
+
+
+def collate(trials: list[Any]) -> tuple[Any, Any, Any]:
+    """A batch (x, target, mask) of single trials; masks that are one object stay one [T]."""
+    xs, targets, masks = zip(*trials, strict=True)
+    x = list(xs) if isinstance(xs[0], Events) else np.stack(xs)
+    mask = masks[0] if all(m is masks[0] for m in masks) else np.stack(masks)
+    return x, np.stack(targets), mask
+
+
+def _note(history: History, run: Any, began: float) -> None:
+    history.loss.append(run.loss)
+    history.score.append(float(run.scores.mean()))
+    history.rate.append(run.rate)
+    history.wall_time.append(time.perf_counter() - began)
+
+
+def _evaluate(simulator: Any, task: Task, trials: int | None, history: History, recorder: Recorder | None) -> None:
+    loss, score, labels, predictions = evaluate(simulator, task, trials)
+    number = len(history.evaluated_at)
+    history.evaluated_at.append(len(history.loss))
+    history.evaluation_loss.append(loss)
+    history.evaluation_score.append(score)
+    history.labels, history.predictions = labels, predictions
+    sign = 1.0 if isinstance(simulator.loss, CrossEntropy) else -1.0
+    if history.best_weights is None or sign * score > sign * history.best_score:
+        history.best_score = score
+        history.best_weights = Weights(*(w.copy() for w in simulator.weights))
+    if recorder is not None:
+        recorder.row("evaluations", update=simulator.updates_done, loss=loss, score=score)
+        if labels is not None:
+            recorder.row("predictions", evaluation=np.full(labels.size, number), label=labels, prediction=predictions)
+
+
+def _met(stop: Any, history: History, accuracy: bool) -> bool:
+    if stop is None:
+        return False
+    if callable(stop):
+        return bool(stop(history))
+    if not history.evaluation_score or history.evaluated_at[-1] != len(history.loss):
+        return False
+    score = history.evaluation_score[-1]
+    return score >= stop if accuracy else score <= stop
+
+
+def _check_options(simulator: Any, task: Any, trials: Any, batch: Any, start: Any, every: Any, n_test: Any, stop: Any) -> None:
+    where = "Simulator.train"
+    for name in ("trial", "n_trials", "n_inputs", "n_outputs"):
+        if not hasattr(task, name):
+            raise _check.fail(f"{where}.task", "be a task such as sl.tasks.Digits()", task, f"it has no {name}", TypeError)
+    _check.integer(f"{where}.trials", trials, "be a positive number", low=1)
+    _check.integer(f"{where}.batch", batch, "be a positive number", low=1)
+    _check.integer(f"{where}.start", start, "be a whole number, not negative", low=0)
+    for name, value in (("evaluate_every", every), ("evaluate_trials", n_test)):
+        if value is not None:
+            _check.integer(f"{where}.{name}", value, "be a positive number or None", low=1)
+    if simulator.rule is None or simulator.optimizer is None:
+        raise _check.fail(where, "have a rule and an optimizer", None)
+    net = simulator.net
+    for name in ("n_inputs", "n_outputs"):
+        if getattr(task, name) != getattr(net, name):
+            raise _check.fail(f"{where}.task.{name}", f"be {getattr(net, name)}, as the network has", getattr(task, name))
+    classifies = isinstance(simulator.loss, CrossEntropy)
+    if isinstance(task, Task) and classifies != (task.kind == "classification"):
+        wanted = "CrossEntropy" if task.kind == "classification" else "MeanSquaredError"
+        raise _check.fail("Simulator.loss", f"be {wanted} for {task.name}", type(simulator.loss).__name__)
+    if isinstance(task, Task) and abs(task.dt - net.dt) > 1e-12:
+        raise _check.fail(f"{where}.task.dt", f"be {net.dt} ms, as the network has", task.dt)
+    if stop is not None and not callable(stop):
+        _check.number(f"{where}.stop", stop, "be a score or a function of the history")
+        if every is None:
+            raise _check.fail(f"{where}.evaluate_every", "be given where stop is a score", None)
