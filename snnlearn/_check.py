@@ -1,6 +1,6 @@
 """One error sentence for the whole package: where, need, got, hint.
 
-    LIF.tau_m must be a positive time in ms (got -20.0)
+LIF.tau_m must be a positive time in ms (got -20.0)
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
-from numba.core import config, event, types
+from numba.core import event, types
 from numba.extending import overload
 
 # `error_model="numpy"` drops the check for division by zero; "contract" allows fused multiply-add and
@@ -56,7 +56,8 @@ class Generic:
     """A function with one implementation per combination of its leading argument classes."""
 
     def __init__(self, stub: Callable, n_dispatch: int):
-        self.stub, self.n_dispatch, self.table = stub, n_dispatch, {}
+        self.stub, self.n_dispatch = stub, n_dispatch
+        self.table: dict[tuple[type, ...], Callable] = {}
         self.parameters = tuple(inspect.signature(stub).parameters)
 
     def register(self, *classes: type) -> Callable[[Callable], Callable]:
@@ -81,10 +82,10 @@ class Generic:
             raise TypeError(f"{self.stub.__name__} has no implementation for ({wanted}); it has {known}") from None
 
 
-def generic(n_dispatch: int) -> Callable[[Callable], Callable]:
+def generic(n_dispatch: int) -> Callable[[Callable], Any]:
     """Make a dispatching function of a stub; see the module's docstring."""
 
-    def decorate(stub: Callable) -> Callable:
+    def decorate(stub: Callable) -> Any:
         chooser = Generic(stub, n_dispatch)
 
         def call(*args):
@@ -97,8 +98,8 @@ def generic(n_dispatch: int) -> Callable[[Callable], Callable]:
 
         choose.__signature__ = inspect.signature(stub)  # type: ignore[attr-defined]
         choose.__name__ = stub.__name__
-        if not config.DISABLE_JIT:
-            overload(call, jit_options=OPTIONS, strict=False)(choose)
+        if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+            overload(call, jit_options=OPTIONS, strict=False)(choose)  # type: ignore[arg-type]
         call.register, call.find, call.table = chooser.register, chooser.find, chooser.table  # type: ignore[attr-defined]
         return call
 

@@ -168,7 +168,7 @@ class Dense:
 class Masked:
     """Connectivity by a bool array [pre, post]; stored dense, weights may be given dense or as csr_array."""
 
-    mask: np.ndarray
+    mask: Any
 
     def __post_init__(self) -> None:
         mask = self.mask.toarray() if sparse.issparse(self.mask) else np.asarray(self.mask)

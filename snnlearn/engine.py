@@ -13,6 +13,7 @@ accumulators are summed in order: results are bit-identical for any number of th
 from __future__ import annotations
 
 import copy
+import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -169,7 +170,7 @@ class Engine:
         direction = self._direction(job, streaming=False, interval=None)
         n = job.n_trials
         shares = np.linspace(0, n, min(ACCUMULATORS, n) + 1).astype(int)
-        tasks = [(g, int(lo), int(hi)) for g, (lo, hi) in enumerate(zip(shares[:-1], shares[1:], strict=True))]
+        tasks = [(g, int(lo), int(hi)) for g, (lo, hi) in enumerate(itertools.pairwise(shares))]
         if job.learn and self.grad.w_in.shape[0] < len(tasks):
             self.grad = zeros_like(self.weights, len(tasks))
         rows = job.n_steps if direction == "adjoint" else min(job.n_steps, self._block_steps())
@@ -197,7 +198,7 @@ class Engine:
         results = [result for _, result in sorted(done, key=lambda item: item[0])]
         if job.learn:
             sum_accumulators(self.grad, len(tasks))
-        outcome = Outcome(*(np.concatenate(parts) for parts in zip(*(r.outcome[:4] for r in results), strict=True)), np.zeros(4))
+        outcome = Outcome(*(np.concatenate(parts) for parts in zip(*(r.outcome for r in results), strict=True)))
         counts = np.concatenate([r.counts for r in results])
         return Result(outcome, counts, [block for r in results for block in r.blocks])
 
@@ -238,7 +239,7 @@ class Engine:
     def update(self, trials: int) -> None:
         """Apply accumulator 0, the gradient summed over so many trials, and clear it."""
         assert self.optimizer is not None
-        lr = self.optimizer.rates(int(self.opt.count[0]), 1)[0]
+        lr = self.optimizer.rates(int(self.opt.done[0]), 1)[0]
         apply_gradient(self.opt, self.arrays, self.weights, self.grad, trials, lr)
 
     def forget_stream(self) -> None:
@@ -407,7 +408,7 @@ class Engine:
         if span.update:
             ends = (span.stop + span.offset) // span.interval - (span.start + span.offset) // span.interval
             ends += span.stop == span.n_steps and (span.stop + span.offset) % span.interval != 0
-        lr = np.zeros(0) if not ends else self.optimizer.rates(int(self.opt.count[0]), ends)  # type: ignore[union-attr]
+        lr = np.zeros(0) if not ends else self.optimizer.rates(int(self.opt.done[0]), ends)  # type: ignore[union-attr]
         arguments = (self.arrays, self.weights, lane.state, job.inputs, job.targets, noise, self.rates, lane.tape)
         run_block(*arguments, outcome, lane.rule, self.grad, self.block_opt, lr, span)
         if outcome.trouble[0]:

@@ -101,7 +101,9 @@ def _encode_dense(inputs: Any, n_channels: int, dtype: Any, where: str) -> Input
         x = np.asarray(inputs)
         x = x if x.dtype.kind in "fbui" else x.astype(np.float64)
     except (TypeError, ValueError):
-        raise fail(where, f"be Events or an array [T, {n_channels}] or [trials, T, {n_channels}]", inputs, error=TypeError) from None
+        raise fail(
+            where, f"be Events or an array [T, {n_channels}] or [trials, T, {n_channels}]", inputs, error=TypeError
+        ) from None
     if x.ndim not in (2, 3) or x.shape[-1] != n_channels or 0 in x.shape[:-1]:
         raise fail(where, f"have shape (T, {n_channels}) or (trials, T, {n_channels})", x.shape, "set by Network(n_inputs=...)")
     finite(where, x)

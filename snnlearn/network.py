@@ -231,7 +231,8 @@ def flatten(weights: Weights, dtype: Any, feedback: np.ndarray | None = None) ->
     """A copy of the weights in the form of kernels."""
     values = [w.data if sparse.issparse(w) else w for w in weights]
     flat = [np.array(v, dtype, order="C").reshape(-1) for v in values]
-    return FlatWeights(*flat, np.empty(0, dtype) if feedback is None else np.array(feedback, dtype, order="C").reshape(-1))
+    flat.append(np.empty(0, dtype) if feedback is None else np.array(feedback, dtype, order="C").reshape(-1))
+    return FlatWeights(*flat)
 
 
 def unflatten(flat: Any, like: Weights, copy: bool = True) -> Weights:
@@ -249,7 +250,7 @@ def unflatten(flat: Any, like: Weights, copy: bool = True) -> Weights:
 
 def zeros_like(flat: FlatWeights, groups: int) -> FlatWeights:
     """Accumulators of the same sizes with a leading axis; the feedback's is not kept."""
-    return FlatWeights(*(np.zeros((groups, w.size), w.dtype) for w in flat[:4]), np.zeros((groups, 0), flat.w_in.dtype))
+    return FlatWeights(*(np.zeros((groups, 0 if w is flat.feedback else w.size), w.dtype) for w in flat))
 
 
 def _projection(matrix: Any) -> DenseProjection | SparseProjection:

@@ -88,7 +88,7 @@ class OptimizerArrays(NamedTuple):
     weight_decay: float
     clip_norm: float  # inf: off
     feedback_decay: float  # negative: the feedback is not adaptive
-    count: np.ndarray  # int64 [1], updates so far
+    done: np.ndarray  # int64 [1], updates so far
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class Optimizer:
             weight_decay=dtype.type(self.weight_decay),
             clip_norm=dtype.type(np.inf if self.clip_norm is None else self.clip_norm),
             feedback_decay=dtype.type(feedback_decay if adaptive else -1.0),
-            count=np.zeros(1, np.int64),
+            done=np.zeros(1, np.int64),
         )
 
     def _moments(self) -> tuple[bool, bool]:
@@ -289,8 +289,8 @@ def _(opt, net, weights, grad, group, trials, lr64):
         norm = np.sqrt(total) * np.float64(factor)
         if norm > opt.clip_norm:
             factor = as_dtype(np.float64(factor) * np.float64(opt.clip_norm) / norm)  # (1)
-    opt.count[0] += 1
-    count, keep = opt.count[0], one - lr * opt.weight_decay
+    opt.done[0] += 1
+    count, keep = opt.done[0], one - lr * opt.weight_decay
     m, s2, low, high = opt.first, opt.second, opt.low, opt.high
     if opt.learns[0]:
         step(opt.method, weights.w_in, g_in, m.w_in, s2.w_in, factor, lr, keep, low[0], high[0], count)

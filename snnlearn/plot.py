@@ -202,7 +202,10 @@ def learning_curve(recording: Recording, ax: Axes | None = None) -> Axes:
                 axes.set_ylim(top=1.0)
     ax.set_xlabel("updates")
     ax.set_title("Learning", loc="left")
-    names = {"updates": ("training", {"color": GREY}), "evaluations": ("evaluation", {"color": GREY, "marker": "o", "linestyle": ""})}
+    names = {
+        "updates": ("training", {"color": GREY}),
+        "evaluations": ("evaluation", {"color": GREY, "marker": "o", "linestyle": ""}),
+    }
     _legend(ax, [names[name] for name in tables])
     return ax
 
@@ -486,7 +489,11 @@ def _headline(recording: Recording) -> str:
         lr = f", lr {optimizer['lr']:g}" if isinstance(optimizer.get("lr"), (int, float)) else ""
         parts.append(str(rule["type"]) + (f" with {optimizer['type']}{lr}" if optimizer.get("type") else ""))
     middle = " + ".join(f"{g.stop - g.start} {g.name}" for g in _groups(recording))
-    parts.append(" → ".join([*([f"{network['n_inputs']} inputs"] if "n_inputs" in network else []), middle, f"{recording.n_outputs} outputs"]))
+    parts.append(
+        " → ".join(
+            [*([f"{network['n_inputs']} inputs"] if "n_inputs" in network else []), middle, f"{recording.n_outputs} outputs"]
+        )
+    )
     for name, source in (("evaluations", "evaluation"), ("updates", "training")):
         values = _finite(recording.table(name), "score")[1] if _rows(recording, name) else np.empty(0)
         if values.size:

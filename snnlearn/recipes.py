@@ -50,13 +50,16 @@ def digits(
     seed: int = 0,
     threads: int | None = None,
     update_every: str | int = "trial",
-    coding: str = "rows",
+    coding: str = "poisson",
     dtype: str = "float32",
 ) -> Recipe:
-    """Handwritten digits shown row by row: the network has to remember the rows. Adam, batches of 32."""
+    """Handwritten digits, as Poisson spikes of all pixels, or (coding="rows") row by row so that memory is needed.
+
+    Adam, batches of 32, learning rate down to a tenth over the run.
+    """
     task = make("digits", coding=coding, seed=seed)
     batch = batch or 32
-    iterations = iterations or 1350
+    iterations = iterations or (600 if coding == "poisson" else 1350)
     lif = neurons // 2
     net = Network(
         n_inputs=task.n_inputs,
@@ -68,7 +71,6 @@ def digits(
         dt=task.dt,
         delay=task.dt,
     )
-    # a decay to a tenth over the run
     schedule = ExponentialDecay(lr or 5e-3, 0.1, iterations)
     simulator = Simulator(
         net,
@@ -81,7 +83,7 @@ def digits(
         threads=threads,
         dtype=dtype,
     )
-    return Recipe(task, simulator, iterations * batch, batch, {"evaluate_every": 45})
+    return Recipe(task, simulator, iterations * batch, batch, {"evaluate_every": 50})
 
 
 def evidence_accumulation(
@@ -154,7 +156,6 @@ def pattern_generation(
     iterations = iterations or 1000
     simulator = Simulator(
         net,
-        weights=net.init_weights(seed, gain={"w_in": 1.0, "w_rec": 1.0, "w_out": 1.0}),
         rule=rule_named(rule, feedback, seed),
         optimizer=Adam(ExponentialDecay(lr or 5e-3, 0.1, iterations)),
         loss=MeanSquaredError(),

@@ -227,7 +227,8 @@ class Simulator:
         self.trials_done = 0  # trials or pieces that learnt
         self.stream_steps = 0
         self._stream_noise = self._noise_stream()
-        self._spoke_of_silence, self._silence = False, None
+        self._spoke_of_silence = False
+        self._silence: str | None = None  # a warning that waits for a recorder
         self.context: dict[str, Any] = {}  # what else the configuration of a recording should hold, as the task
 
     # ---- what a user reads --------------------------------------------------------------------------
@@ -246,7 +247,7 @@ class Simulator:
     @property
     def updates_done(self) -> int:
         """Updates of the weights so far."""
-        return int(self._engine.opt.count[0])
+        return int(self._engine.opt.done[0])
 
     @property
     def dtype(self) -> np.dtype:
@@ -527,6 +528,7 @@ class Simulator:
             **self.context,
         }
 
+
 def _normalized_error(loss: np.ndarray, targets: TargetArrays) -> np.ndarray:
     """sum err^2 / sum (y* - mean y*)^2 over the masked steps, per trial; nan for a constant target."""
     weight = targets.mask[:, :, None].astype(np.float64)
@@ -537,11 +539,26 @@ def _normalized_error(loss: np.ndarray, targets: TargetArrays) -> np.ndarray:
 
 
 def _join_runs(runs: list[Run]) -> Run:
-    steps = np.array([r.n_steps for r in runs], np.float64)
-    means = {key: float(np.mean([getattr(r, key) for r in runs])) for key in ("loss", "regularization", "accuracy", "nmse")}
-    rate = float((steps * [r.rate for r in runs]).sum() / steps.sum())
-    joined = {key: np.concatenate([getattr(r, key) for r in runs]) for key in ("losses", "scores", "prediction")}
-    return Run(rate=rate, n_steps=int(steps.sum()), **means, **joined)
+    """One report of a stream's pieces: means over pieces, the rate over time."""
+    steps = np.array([run.n_steps for run in runs], np.float64)
+
+    def mean(name: str) -> float:
+        return float(np.mean([getattr(run, name) for run in runs]))
+
+    def joined(name: str) -> np.ndarray:
+        return np.concatenate([getattr(run, name) for run in runs])
+
+    return Run(
+        loss=mean("loss"),
+        regularization=mean("regularization"),
+        rate=float((steps * [run.rate for run in runs]).sum() / steps.sum()),
+        accuracy=mean("accuracy"),
+        nmse=mean("nmse"),
+        losses=joined("losses"),
+        scores=joined("scores"),
+        prediction=joined("prediction"),
+        n_steps=int(steps.sum()),
+    )
 
 
 def _is_stream(inputs: Any) -> bool:

@@ -72,7 +72,7 @@ def train(
     """
     _check_options(simulator, task, trials, batch, start, evaluate_every, evaluate_trials, stop)
     callbacks = tuple(callbacks)
-    kind = {"name": type(task).__name__}
+    kind: dict[str, Any] = {"name": type(task).__name__}
     if isinstance(task, Task):
         kind = {**task.to_dict(), "kind": task.kind, "labels": None if task.labels is None else list(task.labels)}
     simulator.context = {**simulator.context, "task": kind}

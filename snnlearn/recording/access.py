@@ -28,7 +28,10 @@ def open_file(path: pathlib.Path) -> h5py.File:
     try:
         try:
             return h5py.File(path, "r")
-        except BlockingIOError:  # another process is writing it
+        except OSError as error:
+            if "lock" not in str(error):
+                raise
+            # another process is writing it
             return h5py.File(path, "r", locking=False)
     except OSError as error:
         sizes = re.search(r"truncated file: eof = (\d+).*stored_eof = (\d+)", str(error))

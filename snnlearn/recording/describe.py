@@ -97,7 +97,7 @@ def _events(rec: Recording) -> list[str]:
 
 
 def _configuration(rec: Recording) -> list[str]:
-    return ["Configuration", *_nested(rec.config, "  ")]
+    return ["Configuration", *(_nested(rec.config, "  ") or ["  none"])]
 
 
 def _nested(value: dict[str, Any], indent: str) -> list[str]:

@@ -139,7 +139,7 @@ class Tables:
         for name, x in values.items():
             if name not in stream.columns:
                 stream.add(name, x.dtype, nbytes=TABLE_CHUNK_BYTES)
-            elif x.dtype.kind == "f" and stream.columns[name].dtype.kind == "i":
+            elif x.size and x.dtype.kind == "f" and stream.columns[name].dtype.kind == "i":
                 raise fail(f"{where}.{name}", "be a whole number, as in its first row", columns[name], error=TypeError)
         k = lengths.pop() if lengths else 1
         stream.extend(k, {name: x.reshape(1) if x.size == k == 1 else np.broadcast_to(x, k) for name, x in values.items()})
@@ -153,7 +153,7 @@ def _check_column(where: str, name: str, value: Any) -> np.ndarray:
     if name.startswith("_") or not name.isidentifier() or iskeyword(name):
         raise fail(where, "have a Python name that does not begin with an underscore", name)
     dtype = np.dtype(entry(name).dtype or ("f8" if x.dtype.kind == "f" else "i8"))
-    if dtype.kind != "f" and x.dtype.kind == "f":
+    if dtype.kind != "f" and x.dtype.kind == "f" and x.size:
         raise fail(where, "be a whole number", value, error=TypeError)
     return x.astype(dtype, copy=False)
 

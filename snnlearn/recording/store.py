@@ -26,6 +26,7 @@ BUFFER_BYTES = 1 << 20  # pending values are written when they exceed this,
 PERIOD = 2.0  # or at the first append this many seconds after the last flush
 CHUNK_BYTES = 1 << 17
 TABLE_CHUNK_BYTES = 1 << 15
+TEXT_CHUNK_BYTES = 1 << 11  # of references; texts are stored elsewhere in the file
 COLUMNS_PER_CHUNK = 256  # of a trace, so that reading one neuron of many does not read all
 OVERHEAD_BYTES = 128  # of a pending array, besides its values
 TEXT = h5py.string_dtype()
@@ -70,7 +71,10 @@ class Column:
     def put(self, row: int, values: Any) -> None:
         """Keep values [k, *width] for the rows from `row`: a copy, except of arrays that the next flush writes at once."""
         values = np.asarray(values)
-        array = np.array(values, self.dtype, order="C", copy=True if values.nbytes < BUFFER_BYTES else None)
+        if values.nbytes < BUFFER_BYTES:
+            array = np.array(values, self.dtype, order="C")
+        else:
+            array = np.ascontiguousarray(values, self.dtype)
         self.pending.append((row, array))
         self.store.buffered += array.nbytes + OVERHEAD_BYTES
 

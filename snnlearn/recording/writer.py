@@ -15,9 +15,10 @@ import h5py
 import numpy as np
 
 from .._check import fail, integer
+from .._version import __version__
 from .schema import FINAL_STATUS, FORMAT, SIGNALS, VERSION
 from .sections import RawData, Snapshots, Tables
-from .store import TABLE_CHUNK_BYTES, TEXT, Store, Stream, now
+from .store import TEXT, TEXT_CHUNK_BYTES, Store, Stream, now
 
 
 class Recorder:
@@ -205,7 +206,7 @@ class Recorder:
         self._snapshots: Snapshots | None = None
         self._events = Stream(store, file.create_group("events"))
         for name in ("time", "kind", "message"):
-            self._events.add(name, TEXT, nbytes=TABLE_CHUNK_BYTES)
+            self._events.add(name, TEXT, nbytes=TEXT_CHUNK_BYTES)
         store.flush()
         self._status = "running"
 
@@ -341,8 +342,8 @@ def _to_json(config: Mapping[str, Any]) -> str:
 
 def _versions() -> dict[str, str]:
     """Versions of the software that a result depends on."""
-    result = {"python": platform.python_version()}
-    for name in ("snnlearn", "numpy", "numba", "h5py"):
+    result = {"snnlearn": __version__, "python": platform.python_version()}
+    for name in ("numpy", "numba", "h5py"):
         try:
             result[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

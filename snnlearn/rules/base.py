@@ -12,6 +12,7 @@ every interval and does not know the rule.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -19,13 +20,13 @@ import numpy as np
 
 from .. import _check
 from .._jit import generic
-from ..network import Network
+from ..network import FlatWeights, NetArrays, Network
 
 FEEDBACK = ("symmetric", "random", "adaptive")
 
 
 @dataclass(frozen=True, eq=False)
-class Rule:
+class Rule(ABC):
     """What all rules that train hidden weights share.
 
     feedback : what carries the readout's error to a neuron: "symmetric" (w_out), "random" (N(0,1)/sqrt(n)
@@ -70,6 +71,7 @@ class Rule:
             return None
         return np.random.default_rng(self.seed).standard_normal(shape) / np.sqrt(net.n)
 
+    @abstractmethod
     def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
         """Either "forward" or "adjoint": a pure function of the configuration.
 
@@ -77,7 +79,10 @@ class Rule:
         signal : the user gives the learning signal itself, which only traces carried forward can take.
         Raises ValueError where the rule cannot work in this setting.
         """
-        raise NotImplementedError
+
+    @abstractmethod
+    def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> Any:
+        """The rule's arrays for so many trials at rest; `learns` [4] tells which matrices learn."""
 
 
 class NoRule(NamedTuple):

@@ -7,7 +7,7 @@ local; needs the tape of the whole trial (Martin-Sanchez, Bohte & Otte 2022, sec
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 

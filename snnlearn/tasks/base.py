@@ -93,7 +93,7 @@ class Task(ABC):
         return None
 
     def trial(self, index: int, split: str = "train") -> Trial:
-        """Trial `index` (0 ..) of "train" or "test"; the same for every call. TypeError, ValueError for one that does not exist."""
+        """Trial `index` (0 ..) of "train" or "test"; the same at every call. Raises for one that does not exist."""
         return self._draw_trial(self._index("trial index", index, split), split)
 
     def trials(self, n: int | None = None, split: str = "train", start: int = 0) -> Iterator[Trial]:
@@ -134,7 +134,8 @@ class Task(ABC):
         n_trials = self.n_trials(split)
         index = _check.integer(where, index, "be a whole number >= 0", low=0)
         if n_trials is not None and index >= n_trials + past_end:
-            raise _check.fail(where, f"be below {n_trials + past_end} for split {split!r}", index)
+            need = f"be at most {n_trials}" if past_end else f"be below {n_trials}"
+            raise _check.fail(where, f"{need} for split {split!r}", index)
         return index
 
     # Checks of parameters: each replaces the fields by their normalised values
@@ -188,7 +189,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_REGISTRY))
 
 
-def make(name: str, /, **params: Any) -> Task:
+def make(name: str, **params: Any) -> Task:
     """The task of this name: ``make("evidence-accumulation", n_cues=5)``. ValueError for an unknown name or parameter."""
     cls = _REGISTRY[_check.choice("task name", name, names())]
     known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
@@ -203,37 +204,45 @@ def bernoulli(rng: np.random.Generator, n_cells: int, p: float) -> np.ndarray:
         return np.empty(0, np.int64)
     if p > SPARSE_BELOW:
         return np.flatnonzero(rng.random(n_cells) < p)
-    mean = n_cells * p
-    n_draws, last, parts = int(mean + 4 * mean**0.5) + 8, -1, []
+    mean, scale = n_cells * p, -1 / np.log1p(-p)
+    n_draws, last, parts = int(mean + 4 * mean**0.5) + 8, -1.0, []
     while last < n_cells:
-        gap = rng.geometric(p, n_draws)
-        np.minimum(gap, n_cells + 1, out=gap)  # a gap past the end is cut, so that the sum cannot overflow
-        parts.append(last + np.cumsum(gap))
+        gap = rng.standard_exponential(n_draws)
+        gap *= scale
+        np.floor(gap, out=gap)
+        gap += 1  # P(gap > g) = P(exponential >= g/scale) = (1-p)^g; floats count exactly up to 2**53
+        gap[0] += last
+        parts.append(gap.cumsum())
         last = parts[-1][-1]
     cell = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    return cell[: np.searchsorted(cell, n_cells)]
+    return cell[: cell.searchsorted(n_cells)].astype(np.int64)
 
 
 def bursts(
-    rng: np.random.Generator, start: Any, channel: Any, n_steps: int, n_channels: int, p: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Spikes of probability p in blocks of n_steps x n_channels cells: (step, channel, block), each [n_spikes].
+    rng: np.random.Generator, n_inputs: int, start: Any, channel: Any, n_steps: int, n_channels: int, p: float | np.ndarray
+) -> np.ndarray:
+    """Spikes in blocks of n_steps x n_channels cells, as int64 indices of the flat raster [T * n_inputs], in no fixed order.
 
     start, channel : int arrays [n_blocks], the first step and the first channel of each block
+    p : probability of a cell, or [n_blocks] of a cell of each block
     """
-    start, channel = np.asarray(start), np.asarray(channel)
-    cell = bernoulli(rng, start.size * n_steps * n_channels, p)
-    row, column = np.divmod(cell, n_channels)
-    block, step = np.divmod(row, n_steps)
-    return start[block] + step, channel[block] + column, block
+    start = np.asarray(start)
+    cell = bernoulli(rng, start.size * n_steps * n_channels, p if isinstance(p, float) else p.max(initial=0.0))
+    row = cell // n_channels  # counts the steps of all blocks
+    block = row // n_steps
+    if not isinstance(p, float):  # independent spikes of probability p.max(), kept with p/p.max(), are independent again
+        kept = rng.random(cell.size) * p.max(initial=0.0) < p[block]
+        cell, row, block = cell[kept], row[kept], block[kept]
+    origin = (start - np.arange(start.size) * n_steps) * n_inputs + channel
+    return origin[block] + row * (n_inputs - n_channels) + cell
 
 
-def merge(n_steps: int, n_channels: int, *spikes: tuple[np.ndarray, ...]) -> Events:
-    """Events of one trial from several (step, channel, ...), in the order of steps, then channels."""
-    cell = np.concatenate([step * n_channels + channel for step, channel, *_ in spikes])
+def to_events(n_steps: int, n_inputs: int, *cells: np.ndarray) -> Events:
+    """Events of one trial from flat indices [T * n_inputs], in the order of steps, then channels."""
+    cell = np.concatenate(cells)
     cell.sort()
-    step, channel = np.divmod(cell, n_channels)
-    return Events(step, channel, n_steps)
+    step = cell // n_inputs
+    return Events(step, cell - step * n_inputs, n_steps)
 
 
 def window_mask(n_steps: int, window: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from .base import Task, Trial, bursts, frozen, merge, window_mask
+from .base import Task, Trial, bursts, frozen, to_events, window_mask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +80,8 @@ class Copy(Task):
         n, duration, p = self.n_per_group, self._steps("symbol_duration"), self._probability(self.rate)
         n_steps, go = self.n_steps, self.n_steps - self._phase  # (1)
         sequence = rng.integers(0, self.n_symbols, self.length)
-        symbols = bursts(rng, np.arange(self.length) * duration, sequence * n, duration, n, p)
-        cue = bursts(rng, [go], [self.n_symbols * n], self._phase, n, p)
+        symbols = bursts(rng, self.n_inputs, np.arange(self.length) * duration, sequence * n, duration, n, p)
+        cue = bursts(rng, self.n_inputs, [go], [self.n_symbols * n], self._phase, n, p)
         target = np.zeros(n_steps, np.int64)
         target[go:] = np.repeat(sequence, duration)
-        return Trial(merge(n_steps, self.n_inputs, symbols, cue), frozen(target), self._mask)
+        return Trial(to_events(n_steps, self.n_inputs, symbols, cue), frozen(target), self._mask)

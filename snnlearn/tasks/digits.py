@@ -24,7 +24,7 @@ import h5py
 import numpy as np
 
 from .. import _check
-from .base import SPLITS, Task, Trial, bursts, frozen, merge, window_mask
+from .base import SPLITS, Task, Trial, bursts, frozen, to_events, window_mask
 
 SIDE = 8  # pixels
 BRIGHTEST = 16
@@ -119,6 +119,12 @@ class Digits(Task):
     def _mask(self) -> np.ndarray:
         return window_mask(self.n_steps, self._steps("window"))
 
+    @cached_property
+    def _unit_p(self) -> np.ndarray:
+        """Probability of a spike per step [BRIGHTEST + 1, levels] for each intensity. Equation (1)."""
+        x = np.arange(BRIGHTEST + 1)[:, None] / BRIGHTEST
+        return self._probability(self.max_rate) * np.clip(self.levels * x - np.arange(self.levels), 0, 1)
+
     def _image(self, index: int, split: str) -> int:
         images = _indices(split)
         if split == "test":
@@ -128,18 +134,15 @@ class Digits(Task):
 
     def _draw(self, rng: np.random.Generator, split: str, index: int) -> Trial:
         data, k = digit_images(), self._image(index, split)
-        pixels = data.images[k].reshape(-1, 1) / BRIGHTEST
-        relative = np.clip(self.levels * pixels - np.arange(self.levels), 0, 1).ravel()  # (1), in units of max_rate
-        active = np.flatnonzero(relative)
+        unit_p = self._unit_p[data.images[k]].ravel()  # of pixel (row, column) and level, in this order
+        active = unit_p.nonzero()[0]
         if self.coding == "rows":
-            row, channel = np.divmod(active, self.n_inputs)
-            start, duration = row * self.steps_per_row, self.steps_per_row
+            row = active // self.n_inputs
+            start, channel, duration = row * self.steps_per_row, active - row * self.n_inputs, self.steps_per_row
         else:
             start, channel, duration = np.zeros_like(active), active, self.n_steps
-        step, channel, unit = bursts(rng, start, channel, duration, 1, self._probability(self.max_rate))
-        keep = rng.random(unit.size) < relative[active][unit]  # thinning max_rate to (1) leaves the spikes independent
-        label = int(data.labels[k])
-        return Trial(merge(self.n_steps, self.n_inputs, (step[keep], channel[keep])), label, self._mask)
+        spikes = bursts(rng, self.n_inputs, start, channel, duration, 1, unit_p[active])
+        return Trial(to_events(self.n_steps, self.n_inputs, spikes), int(data.labels[k]), self._mask)
 
 
 @lru_cache(maxsize=1)

@@ -17,7 +17,7 @@ from typing import ClassVar
 import numpy as np
 
 from .. import _check
-from .base import Task, Trial, bursts, merge, window_mask
+from .base import Task, Trial, bursts, to_events, window_mask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +98,11 @@ class EvidenceAccumulation(Task):
         return np.where(u[1:] < self.p_cue, side, 1 - side)
 
     def _draw(self, rng: np.random.Generator, split: str, index: int) -> Trial:
-        n, n_steps, window = self.n_per_group, self.n_steps, self._steps("window")
+        n, n_inputs, n_steps, window = self.n_per_group, self.n_inputs, self.n_steps, self._steps("window")
         side = self._cues(rng)
         start = np.arange(self.n_cues) * self._slot + self._steps("cue_spacing")  # (1)
-        cues = bursts(rng, start, side * n, self._steps("cue_duration"), n, self._probability(self.cue_rate))
-        recall = bursts(rng, [n_steps - window], [2 * n], window, n, self._probability(self.recall_rate))
-        noise = bursts(rng, [0], [3 * n], n_steps, n, self._probability(self.noise_rate))
+        cues = bursts(rng, n_inputs, start, side * n, self._steps("cue_duration"), n, self._probability(self.cue_rate))
+        recall = bursts(rng, n_inputs, [n_steps - window], [2 * n], window, n, self._probability(self.recall_rate))
+        noise = bursts(rng, n_inputs, [0], [3 * n], n_steps, n, self._probability(self.noise_rate))
         label = int(2 * side.sum() > self.n_cues)
-        return Trial(merge(n_steps, self.n_inputs, cues, recall, noise), label, self._mask)
+        return Trial(to_events(n_steps, n_inputs, cues, recall, noise), label, self._mask)

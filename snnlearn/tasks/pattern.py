@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from .. import _check
-from .base import Task, Trial, bursts, frozen, merge
+from .base import Task, Trial, bursts, frozen, to_events
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +65,8 @@ class PatternGeneration(Task):
         target = (amplitude * np.sin(phase + cycles * time)).sum(axis=2)  # (1)
         target -= target[0].copy()
         target /= np.maximum(np.abs(target).max(axis=0), 1e-6)  # (2)
-        spikes = bursts(rng, [0], [0], self.n_steps, self.n_inputs, self._probability(self.rate))
-        return Trial(merge(self.n_steps, self.n_inputs, spikes), frozen(target), None)
+        spikes = bursts(rng, self.n_inputs, [0], [0], self.n_steps, self.n_inputs, self._probability(self.rate))
+        return Trial(to_events(self.n_steps, self.n_inputs, spikes), frozen(target), None)
 
     def _draw(self, rng: np.random.Generator, split: str, index: int) -> Trial:
         return self._pattern

@@ -1,4 +1,4 @@
-"""Store and recall of a bit after a delay (Bellec et al. 2018, section 3 of the supplement; sizes of its published code).
+"""Store and recall of a bit after a delay (Bellec et al. 2018; defaults from the code published with it).
 
 A trial is a row of `length` symbols of equal duration. Every symbol shows a random bit, except where it is recalled:
 
@@ -21,7 +21,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from .base import Task, Trial, bursts, frozen, merge
+from .base import Task, Trial, bursts, frozen, to_events
 
 NO_COMMAND, STORE, RECALL = 0, 2, 3  # the groups of the commands
 
@@ -105,8 +105,8 @@ class DelayedRecall(Task):
         shown = np.flatnonzero(~recalled)
         symbol = np.concatenate((shown, commanded))
         group = np.concatenate((bit[shown], command[commanded]))
-        spikes = bursts(rng, symbol * duration, group * n, duration, n, p)
+        spikes = bursts(rng, self.n_inputs, symbol * duration, group * n, duration, n, p)
         stored = np.maximum.accumulate(np.where(command == STORE, np.arange(self.length), 0))  # symbol of the last STORE
         target = np.repeat(np.where(recalled, bit[stored], 0), duration)
         mask = np.repeat(recalled / (recalled.sum() * duration), duration)
-        return Trial(merge(self.n_steps, self.n_inputs, spikes), frozen(target), frozen(mask))
+        return Trial(to_events(self.n_steps, self.n_inputs, spikes), frozen(target), frozen(mask))

@@ -1,0 +1,81 @@
+"""Time per synapse and step of the forward simulation and of e-prop with K = 1 and K = trial.
+
+    python benchmarks/eprop.py [--sizes 100,400,1000] [--steps 500] [--repeats 5]
+
+Dense networks of n LIF neurons with n inputs, float32, one thread. Each row is one configuration: the
+median over repeats with the range, in ns per synapse (n inputs + n recurrent sources, times n) and step,
+and the ratio to the forward simulation of the same run. Before timing, the gradient of both paths is
+compared: nothing here is fast and wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+
+import snnlearn as sl
+
+
+def network(n: int, rate: float) -> tuple[sl.Network, sl.Weights, np.ndarray]:
+    """A network whose neurons fire at about `rate` Hz, and its input of that rate [T, n]."""
+    net = sl.Network(n, sl.LIF(n, tau_m=20.0, threshold=1.0, refractory=2.0, current=0.035), sl.Readout(2, tau=20.0))
+    weights = net.init_weights(seed=1, gain={"w_in": 0.3, "w_rec": 0.5})
+    return net, weights, (np.random.default_rng(0).random((500, n)) < rate / 1000.0).astype(float)
+
+
+def seconds(call, repeats: int) -> np.ndarray:
+    """Time of each repeat, after one call that warms up."""
+    call()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return np.array(times)
+
+
+def validate(n: int) -> float:
+    """Largest relative deviation between in-place and adjoint e-prop, float64."""
+    net, weights, x = network(n, 10.0)
+    target = np.zeros((100, 2))
+    forward, adjoint = (sl.gradient(net, weights, x[:100], target, sl.EProp(method=m)) for m in ("forward", "adjoint"))
+    assert np.abs(adjoint.w_rec).max() > 0, "no gradient: the network is silent"
+    return max(np.abs(f - a).max() / np.abs(a).max() for f, a in zip(forward[:3], adjoint[:3], strict=True))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--sizes", default="100,400,1000")
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    print(f"in-place against adjoint, n = 100: {validate(100):.1e} relative")
+    print(f"{'n':>6} {'rate Hz':>8} {'what':>12} {'ns/syn/step':>12} {'range':>17} {'x forward':>10} {'GB/s':>6}")
+    for n in (int(s) for s in options.sizes.split(",")):
+        net, weights, x = network(n, 10.0)
+        x = np.resize(x, (options.steps, n))
+        target, synapses = np.zeros((options.steps, 2)), 2 * n * n
+        rule, loss = sl.EProp(feedback="random"), sl.MeanSquaredError()
+        trial = sl.Simulator(net, weights, rule, sl.SGD(1e-6), loss, threads=1)
+        online = sl.Simulator(net, weights, rule, sl.SGD(1e-6), loss, update_every=1, threads=1)
+        calls = {
+            "forward": lambda sim=trial, x=x, t=target: sim.run(x, t, learn=False),
+            "K = trial": lambda sim=trial, x=x, t=target: sim.run(x, t),
+            "K = 1": lambda sim=online, x=x, t=target: sim.run(x, t),
+        }
+        rate, base = trial.run(x, target, learn=False).rate, None
+        for name, call in calls.items():
+            times = seconds(call, options.repeats) / (synapses * options.steps) * 1e9
+            base = base or np.median(times)
+            # K = 1 reads and writes ebar, gradient (twice) and weight of every synapse at every step: 32 bytes
+            bandwidth = f"{32.0 / np.median(times):6.1f}" if name == "K = 1" else ""
+            spread = f"{times.min():.4f} .. {times.max():.4f}"
+            print(
+                f"{n:6d} {rate:8.1f} {name:>12} {np.median(times):12.4f} {spread:>17} {np.median(times) / base:10.1f} {bandwidth}"
+            )
+
+
+if __name__ == "__main__":
+    main()

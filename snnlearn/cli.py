@@ -1,0 +1,195 @@
+"""The command line: ``snnlearn train | info | plot``."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ._version import __version__
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0, 1 after an error, 130 after Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    warnings.showwarning = lambda message, *_: print(f"snnlearn: {message}", file=sys.stderr)
+    try:
+        return options.run(options)
+    except (ValueError, TypeError, OSError, FloatingPointError, ImportError, KeyError) as error:
+        print(f"snnlearn: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("snnlearn: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="snnlearn", description="Recurrent spiking networks that learn online.")
+    parser.add_argument("--version", action="version", version=f"snnlearn {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    text = "Learn a task: digits, evidence-accumulation or pattern-generation."
+    train = commands.add_parser("train", help="learn a task", description=text, formatter_class=_Help)
+    train.add_argument("task", metavar="TASK", help="digits, evidence-accumulation or pattern-generation")
+    train.add_argument("--out", type=pathlib.Path, metavar="FILE", help="record the run to this HDF5 file")
+    train.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    train.add_argument("--rule", default="eprop", help="eprop or bptt")
+    train.add_argument("--feedback", default="random", help="symmetric, random or adaptive")
+    train.add_argument("--coding", help="digits only: poisson (all pixels at once) or rows (row by row)")
+    train.add_argument("--neurons", type=int, metavar="N", help="recurrent neurons; default: the task's")
+    train.add_argument("--iterations", type=int, metavar="N", help="updates (batches); default: the task's")
+    train.add_argument("--batch", type=int, metavar="N", help="trials of a batch; default: the task's")
+    train.add_argument("--lr", type=float, help="learning rate; default: the task's")
+    train.add_argument("--update-every", default="trial", metavar="K", help="trial, or a number of steps (1: strictly online)")
+    train.add_argument("--dtype", default="float32", help="float32 or float64")
+    train.add_argument("--seed", type=int, default=0, help="of weights, feedback and trials")
+    train.add_argument("--threads", type=int, metavar="N", help="default: all cores; results do not depend on it")
+    train.add_argument("--stop", type=float, metavar="SCORE", help="stop once an evaluation reaches this score")
+    train.add_argument("--quiet", action="store_true", help="no progress bar")
+    train.set_defaults(run=_train)
+
+    info = commands.add_parser("info", help="tell what a recording holds", description="Tell what a recording holds.")
+    info.add_argument("file", type=pathlib.Path, metavar="FILE")
+    info.set_defaults(run=_info)
+
+    plot = commands.add_parser(
+        "plot", help="draw a recording", description="Draw a recording as one PNG that tells the story.", formatter_class=_Help
+    )
+    plot.add_argument("file", type=pathlib.Path, metavar="FILE")
+    plot.add_argument("--out", type=pathlib.Path, metavar="PNG", help="default: the recording's name with .png")
+    plot.add_argument("--trial", type=int, metavar="N", help="the trial to show; default: the last one recorded")
+    plot.set_defaults(run=_plot)
+    return parser
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Defaults in the help, but not the ones that are None or False."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from . import _check
+    from .recipes import RECIPES
+    from .recording import Recorder
+
+    make = RECIPES[_check.choice("train TASK", options.task, RECIPES)]
+    if options.coding is not None and options.task != "digits":
+        raise _check.fail("--coding", "be used with the task digits", options.task)
+    names = ("neurons", "iterations", "batch", "lr", "coding")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    for name in ("neurons", "iterations", "batch"):
+        if name in given:
+            _check.integer(f"--{name}", given[name], "be a positive number", low=2 if name == "neurons" else 1)
+    update_every = options.update_every
+    if update_every != "trial":
+        if not update_every.isdigit():
+            raise _check.fail("--update-every", "be 'trial' or a positive number of steps", update_every)
+        update_every = int(update_every)
+    recipe = make(
+        **given,
+        rule=options.rule,
+        feedback=options.feedback,
+        seed=options.seed,
+        threads=options.threads,
+        update_every=update_every,
+        dtype=options.dtype,
+    )
+    net, n_updates = recipe.simulator.net, -(-recipe.trials // recipe.batch)
+    recorder = None
+    if options.out is not None:
+        every = max(1, recipe.trials // 20)  # raw data of some twenty trials; tables hold all of them
+        show = np.unique(np.linspace(0, net.n - 1, 4).astype(int)).tolist()
+        recorder = Recorder(
+            options.out, v=show, threshold=show, every=every, weights_every=max(1, n_updates // 10), overwrite=options.overwrite
+        )
+    groups = " + ".join(f"{g.n} {type(g).__name__}" for g in net.neurons)
+    print(f"{recipe.task.name}: {net.n_inputs} inputs, {groups}, {net.n_outputs} outputs, {recipe.task.n_steps} steps a trial")
+    rule = type(recipe.simulator.rule).__name__
+    print(f"{recipe.trials} trials in batches of {recipe.batch}, {rule}, {options.feedback} feedback")
+    progress = _Progress(recipe, n_updates, options.quiet)
+    status = "failed: not finished"
+    try:
+        history = recipe.simulator.train(
+            recipe.task, recipe.trials, recipe.batch, recorder, callbacks=[progress], stop=options.stop, **recipe.options
+        )
+        status = "interrupted" if history.status == "interrupted" else "complete"
+    except Exception as error:
+        status = f"failed: {error}"
+        raise
+    finally:
+        progress.close()
+        if recorder is not None:
+            recorder.close(status)
+    _summary(recipe, history, options.out)
+    return 130 if history.status == "interrupted" else 0
+
+
+class _Progress:
+    """A progress bar with loss, score, firing rate, speed and time left."""
+
+    def __init__(self, recipe: Any, updates: int, quiet: bool):
+        from tqdm import tqdm
+
+        self.score = "accuracy" if recipe.task.kind == "classification" else "nmse"
+        self.steps, self.spoken = recipe.batch * recipe.task.n_steps, 0.0
+        self.bar = tqdm(total=updates, unit="update", disable=quiet, dynamic_ncols=True, file=sys.stderr)
+
+    def __call__(self, simulator: Any, history: Any) -> None:
+        self.bar.update()
+        now = time.monotonic()
+        if now - self.spoken > 0.2 and not self.bar.disable:
+            self.spoken = now
+            recent = slice(max(0, len(history.loss) - 10), None)
+            fields = {
+                "loss": f"{np.mean(history.loss[recent]):.3g}",
+                self.score: f"{np.mean(history.score[recent]):.3f}",
+                "rate": f"{history.rate[-1]:.1f}Hz",
+            }
+            if self.bar.format_dict["rate"]:
+                fields["speed"] = f"{self.bar.format_dict['rate'] * self.steps:.3g} steps/s"
+            if history.evaluation_score:
+                fields["test"] = f"{history.evaluation_score[-1]:.3f}"
+            self.bar.set_postfix(fields, refresh=False)
+
+    def close(self) -> None:
+        self.bar.close()
+
+
+def _summary(recipe: Any, history: Any, out: pathlib.Path | None) -> None:
+    seconds = history.wall_time[-1] if history.wall_time else 0.0
+    print(f"{history.status} after {len(history.loss)} updates, {history.trials} trials, {seconds:.1f} s")
+    if history.loss:
+        print(f"loss {np.mean(history.loss[-10:]):.4g}, firing rate {history.rate[-1]:.1f} Hz")
+    if history.evaluation_score:
+        last, best = history.evaluation_score[-1], history.best_score
+        if recipe.task.kind == "classification":
+            print(f"test accuracy {100 * last:.1f} % (best {100 * best:.1f} %)")
+        else:
+            print(f"normalised mean-squared error {last:.4f} (best {best:.4f})")
+    if out is not None:
+        print(f"recorded to {out}; look at it with: snnlearn plot {out}")
+
+
+def _info(options: argparse.Namespace) -> int:
+    from .recording import describe
+
+    print(describe(options.file))
+    return 0
+
+
+def _plot(options: argparse.Namespace) -> int:
+    from . import plot
+
+    out = options.out or options.file.with_suffix(".png")
+    figure = plot.story(options.file, trial=options.trial)
+    figure.savefig(out, dpi=120)
+    print(f"drawn to {out}")
+    return 0
