@@ -56,7 +56,7 @@ class Entry(NamedTuple):
 NAMES: dict[str, Entry] = {
     # raw data
     "start": Entry("steps", "first step of the segment, counted within its trial", "i8"),
-    "n_steps": Entry("steps", "length in steps", "i8"),
+    "n_steps": Entry("steps", "length", "i8"),
     "row": Entry("1", "first row of the segment in traces, readout and target", "i8"),
     "spike": Entry("1", "first spike of the segment", "i8"),
     "n_spikes": Entry("1", "number of spikes", "i8"),
@@ -76,7 +76,7 @@ NAMES: dict[str, Entry] = {
     "b_out": Entry("1", "readout bias"),
     # tables
     "trial": Entry("1", "number of the trial", "i8"),
-    "update": Entry("1", "number of weight updates before", "i8"),
+    "update": Entry("1", "number of weight updates so far", "i8"),
     "evaluation": Entry("1", "number of the evaluation", "i8"),
     "loss": Entry("1", "task loss, summed over steps, with the weights before the update", "f8"),
     "regularization": Entry("1", "regularization loss", "f8"),
