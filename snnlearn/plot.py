@@ -24,17 +24,10 @@ if TYPE_CHECKING:
 # Okabe & Ito's colours, which are told apart with any colour vision; those that are legible as text come first
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 BLACK, GREY, LIGHT = "#222222", "#6E6E6E", "#C4C4C4"
-STYLE = {
-    "font.size": 11,
-    "axes.titlesize": 12,
-    "axes.titleweight": "bold",
-    "axes.labelsize": 11,
-    "xtick.labelsize": 10,
-    "ytick.labelsize": 10,
-    "legend.fontsize": 10,
-    "axes.edgecolor": GREY,
-    "axes.spines.top": False,
-}
+SIZES = {"font.size": 11, "axes.titlesize": 12, "xtick.labelsize": 10, "ytick.labelsize": 10, "legend.fontsize": 10}
+STYLE = {**SIZES, "axes.titleweight": "bold", "axes.edgecolor": GREY, "axes.spines.top": False}
+DASHED = {"color": BLACK, "linewidth": 1.2, "linestyle": (0, (4, 2))}
+TICKS = {"color": BLACK, "linestyle": "none", "marker": "|", "markersize": 7, "markeredgewidth": 1.1}
 N_MEMBRANES = 3
 N_CURVES = len(COLORS)
 MAX_WRITTEN_CLASSES = 20
@@ -58,29 +51,20 @@ def raster(recording: Recording, trial: int | None = None, ax: Axes | None = Non
     spikes = recording.spikes(trial)
     ax = _axes(ax)
     height = ax.get_position().height * ax.figure.get_figheight() * 72  # points
-    size = float(np.clip(0.9 * height / recording.n_neurons, 1.2, 8.0))
+    size = float(np.clip(0.9 * height / recording.n_neurons, 2.0, 8.0))
+    marks = {"marker": "|", "linestyle": "none", "markersize": size, "markeredgewidth": 1.3}
     for group in _groups(recording):
         use = (spikes.neuron >= group.start) & (spikes.neuron < group.stop)
-        ax.plot(
-            spikes.step[use] * recording.dt,
-            spikes.neuron[use],
-            linestyle="none",
-            marker="|",
-            markersize=size,
-            markeredgewidth=0.9,
-            color=group.color,
-            label=group.name,
-            rasterized=spikes.step.size > 20_000,
-        )
+        ax.plot(spikes.step[use] * recording.dt, spikes.neuron[use], color=group.color, label=group.name, **marks)
         if group.start:
             ax.axhline(group.start - 0.5, color=LIGHT, linewidth=0.8)
         _margin_label(ax, (group.start + group.stop - 1) / 2, f"{group.name}\n{group.stop - group.start}", group.color)
-    ax.set_ylim(-0.5, recording.n_neurons - 0.5)
+    ax.set(ylabel="neuron", ylim=(-0.5, recording.n_neurons - 0.5))
     ax.yaxis.get_major_locator().set_params(integer=True)
-    ax.set_ylabel("neuron")
     _time_axis(ax, recording, trial)
-    seconds = np.diff(_time(recording, trial))[0] / 1000 * recording.n_neurons
-    ax.set_title(f"Spikes of trial {trial}: {spikes.step.size / seconds:.3g} Hz per neuron", loc="left")
+    n_steps = recording.segments.n_steps[recording.segments.trial == trial].sum()
+    rate = 1000 * spikes.step.size / (n_steps * recording.dt * recording.n_neurons)
+    ax.set_title(f"Spikes of trial {trial}: {rate:.3g} Hz per neuron", loc="left")
     return ax
 
 
@@ -100,11 +84,11 @@ def membrane(recording: Recording, trial: int | None = None, neurons: Any = None
     time = np.asarray(signal.steps(trial)) * recording.dt
     ax = _axes(ax)
     ticks: dict[float, str] = {}
-    recorded = False
+    limits: list[bool] = []  # of each threshold that is drawn: was it recorded
     for row, neuron in enumerate(chosen.tolist()):
         group = next(g for g in _groups(recording) if g.start <= neuron < g.stop)
         limit, found = _threshold(recording, trial, neuron, group, time.size)
-        recorded |= found
+        limits += [] if limit is None else [found]
         shown = [v[:, row], [0.0], *([] if limit is None else [limit])]
         low, high = min(np.min(x) for x in shown), max(np.max(x) for x in shown)
         base = 1.3 * (len(chosen) - 1 - row)  # the first neuron on top
@@ -115,12 +99,12 @@ def membrane(recording: Recording, trial: int | None = None, neurons: Any = None
         ax.plot(time, level(v[:, row]), color=group.color, linewidth=1.1)
         ticks[level(0.0)] = "0"
         if limit is not None:
-            ax.plot(time, level(limit), color=BLACK, linewidth=1.1, linestyle=(0, (4, 2)))
+            ax.plot(time, level(limit), **DASHED)
             if level(limit[0]) - level(0.0) > 0.2:
                 ticks[level(limit[0])] = f"{limit[0]:.2g}"
         if "spikes" in recording.file:
             fired = recording.spikes(trial, neurons=neuron).step * recording.dt
-            ax.plot(fired, np.full(fired.size, base + 1.1), "|", color=BLACK, markersize=7, markeredgewidth=1.1)
+            ax.plot(fired, np.full(fired.size, base + 1.1), **TICKS)
         _margin_label(ax, base + 0.5, f"{group.name}\n#{neuron}", group.color)
     ax.set_yticks(list(ticks), list(ticks.values()))
     ax.set_ylim(-0.1, 1.3 * len(chosen) - 0.05)
@@ -128,11 +112,10 @@ def membrane(recording: Recording, trial: int | None = None, neurons: Any = None
     _time_axis(ax, recording, trial)
     ax.set_title("Membrane potentials", loc="left")
     entries = [("v", {"color": GREY})]
-    if any(g.threshold is not None for g in _groups(recording)) or recorded:
-        name = "threshold" if recorded else "threshold at rest"
-        entries.append((name, {"color": BLACK, "linestyle": (0, (4, 2))}))
+    if limits:
+        entries.append(("threshold" if all(limits) else "threshold at rest", DASHED))
     if "spikes" in recording.file:
-        entries.append(("spike", {"color": BLACK, "marker": "|", "linestyle": "none", "markersize": 7}))
+        entries.append(("spike", TICKS))
     _legend(ax, entries)
     return ax
 
@@ -156,7 +139,7 @@ def readout(recording: Recording, trial: int | None = None, ax: Axes | None = No
         ax.plot(time, y[:, k], color=COLORS[k], linewidth=1.4, label="readout" if n == 1 else f"readout {k}")
     for k in range(n if known else 0):
         label = "target" if k == 0 else None
-        ax.plot(time, target[:, k], color=BLACK, linewidth=1.3, linestyle=(0, (4, 2)), label=label)
+        ax.plot(time, target[:, k], **DASHED, label=label)
     ax.set_ylabel("readout")
     title = "Readout against target" if known else "Readout"
     ax.set_title(title + (f", first {n} of {y.shape[1]} outputs" if n < y.shape[1] else ""), loc="left")
@@ -184,29 +167,21 @@ def learning_curve(recording: Recording, ax: Axes | None = None) -> Axes:
             axes = ax.score_axes = ax.twinx()  # type: ignore[attr-defined]
             axes.spines["right"].set_visible(True)
         if "updates" in found:
-            x, y = found["updates"]
-            ax_style = {"color": color, "marker": "o" if x.size == 1 else None}
-            axes.plot(x, y, linewidth=0.8, alpha=0.25, **ax_style)
-            axes.plot(x, _smooth(y), linewidth=1.8, label=column, **ax_style)
+            _curve(axes, *found["updates"], color, column)
         if "evaluations" in found:
             marker = {"marker": "s" if column == "loss" else "o", "markersize": 6, "markeredgecolor": "white"}
             axes.plot(*found["evaluations"], linestyle="none", color=color, zorder=5, **marker)
         axes.set_ylabel("loss" if column == "loss" else SCORES.get(kind or "", "score"), color=color)
         axes.tick_params(axis="y", colors=color, which="both")
-        positive = all((y > 0).all() for _, y in found.values())
-        if kind == "regression" and positive:
-            axes.set_yscale("log")
+        if kind == "regression" and all((y > 0).all() for _, y in found.values()):
+            _log_axis(axes, room_above=column == "loss")
         elif kind == "classification":
-            axes.set_ylim(bottom=0.0)
-            if column == "score":
-                axes.set_ylim(top=1.0)
+            axes.set_ylim(0.0, 1.02 if column == "score" else None)
     ax.set_xlabel("updates")
     ax.set_title("Learning", loc="left")
-    names = {
-        "updates": ("training", {"color": GREY}),
-        "evaluations": ("evaluation", {"color": GREY, "marker": "o", "linestyle": ""}),
-    }
-    _legend(ax, [names[name] for name in tables])
+    points = {"color": GREY, "marker": "o", "linestyle": "none"}
+    entries = {"updates": ("training", {"color": GREY}), "evaluations": ("evaluation", points)}
+    _legend(ax, [entries[name] for name in tables])
     return ax
 
 
@@ -234,33 +209,31 @@ def confusion_matrix(recording: Recording, ax: Axes | None = None) -> Axes:
     ax.set_xticks(shown, [names[k] for k in shown], rotation=90 if long else 0)
     ax.set_yticks(shown, [names[k] for k in shown])
     ax.tick_params(length=0)
-    ax.set_xticks(np.arange(n - 1) + 0.5, minor=True)
-    ax.set_yticks(np.arange(n - 1) + 0.5, minor=True)
-    ax.grid(which="minor", color="#E4E4E4", linewidth=0.6)
-    ax.tick_params(which="minor", length=0)
-    ax.set_xlabel("prediction")
-    ax.set_ylabel("label")
-    ax.set_title(f"Accuracy {np.mean(label == prediction):.1%} of {label.size}", loc="left")
+    for k in range(1, n):
+        ax.axhline(k - 0.5, color="#E4E4E4", linewidth=0.6)
+        ax.axvline(k - 0.5, color="#E4E4E4", linewidth=0.6)
+    ax.set(xlabel="prediction", ylabel="label")
+    ax.set_title(f"Last evaluation: accuracy {np.mean(label == prediction):.1%} of {label.size}", loc="left")
     return ax
 
 
 def weights_histogram(recording: Recording, ax: Axes | None = None, matrix: str = "w_rec") -> Axes:
     """A matrix of weights in the first and the last snapshot; entries that are zero in both are left out."""
     _matplotlib()
-    updates = sorted({int(u) for u in (recording.weight_updates[:1].tolist() + recording.weight_updates[-1:].tolist())})
-    values = [getattr(recording.weights(u), matrix) for u in updates or [None]]
-    arrays = [np.asarray(getattr(w, "data", w) if hasattr(w, "indptr") else w, np.float64).ravel() for w in values]
-    use = np.any([w != 0 for w in arrays], axis=0)
-    arrays = [w[use] for w in arrays]
+    updates = np.unique(recording.weight_updates[[0, -1]]).tolist() if recording.weight_updates.size else [None]
+    values = [getattr(recording.weights(u), matrix) for u in updates]
+    arrays = np.stack([np.ravel(w.data if hasattr(w, "indptr") else w) for w in values]).astype(np.float64)
+    arrays = arrays[:, (arrays != 0).any(axis=0)]
     ax = _axes(ax)
-    bins = np.histogram_bin_edges(np.concatenate(arrays), bins=60)
-    for w, update, last in zip(arrays, updates, (len(updates) == 1, True), strict=False):
-        style = {"histtype": "step", "color": BLUE, "linewidth": 1.6} if last else {"histtype": "stepfilled", "color": LIGHT}
-        ax.hist(w, bins=bins, label=f"after {update} updates", **style)
-    ax.set_xlabel(f"{matrix}, in units of v")
-    ax.set_ylabel("weights")
-    name = {"w_in": "Input weights", "w_rec": "Recurrent weights", "w_out": "Readout weights"}.get(matrix, matrix)
-    ax.set_title(name, loc="left")
+    bins = np.histogram_bin_edges(arrays, bins=60)
+    for w, update in zip(arrays, updates, strict=True):
+        last = {"histtype": "step", "color": BLUE, "linewidth": 1.6}
+        style = last if update == updates[-1] else {"histtype": "stepfilled", "color": LIGHT}
+        ax.hist(w, bins=bins, label=f"update {update}", **style)
+    ax.set(xlabel=f"{matrix}, in units of v", ylabel="weights")
+    ax.set_title(
+        {"w_in": "Input weights", "w_rec": "Recurrent weights", "w_out": "Readout weights"}.get(matrix, matrix), loc="left"
+    )
     _legend(ax)
     return ax
 
@@ -284,17 +257,13 @@ def story(recording: Recording | str | os.PathLike[str], trial: int | None = Non
     with matplotlib.rc_context(STYLE):
         fig = Figure(figsize=(16, 10), dpi=100, layout="constrained")
         fig.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
-        columns = [c for c in (left, right) if c]
-        widths = [1.75, 1.0] if len(columns) == 2 else [1.0]
-        grid = fig.add_gridspec(1, len(columns), width_ratios=widths, wspace=0.04)
+        columns = [column for column in (left, right) if column]
+        grid = fig.add_gridspec(1, len(columns), width_ratios=[1.75, 1.0][: len(columns)], wspace=0.04)
         for k, panels in enumerate(columns):
-            across = len(columns) == 1 and panels is right
-            n, ratios = len(panels), [ratio for _, ratio, _ in panels]
-            inner = grid[k].subgridspec(1, n) if across else grid[k].subgridspec(n, 1, height_ratios=ratios)
+            cells = grid[k].subgridspec(len(panels), 1, height_ratios=[ratio for _, ratio, _ in panels])
             for i, (draw, _, arguments) in enumerate(panels):
-                ax = fig.add_subplot(inner[0, i] if across else inner[i, 0])
-                draw(recording, ax=ax, **arguments)
-                if panels is left and i < n - 1:
+                ax = draw(recording, ax=fig.add_subplot(cells[i, 0]), **arguments)
+                if panels is left and i < len(panels) - 1:
                     ax.set_xlabel("")
                     ax.tick_params(labelbottom=False)
         fig.suptitle(_headline(recording), fontsize=14, fontweight="bold", x=0.01, ha="left")
@@ -326,11 +295,8 @@ def _panels(recording: Recording, trial: int | None) -> tuple[list[Any], list[An
 
 def _rates(recording: Recording, ax: Axes) -> Axes:
     x, y = _finite(recording.table("updates"), "rate")
-    ax.plot(x, y, color=GREEN, linewidth=0.8, alpha=0.3)
-    ax.plot(x, _smooth(y), color=GREEN, linewidth=1.8)
-    ax.set_xlabel("updates")
-    ax.set_ylabel("mean rate (Hz)")
-    ax.set_ylim(bottom=0.0)
+    _curve(ax, x, y, GREEN, "rate")
+    ax.set(xlabel="updates", ylabel="mean rate (Hz)", ylim=(0.0, None))
     ax.set_title("Firing rate", loc="left")
     return ax
 
@@ -373,6 +339,19 @@ def _axes(ax: Axes | None) -> Axes:
     return pyplot.subplots(figsize=(9, 4.5), layout="constrained")[1]
 
 
+def _log_axis(ax: Axes, room_above: bool) -> None:
+    """A logarithmic axis with room on one side, so that curves in proportion to each other do not coincide."""
+    from matplotlib import ticker
+
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    room = (high / low) ** 0.25
+    ax.set_ylim(low if room_above else low / room, high * room if room_above else high)
+    ax.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 1000 else (1.0,)))
+    ax.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    ax.yaxis.set_minor_formatter(ticker.NullFormatter())
+
+
 def _legend(ax: Axes, entries: list[tuple[str, dict[str, Any]]] | None = None) -> None:
     """A legend in one line above the Axes, where it hides nothing. entries : (text, properties of its line)."""
     from matplotlib.lines import Line2D
@@ -384,19 +363,12 @@ def _legend(ax: Axes, entries: list[tuple[str, dict[str, Any]]] | None = None) -
 
 
 def _margin_label(ax: Axes, y: float, text: str, color: str) -> None:
-    ax.text(1.008, y, text, transform=ax.get_yaxis_transform(), ha="left", va="center", color=color, fontsize="medium")
-
-
-def _time(recording: Recording, trial: int) -> np.ndarray:
-    """Beginning and end of what was recorded of a trial, ms."""
-    s = recording.segments
-    use = s.trial == trial
-    return np.array([s.start[use].min(), (s.start + s.n_steps)[use].max()]) * recording.dt
+    ax.text(1.008, y, text, transform=ax.get_yaxis_transform(), ha="left", va="center", color=color)
 
 
 def _time_axis(ax: Axes, recording: Recording, trial: int) -> None:
-    ax.set_xlim(*_time(recording, trial))
-    ax.set_xlabel("time (ms)")
+    s, use = recording.segments, recording.segments.trial == trial
+    ax.set(xlabel="time (ms)", xlim=(s.start[use].min() * recording.dt, (s.start + s.n_steps)[use].max() * recording.dt))
 
 
 def _trial(recording: Recording, trial: int | None) -> int:
@@ -457,11 +429,17 @@ def _finite(table: Any, column: str) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(table.update)[use], y[use]
 
 
+def _curve(ax: Axes, x: np.ndarray, y: np.ndarray, color: str, label: str) -> None:
+    """A noisy curve, drawn faintly, and its running mean."""
+    marker = "o" if x.size == 1 else None
+    ax.plot(x, y, color=color, linewidth=0.8, alpha=0.25, marker=marker)
+    ax.plot(x, _smooth(y), color=color, linewidth=1.8, marker=marker, label=label)
+
+
 def _smooth(y: np.ndarray) -> np.ndarray:
     """Running mean over about a fiftieth of the values, over fewer at the ends."""
-    half = y.size // 100
-    total = np.concatenate(([0.0], np.cumsum(y)))
-    low, high = np.maximum(np.arange(y.size) - half, 0), np.minimum(np.arange(y.size) + half + 1, y.size)
+    at, half, total = np.arange(y.size), y.size // 100, np.concatenate(([0.0], np.cumsum(y)))
+    low, high = np.maximum(at - half, 0), np.minimum(at + half + 1, y.size)
     return (total[high] - total[low]) / (high - low)
 
 
@@ -488,12 +466,9 @@ def _headline(recording: Recording) -> str:
     if rule.get("type"):
         lr = f", lr {optimizer['lr']:g}" if isinstance(optimizer.get("lr"), (int, float)) else ""
         parts.append(str(rule["type"]) + (f" with {optimizer['type']}{lr}" if optimizer.get("type") else ""))
-    middle = " + ".join(f"{g.stop - g.start} {g.name}" for g in _groups(recording))
-    parts.append(
-        " → ".join(
-            [*([f"{network['n_inputs']} inputs"] if "n_inputs" in network else []), middle, f"{recording.n_outputs} outputs"]
-        )
-    )
+    sizes = [f"{g.stop - g.start} {g.name}" for g in _groups(recording)]
+    chain = [f"{network['n_inputs']} in"] if "n_inputs" in network else []
+    parts.append(" → ".join([*chain, " + ".join(sizes), f"{recording.n_outputs} out"]))
     for name, source in (("evaluations", "evaluation"), ("updates", "training")):
         values = _finite(recording.table(name), "score")[1] if _rows(recording, name) else np.empty(0)
         if values.size:

@@ -224,7 +224,8 @@ class Simulator:
             interval,
             threads,
         )
-        self.trials_done = 0  # trials or pieces that learnt
+        self.trials_done = 0  # trials or pieces that learnt, or were recorded: the number of the next one
+        self._recorder: Recorder | None = None
         self.stream_steps = 0
         self._stream_noise = self._noise_stream()
         self._spoke_of_silence = False
@@ -257,7 +258,7 @@ class Simulator:
     @property
     def variables(self) -> tuple[str, ...]:
         """Names of the per-neuron variables that a recorder can take."""
-        return (*self.net.variables, *RECORDABLE)
+        return (*self.net.variables, *(RECORDABLE if self.rule is not None else RECORDABLE[:2]))
 
     def set_weights(self, weights: Weights) -> None:
         """Replace the weights (the structure of sparse ones must stay); the optimizer's moments remain."""
@@ -319,8 +320,8 @@ class Simulator:
             result = engine.trials(job)
             if job.learn and self.optimizer is not None:
                 engine.update(job.n_trials)
-        if job.learn:
-            self.trials_done += job.n_trials
+        if job.learn or recorder is not None:
+            self.trials_done = max(self.trials_done, trial + job.n_trials)
         run = self._report(job, result)
         if recorder is not None:
             self._write(recorder, job, result, run, trial)
@@ -473,15 +474,17 @@ class Simulator:
         if not isinstance(recorder, Recorder):
             raise _check.fail("Simulator.run.recorder", "be an sl.Recorder", recorder, error=TypeError)
         net = self.net
-        recorder.open(
-            self.config(),
-            n_neurons=net.n,
-            n_outputs=net.n_outputs,
-            dt=net.dt,
-            variables=self.variables,
-            weights=self.weights,
-            model=" and ".join(dict.fromkeys(type(g).__name__ for g in net.neurons)),
-        )
+        if recorder is not self._recorder or not recorder.is_open:
+            recorder.open(
+                self.config(),
+                n_neurons=net.n,
+                n_outputs=net.n_outputs,
+                dt=net.dt,
+                variables=self.variables,
+                weights=self.weights,
+                model=" and ".join(dict.fromkeys(type(g).__name__ for g in net.neurons)),
+            )
+            self._recorder = recorder
         selection = recorder.selection(net.n, self.variables)
         if self.updates_done == 0:
             recorder.snapshot(0, self.weights)
@@ -507,8 +510,10 @@ class Simulator:
             "score": run.scores,
             "rate": result.counts.sum(axis=1) / self.net.n / seconds,
         }
-        if targets.kind == ENTROPY and not job.labels_per_step:
-            columns |= {"label": targets.label[:, 0].astype(np.int64), "prediction": run.prediction.argmax(axis=1)}
+        if isinstance(self.loss, CrossEntropy):
+            columns |= {"label": np.full(job.n_trials, -1), "prediction": np.full(job.n_trials, -1)}
+            if targets.kind == ENTROPY and not job.labels_per_step:
+                columns |= {"label": targets.label[:, 0].astype(np.int64), "prediction": run.prediction.argmax(axis=1)}
         recorder.row("trials", **columns)
         recorder.snapshot(self.updates_done, self.weights)
         if self._silence is not None:

@@ -21,7 +21,7 @@ import numpy as np
 from ..connectivity import add_to_row, row_dot
 from ..network import FlatWeights, NetArrays
 from ..neurons.base import adjoint
-from .base import digest
+from .base import digest, learning_signal
 
 
 class AdjointArrays(NamedTuple):
@@ -73,6 +73,8 @@ def _(rule, net, weights, grad, tape, inputs, targets, b, slot, span, start, sto
         row = t - span.origin
         psi, err, c = tape.psi[slot, row], tape.error[slot, row], rule.c[b, t % ring]
         reg = tape.rate_signal[slot, row % tape.rate_signal.shape[1]]
+        if tape.signal.shape[1] > 1:  # a recorder wants it
+            learning_signal(targets, b, t, err, w_feedback, tape.signal[slot, row])
         for k in range(n_out):
             ly[k] = kappa * ly[k] + err[k]  # (1)
             g_b[k] += scale * ly[k]  # (6)

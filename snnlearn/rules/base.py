@@ -19,7 +19,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import _check
-from .._jit import generic
+from .._jit import device, generic
+from ..losses import SIGNAL
 from ..network import FlatWeights, NetArrays, Network
 
 FEEDBACK = ("symmetric", "random", "adaptive")
@@ -83,6 +84,21 @@ class Rule(ABC):
     @abstractmethod
     def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> Any:
         """The rule's arrays for so many trials at rest; `learns` [4] tells which matrices learn."""
+
+
+@device
+def learning_signal(targets, b, t, err, w_feedback, signal):
+    """Fill signal (n,) with L_j = sum_k B_jk err_k, or with the user's own learning signal."""
+    n_out = err.shape[0]
+    if targets.kind == SIGNAL:
+        for j in range(signal.shape[0]):
+            signal[j] = targets.mask[b, t] * targets.value[b, t, j]
+    else:
+        for j in range(signal.shape[0]):
+            total = err.dtype.type(0)
+            for k in range(n_out):
+                total += w_feedback[j * n_out + k] * err[k]
+            signal[j] = total
 
 
 class NoRule(NamedTuple):

@@ -24,14 +24,13 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import _check
-from .._jit import device, generic
+from .._jit import generic
 from ..connectivity import n_pre, row_start, target
-from ..losses import SIGNAL
 from ..network import FlatWeights, NetArrays
 from ..neurons.alif import ALIFParams
 from ..neurons.lif import LIFParams
 from .adjoint import make_adjoint
-from .base import Rule, digest
+from .base import Rule, digest, learning_signal
 
 
 class SourceTraces(NamedTuple):
@@ -155,7 +154,7 @@ def _(rule, net, weights, grad, tape, inputs, targets, b, slot, span, start, sto
         psi, err = tape.psi[slot, row % tape.psi.shape[1]], tape.error[slot, row]
         signal = tape.signal[slot, row % tape.signal.shape[1]]
         reg = tape.rate_signal[slot, row % tape.rate_signal.shape[1]]
-        _learning_signal(targets, b, t, err, w_feedback, signal)  # (5)
+        learning_signal(targets, b, t, err, w_feedback, signal)  # (5)
         if rule.learn_in:
             for event in range(inputs.indptr[b, t], inputs.indptr[b, t + 1]):
                 arrive(rule.trace_in, net.proj_in, p, b, inputs.channel[event], inputs.value[event])
@@ -174,21 +173,6 @@ def _(rule, net, weights, grad, tape, inputs, targets, b, slot, span, start, sto
         rule.bias_trace[b] = kappa * rule.bias_trace[b] + scale
         for k in range(n_out):
             g_b[k] += err[k] * rule.bias_trace[b]
-
-
-@device
-def _learning_signal(targets, b, t, err, w_feedback, signal):
-    """Equation (5), or the user's own learning signal."""
-    n_out = err.shape[0]
-    if targets.kind == SIGNAL:
-        for j in range(signal.shape[0]):
-            signal[j] = targets.mask[b, t] * targets.value[b, t, j]
-    else:
-        for j in range(signal.shape[0]):
-            total = err.dtype.type(0)
-            for k in range(n_out):
-                total += w_feedback[j * n_out + k] * err[k]
-            signal[j] = total
 
 
 @generic(1)

@@ -1,0 +1,110 @@
+"""Compilation: one specialisation per kind of network, found again on disk, and the same numbers without it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba import config
+from twin import assert_same, draw, library, simulator
+
+import snnlearn as sl
+from snnlearn.block import run_block
+
+compiled = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled")
+CASES = {"lif": dict(T=25), "alif": dict(kind="alif", T=25, n_ref=2), "sparse": dict(kind="alif", T=25, density=0.6, density_in=0.7)}
+RULES = {"forward": sl.EProp(method="forward"), "adjoint": sl.EProp(), "bptt": sl.BPTT()}
+
+
+def tiny():
+    """Gradients of each rule and neuron, and the weights after an online run: name -> array."""
+    results = {}
+    for name, kwargs in CASES.items():
+        case = draw(**kwargs)
+        net, weights, trial = library(case, sparse_rec=name == "sparse", sparse_in=name == "sparse")
+        for key, rule in RULES.items():
+            got = sl.gradient(net, weights, rule=rule, **trial)
+            results[f"{name} {key}"] = got.w_rec.toarray() if name == "sparse" else got.w_rec
+    for name, optimizer in (("sgd", sl.SGD(0.002)), ("adam", sl.Adam(0.002))):
+        sim, data = simulator(draw(**CASES["alif"]), RULES["forward"], optimizer, update_every=7)
+        sim.run(**data)
+        results[name] = sim.weights.w_rec
+    return results
+
+
+def python(code, **environment):
+    here = Path(__file__).parent
+    path = os.pathsep.join([str(here), str(Path(sl.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, **environment}
+    return subprocess.run([sys.executable, "-c", code], env=environment, cwd=here, check=True, capture_output=True, text=True).stdout
+
+
+@compiled
+def test_results_are_the_same_without_compilation(tmp_path):
+    python(f"import test_jit, numpy; numpy.savez({str(tmp_path / 'tiny.npz')!r}, **test_jit.tiny())", NUMBA_DISABLE_JIT="1")
+    plain = np.load(tmp_path / "tiny.npz")
+    results = tiny()
+    assert set(plain.files) == set(results)
+    for name, got in results.items():
+        error = np.linalg.norm(got - plain[name]) / np.linalg.norm(plain[name])
+        assert np.abs(got).max() > 1e-8 and error < 1e-12, f"{name}: {error:.1e}"
+
+
+@compiled
+def test_a_second_start_compiles_nothing():
+    code = (
+        "import test_jit as t; from snnlearn.block import run_block\n"
+        "net, weights, trial = t.library(t.draw(**t.CASES['lif'])); t.sl.gradient(net, weights, rule=t.RULES['adjoint'], **trial)\n"
+        "s = run_block.stats; print(sum(s.cache_hits.values()), sum(s.cache_misses.values()))"
+    )
+    python(code)
+    assert python(code).split() == ["1", "0"]
+
+
+@compiled
+@pytest.mark.parametrize("rule", RULES)
+def test_no_kind_of_array_compiles_another_kernel(rule):
+    case = draw(**CASES["alif"])
+    net, weights, trial = library(case)
+    want = sl.gradient(net, weights, rule=RULES[rule], **trial)
+    n_signatures = len(run_block.signatures)
+
+    def frozen(array):
+        array = array.copy()
+        array.flags.writeable = False
+        return array
+
+    kinds = {
+        "Fortran": np.asfortranarray,
+        "strided": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+        "read-only": frozen,
+        "list": lambda a: a.tolist(),
+        "float32": lambda a: a.astype(np.float32).astype(np.float64),
+    }
+    for name, kind in kinds.items():
+        changed = {key: kind(trial[key]) for key in ("inputs", "targets", "mask")}
+        got = sl.gradient(net, sl.Weights(*(kind(w) if name != "float32" else w for w in weights)), rule=RULES[rule], **trial | changed)
+        assert_same(got, want, rtol=1e-4 if name == "float32" else 0)
+    sl.gradient(net, weights, rule=RULES[rule], **trial | {"inputs": case.x.astype(bool)})
+    sl.gradient(net, weights, rule=RULES[rule], **trial | {"inputs": np.stack([case.x] * 3), "targets": np.stack([case.target] * 3)})
+    sl.gradient(net, weights, rule=RULES[rule], **trial | {"loss": sl.CrossEntropy(), "targets": 1, "regularizer": None})
+    assert len(run_block.signatures) == n_signatures
+
+
+@compiled
+def test_every_way_of_online_learning_shares_one_kernel():
+    case = draw(**CASES["alif"])
+    sim, data = simulator(case, RULES["forward"], sl.SGD(0.002), update_every=7)
+    sim.run(**data)
+    n_signatures = len(run_block.signatures)
+    sim.run(**data, learn=False)
+    sim.run(case.x, error=lambda t, y: y)
+    sim.run(case.x, learning_signal=np.ones((25, 6)))
+    sim.run(iter([(case.x, case.target), (case.x, case.target, case.mask)]))
+    sim.step(case.x[0], case.target[0])
+    sim.step(case.x[0], learn=False)
+    for optimizer in (sl.SGD(0.1, momentum=0.5, bounds=(-1, 1)), sl.SGD(sl.StepDecay(0.1, 0.5, 2), clip_norm=1.0, weight_decay=0.1)):
+        simulator(case, RULES["forward"], optimizer, update_every=1)[0].run(**data)
+    assert len(run_block.signatures) == n_signatures
