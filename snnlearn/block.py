@@ -93,7 +93,7 @@ def _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, slot,
     hidden, z, refractory, y, current = state.hidden[b], state.z[b], state.refractory[b], state.readout[b], tape.current[slot]
     n = z.shape[0]
     one = current.dtype.type(1)
-    noisy, keep_hidden = noise.shape[0] > 0, tape.hidden.shape[1] > 1
+    noisy, keep_hidden = noise.shape[0] > 0, tape.hidden.shape[1] > 0
     for t in range(start, stop):
         row = t - span.origin
         psi = tape.psi[slot, row % tape.psi.shape[1]]

@@ -16,7 +16,7 @@ import copy
 import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ from . import _check
 from .block import run_block
 from .events import InputArrays
 from .losses import ENTROPY, ERROR, NONE, SIGNAL, SQUARED, RateRegularizer, TargetArrays, rate_arrays
-from .network import Network, Weights, flatten, unflatten, zeros_like
+from .network import FlatWeights, Network, Weights, flatten, unflatten, zeros_like
 from .optimizers import SGD, NoOptimizer, Optimizer, apply_gradient, sum_accumulators
 from .rules.base import NoRule, Rule
 from .tape import Outcome, Span, State, Tape, make_outcome, make_state, make_tape, tape_bytes
@@ -160,6 +160,7 @@ class Engine:
         self.block_opt = self.opt if interval is not None else NoOptimizer(0)
         self.learns = np.ones(4, bool) if optimizer is None else self.opt.learns
         self.grad = zeros_like(self.weights, 1 if rule is not None else 0)
+        self.stream_grad = zeros_like(self.weights, 1 if rule is not None else 0)  # its interval may stay open
         self._lanes: dict[Any, Lane] = {}
         self._pool: ThreadPoolExecutor | None = None
 
@@ -194,6 +195,7 @@ class Engine:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="snnlearn")
             futures = [self._pool.submit(work, w, tasks[w::workers]) for w in range(workers)]
+            wait(futures)  # also where one fails: no thread may still write when the next run begins
             done = [item for future in futures for item in future.result()]
         results = [result for _, result in sorted(done, key=lambda item: item[0])]
         if job.learn:
@@ -233,18 +235,23 @@ class Engine:
             self._advance(lane, job, outcome, start, stop, start, update=job.learn, offset=offset, closes=closes)
             blocks += self._blocks(lane, job, start, stop, start, 0)
         if closes and job.learn and self.optimizer is not None:
-            self.update(1)
+            self.update(1, self.stream_grad)
         return Result(outcome, lane.state.counts.copy(), blocks)
 
-    def update(self, trials: int) -> None:
+    def update(self, trials: int, grad: FlatWeights | None = None) -> None:
         """Apply accumulator 0, the gradient summed over so many trials, and clear it."""
         assert self.optimizer is not None
         lr = self.optimizer.rates(int(self.opt.done[0]), 1)[0]
-        apply_gradient(self.opt, self.arrays, self.weights, self.grad, trials, lr)
+        apply_gradient(self.opt, self.arrays, self.weights, self.grad if grad is None else grad, trials, lr)
 
     def forget_stream(self) -> None:
         """The stream starts from the initial state; a gradient that waits for the end of its interval is dropped."""
         self._lanes.pop("stream", None)
+        for g in self.stream_grad[:4]:
+            g[:] = 0
+
+    def forget_gradient(self) -> None:
+        """Clear what a run that failed has left in the accumulators."""
         for g in self.grad[:4]:
             g[:] = 0
 
@@ -410,7 +417,8 @@ class Engine:
             ends += span.stop == span.n_steps and (span.stop + span.offset) % span.interval != 0
         lr = np.zeros(0) if not ends else self.optimizer.rates(int(self.opt.done[0]), ends)  # type: ignore[union-attr]
         arguments = (self.arrays, self.weights, lane.state, job.inputs, job.targets, noise, self.rates, lane.tape)
-        run_block(*arguments, outcome, lane.rule, self.grad, self.block_opt, lr, span)
+        grad = self.stream_grad if lane is self._lanes.get("stream") else self.grad
+        run_block(*arguments, outcome, lane.rule, grad, self.block_opt, lr, span)
         if outcome.trouble[0]:
             trial, step, neuron = (int(x) for x in outcome.trouble[1:])
             raise Divergence(trial + base, step + span.offset, neuron)

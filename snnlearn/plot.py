@@ -26,8 +26,8 @@ BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = COLORS = ("#0072B2", "#D55E00", "
 BLACK, GREY, LIGHT = "#222222", "#6E6E6E", "#C4C4C4"
 SIZES = {"font.size": 11, "axes.titlesize": 12, "xtick.labelsize": 10, "ytick.labelsize": 10, "legend.fontsize": 10}
 STYLE = {**SIZES, "axes.titleweight": "bold", "axes.edgecolor": GREY, "axes.spines.top": False}
-DASHED = {"color": BLACK, "linewidth": 1.2, "linestyle": (0, (4, 2))}
-TICKS = {"color": BLACK, "linestyle": "none", "marker": "|", "markersize": 7, "markeredgewidth": 1.1}
+DASHED: dict[str, Any] = {"color": BLACK, "linewidth": 1.2, "linestyle": (0, (4, 2))}
+TICKS: dict[str, Any] = {"color": BLACK, "linestyle": "none", "marker": "|", "markersize": 7, "markeredgewidth": 1.1}
 N_MEMBRANES = 3
 N_CURVES = len(COLORS)
 MAX_WRITTEN_CLASSES = 20
@@ -46,12 +46,11 @@ class Group(NamedTuple):
 
 def raster(recording: Recording, trial: int | None = None, ax: Axes | None = None) -> Axes:
     """Spikes of one trial (None: the last one), time against neuron, the groups of neurons in colours."""
-    _matplotlib()
     trial = _trial(recording, trial)
     spikes = recording.spikes(trial)
     ax = _axes(ax)
     height = ax.get_position().height * ax.figure.get_figheight() * 72  # points
-    size = float(np.clip(0.9 * height / recording.n_neurons, 2.0, 8.0))
+    size = float(np.clip(0.9 * height / recording.n_neurons, 3.0, 8.0))
     marks = {"marker": "|", "linestyle": "none", "markersize": size, "markeredgewidth": 1.3}
     for group in _groups(recording):
         use = (spikes.neuron >= group.start) & (spikes.neuron < group.stop)
@@ -76,10 +75,9 @@ def membrane(recording: Recording, trial: int | None = None, neurons: Any = None
     Each neuron is drawn to its own scale; the ticks are v = 0 and its threshold at the beginning. The threshold is the
     recorded one, and where there is none the threshold at rest.
     """
-    _matplotlib()
     trial = _trial(recording, trial)
     signal = recording["v"]
-    chosen = _most_active(recording, trial, signal.neurons) if neurons is None else np.atleast_1d(neurons)
+    chosen = _most_active(recording, trial, np.asarray(signal.neurons)) if neurons is None else np.atleast_1d(neurons)
     v = signal.read(trial, neurons=chosen)
     time = np.asarray(signal.steps(trial)) * recording.dt
     ax = _axes(ax)
@@ -87,13 +85,16 @@ def membrane(recording: Recording, trial: int | None = None, neurons: Any = None
     limits: list[bool] = []  # of each threshold that is drawn: was it recorded
     for row, neuron in enumerate(chosen.tolist()):
         group = next(g for g in _groups(recording) if g.start <= neuron < g.stop)
-        limit, found = _threshold(recording, trial, neuron, group, time.size)
-        limits += [] if limit is None else [found]
-        shown = [v[:, row], [0.0], *([] if limit is None else [limit])]
-        low, high = min(np.min(x) for x in shown), max(np.max(x) for x in shown)
+        limit = None if group.threshold is None else np.full(time.size, group.threshold[neuron - group.start])
+        recorded = "threshold" in recording and neuron in np.asarray(recording["threshold"].neurons)
+        if recorded:
+            limit = recording["threshold"].read(trial, neurons=neuron)[:, 0]
+        limits += [] if limit is None else [recorded]
+        shown = np.concatenate([v[:, row], [0.0], [] if limit is None else limit])
+        low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
         base = 1.3 * (len(chosen) - 1 - row)  # the first neuron on top
 
-        def level(x: Any, base: float = base, low: float = low, span: float = float(high - low) or 1.0) -> Any:
+        def level(x: Any, base: float = base, low: float = low, span: float = high - low or 1.0) -> Any:
             return base + (x - low) / span
 
         ax.plot(time, level(v[:, row]), color=group.color, linewidth=1.1)
@@ -107,11 +108,10 @@ def membrane(recording: Recording, trial: int | None = None, neurons: Any = None
             ax.plot(fired, np.full(fired.size, base + 1.1), **TICKS)
         _margin_label(ax, base + 0.5, f"{group.name}\n#{neuron}", group.color)
     ax.set_yticks(list(ticks), list(ticks.values()))
-    ax.set_ylim(-0.1, 1.3 * len(chosen) - 0.05)
-    ax.set_ylabel("v")
+    ax.set(ylabel="v", ylim=(-0.1, 1.3 * len(chosen) - 0.05))
     _time_axis(ax, recording, trial)
     ax.set_title("Membrane potentials", loc="left")
-    entries = [("v", {"color": GREY})]
+    entries: list[tuple[str, dict[str, Any]]] = [("v", {"color": GREY})]
     if limits:
         entries.append(("threshold" if all(limits) else "threshold at rest", DASHED))
     if "spikes" in recording.file:
@@ -122,7 +122,6 @@ def membrane(recording: Recording, trial: int | None = None, neurons: Any = None
 
 def readout(recording: Recording, trial: int | None = None, ax: Axes | None = None) -> Axes:
     """Readout of one trial: the outputs against their targets, or the softmax of the classes with the label in the title."""
-    _matplotlib()
     trial = _trial(recording, trial)
     signal = recording["readout"]
     y = np.asarray(signal[trial], np.float64)
@@ -134,12 +133,11 @@ def readout(recording: Recording, trial: int | None = None, ax: Axes | None = No
         _class_curves(ax, recording, time, y, target)
         return ax
     n = min(y.shape[1], N_CURVES)
-    known = target is not None and target.ndim == 2 and bool(np.isfinite(target).any())
+    known = target is not None and target.ndim == 2 and np.isfinite(target).any()
     for k in range(n):
         ax.plot(time, y[:, k], color=COLORS[k], linewidth=1.4, label="readout" if n == 1 else f"readout {k}")
-    for k in range(n if known else 0):
-        label = "target" if k == 0 else None
-        ax.plot(time, target[:, k], **DASHED, label=label)
+    for k, values in enumerate(target.T[:n] if target is not None and known else ()):
+        ax.plot(time, values, **DASHED, label=None if k else "target")
     ax.set_ylabel("readout")
     title = "Readout against target" if known else "Readout"
     ax.set_title(title + (f", first {n} of {y.shape[1]} outputs" if n < y.shape[1] else ""), loc="left")
@@ -152,7 +150,6 @@ def learning_curve(recording: Recording, ax: Axes | None = None) -> Axes:
 
     Training is drawn faintly, and averaged over about a fiftieth of the updates.
     """
-    _matplotlib()
     tables = {name: recording.table(name) for name in ("updates", "evaluations") if _rows(recording, name)}
     if not tables:
         raise KeyError(f"{recording.path} has no updates and no evaluations")
@@ -187,7 +184,6 @@ def learning_curve(recording: Recording, ax: Axes | None = None) -> Axes:
 
 def confusion_matrix(recording: Recording, ax: Axes | None = None) -> Axes:
     """Labels against predictions of the last evaluation: counts, and colours by the share of the label."""
-    _matplotlib()
     table = recording.table("predictions")
     if not table.label.size:
         raise KeyError(f"{recording.path} has no predictions")
@@ -200,10 +196,9 @@ def confusion_matrix(recording: Recording, ax: Axes | None = None) -> Axes:
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax = _axes(ax)
     ax.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0, aspect="equal")
-    size = float(np.clip(110 / n, 6, 13))
+    style = {"ha": "center", "va": "center", "fontsize": float(np.clip(110 / n, 6, 13))}
     for i, j in np.argwhere(counts) if n <= MAX_WRITTEN_CLASSES else ():
-        color = "white" if share[i, j] > 0.55 else BLACK
-        ax.text(j, i, str(counts[i, j]), ha="center", va="center", fontsize=size, color=color)
+        ax.text(j, i, str(counts[i, j]), color="white" if share[i, j] > 0.55 else BLACK, **style)
     shown = np.arange(0, n, -(-n // MAX_WRITTEN_CLASSES))
     long = max(map(len, names)) > max(2, 40 // n)
     ax.set_xticks(shown, [names[k] for k in shown], rotation=90 if long else 0)
@@ -219,11 +214,10 @@ def confusion_matrix(recording: Recording, ax: Axes | None = None) -> Axes:
 
 def weights_histogram(recording: Recording, ax: Axes | None = None, matrix: str = "w_rec") -> Axes:
     """A matrix of weights in the first and the last snapshot; entries that are zero in both are left out."""
-    _matplotlib()
     updates = np.unique(recording.weight_updates[[0, -1]]).tolist() if recording.weight_updates.size else [None]
     values = [getattr(recording.weights(u), matrix) for u in updates]
     arrays = np.stack([np.ravel(w.data if hasattr(w, "indptr") else w) for w in values]).astype(np.float64)
-    arrays = arrays[:, (arrays != 0).any(axis=0)]
+    arrays = arrays[:, (arrays != 0).any(axis=0) & np.isfinite(arrays).all(axis=0)]
     ax = _axes(ax)
     bins = np.histogram_bin_edges(arrays, bins=60)
     for w, update in zip(arrays, updates, strict=True):
@@ -231,9 +225,8 @@ def weights_histogram(recording: Recording, ax: Axes | None = None, matrix: str 
         style = last if update == updates[-1] else {"histtype": "stepfilled", "color": LIGHT}
         ax.hist(w, bins=bins, label=f"update {update}", **style)
     ax.set(xlabel=f"{matrix}, in units of v", ylabel="weights")
-    ax.set_title(
-        {"w_in": "Input weights", "w_rec": "Recurrent weights", "w_out": "Readout weights"}.get(matrix, matrix), loc="left"
-    )
+    names = {"w_in": "Input weights", "w_rec": "Recurrent weights", "w_out": "Readout weights"}
+    ax.set_title(names.get(matrix, matrix), loc="left")
     _legend(ax)
     return ax
 
@@ -315,8 +308,7 @@ def _class_curves(ax: Axes, recording: Recording, time: np.ndarray, y: np.ndarra
         ax.plot(time, p[:, k], color=colored.get(k, LIGHT), linewidth=width if k in colored else 0.9)
     if given.any() and not given.all():
         ax.fill_between(time, 0, 1, where=given, color=BLACK, alpha=0.06, linewidth=0, step="mid")
-    ax.set_ylim(-0.02, 1.02)
-    ax.set_ylabel("softmax of readout")
+    ax.set(ylabel="softmax of readout", ylim=(-0.02, 1.02))
     title = f"label {names[labels[0]]}" if len(labels) == 1 else f"{len(labels)} labels in turn" if labels else "no label"
     ax.set_title(f"Readout: {title}", loc="left")
     entries = [(names[k], {"color": c, "linewidth": 2.4 if k in labels else 1.3}) for k, c in colored.items()]
@@ -332,8 +324,10 @@ def _matplotlib() -> Any:
 
 
 def _axes(ax: Axes | None) -> Axes:
+    """`ax`, or those of a new pyplot figure."""
     if ax is not None:
         return ax
+    _matplotlib()
     from matplotlib import pyplot
 
     return pyplot.subplots(figsize=(9, 4.5), layout="constrained")[1]
@@ -373,14 +367,11 @@ def _time_axis(ax: Axes, recording: Recording, trial: int) -> None:
 
 def _trial(recording: Recording, trial: int | None) -> int:
     trials = recording.trials
-    if trial is None:
-        if not trials.size:
-            raise fail("plot.recording", "have a trial with raw data", str(recording.path))
-        return int(trials[-1])
-    if trial not in trials:
-        shown = f"{trials[0]} .. {trials[-1]}" if trials.size else "none"
-        raise fail("plot.trial", f"be a trial with raw data ({shown})", trial, error=IndexError)
-    return int(trial)
+    if not trials.size:
+        raise fail("plot.recording", "have a trial with raw data", str(recording.path))
+    if trial is not None and trial not in trials:
+        raise fail("plot.trial", f"be a trial with raw data ({trials[0]} .. {trials[-1]})", trial, error=IndexError)
+    return int(trials[-1] if trial is None else trial)
 
 
 def _groups(recording: Recording) -> list[Group]:
@@ -395,14 +386,6 @@ def _groups(recording: Recording) -> list[Group]:
         groups.append(Group(str(entry.get("type", "neurons")), start, start + n, rest, COLORS[k % len(COLORS)]))
         start += n
     return groups
-
-
-def _threshold(recording: Recording, trial: int, neuron: int, group: Group, n_steps: int) -> tuple[np.ndarray | None, bool]:
-    """The threshold of a neuron [n_steps], or None; and whether it was recorded."""
-    if "threshold" in recording and neuron in recording["threshold"].neurons:
-        return recording["threshold"].read(trial, neurons=neuron)[:, 0], True
-    rest = None if group.threshold is None else np.full(n_steps, group.threshold[neuron - group.start])
-    return rest, False
 
 
 def _most_active(recording: Recording, trial: int, there: np.ndarray) -> np.ndarray:

@@ -314,12 +314,16 @@ class Simulator:
         if recorder is not None:
             job = self._recorded(job, recorder, trial)
         engine = self._engine
-        if job.learn and engine.interval is not None:
-            result = engine.lockstep(job)
-        else:
-            result = engine.trials(job)
-            if job.learn and self.optimizer is not None:
-                engine.update(job.n_trials)
+        try:
+            if job.learn and engine.interval is not None:
+                result = engine.lockstep(job)
+            else:
+                result = engine.trials(job)
+                if job.learn and self.optimizer is not None:
+                    engine.update(job.n_trials)
+        except BaseException:
+            engine.forget_gradient()
+            raise
         if job.learn or recorder is not None:
             self.trials_done = max(self.trials_done, trial + job.n_trials)
         run = self._report(job, result)

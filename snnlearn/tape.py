@@ -27,7 +27,7 @@ class State(NamedTuple):
 class Tape(NamedTuple):
     """What a block leaves behind. Arrays marked * have one row where nobody asked for all steps."""
 
-    hidden: np.ndarray  # [slots, steps*, D, n] before the reset
+    hidden: np.ndarray  # [slots, steps*, D, n] before the reset; size 0 where not asked for
     psi: np.ndarray  # [slots, steps*, n]
     threshold: np.ndarray  # [slots, steps*, n] adapted threshold A; size 0 where not asked for
     spike_ptr: np.ndarray  # int64 [slots, delay + steps + 1]; row r holds the spikes of step r - delay
@@ -89,7 +89,7 @@ def make_tape(net: NetArrays, hidden: np.ndarray, slots: int, steps: int, full: 
         return steps if name in full else 1
 
     return Tape(
-        hidden=np.zeros((slots, rows("hidden"), n_hidden, n), dtype),
+        hidden=np.zeros((slots, steps if "hidden" in full else 0, n_hidden, n), dtype),
         psi=np.zeros((slots, rows("psi"), n), dtype),
         threshold=np.zeros((slots, steps if "threshold" in full else 0, n), dtype),
         spike_ptr=np.zeros((slots, net.delay + steps + 1), np.int64),

@@ -14,7 +14,11 @@ import snnlearn as sl
 from snnlearn.block import run_block
 
 compiled = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled")
-CASES = {"lif": dict(T=25), "alif": dict(kind="alif", T=25, n_ref=2), "sparse": dict(kind="alif", T=25, density=0.6, density_in=0.7)}
+CASES = {
+    "lif": dict(T=25),
+    "alif": dict(kind="alif", T=25, n_ref=2),
+    "sparse": dict(kind="alif", T=25, density=0.6, density_in=0.7),
+}
 RULES = {"forward": sl.EProp(method="forward"), "adjoint": sl.EProp(), "bptt": sl.BPTT()}
 
 
@@ -38,7 +42,9 @@ def python(code, **environment):
     here = Path(__file__).parent
     path = os.pathsep.join([str(here), str(Path(sl.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, **environment}
-    return subprocess.run([sys.executable, "-c", code], env=environment, cwd=here, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=here, check=True, capture_output=True, text=True
+    ).stdout
 
 
 @compiled
@@ -56,7 +62,8 @@ def test_results_are_the_same_without_compilation(tmp_path):
 def test_a_second_start_compiles_nothing():
     code = (
         "import test_jit as t; from snnlearn.block import run_block\n"
-        "net, weights, trial = t.library(t.draw(**t.CASES['lif'])); t.sl.gradient(net, weights, rule=t.RULES['adjoint'], **trial)\n"
+        "net, weights, trial = t.library(t.draw(**t.CASES['lif']))\n"
+        "t.sl.gradient(net, weights, rule=t.RULES['adjoint'], **trial)\n"
         "s = run_block.stats; print(sum(s.cache_hits.values()), sum(s.cache_misses.values()))"
     )
     python(code)
@@ -85,10 +92,14 @@ def test_no_kind_of_array_compiles_another_kernel(rule):
     }
     for name, kind in kinds.items():
         changed = {key: kind(trial[key]) for key in ("inputs", "targets", "mask")}
-        got = sl.gradient(net, sl.Weights(*(kind(w) if name != "float32" else w for w in weights)), rule=RULES[rule], **trial | changed)
+        got = sl.gradient(
+            net, sl.Weights(*(kind(w) if name != "float32" else w for w in weights)), rule=RULES[rule], **trial | changed
+        )
         assert_same(got, want, rtol=1e-4 if name == "float32" else 0)
     sl.gradient(net, weights, rule=RULES[rule], **trial | {"inputs": case.x.astype(bool)})
-    sl.gradient(net, weights, rule=RULES[rule], **trial | {"inputs": np.stack([case.x] * 3), "targets": np.stack([case.target] * 3)})
+    sl.gradient(
+        net, weights, rule=RULES[rule], **trial | {"inputs": np.stack([case.x] * 3), "targets": np.stack([case.target] * 3)}
+    )
     sl.gradient(net, weights, rule=RULES[rule], **trial | {"loss": sl.CrossEntropy(), "targets": 1, "regularizer": None})
     assert len(run_block.signatures) == n_signatures
 
@@ -105,6 +116,9 @@ def test_every_way_of_online_learning_shares_one_kernel():
     sim.run(iter([(case.x, case.target), (case.x, case.target, case.mask)]))
     sim.step(case.x[0], case.target[0])
     sim.step(case.x[0], learn=False)
-    for optimizer in (sl.SGD(0.1, momentum=0.5, bounds=(-1, 1)), sl.SGD(sl.StepDecay(0.1, 0.5, 2), clip_norm=1.0, weight_decay=0.1)):
+    for optimizer in (
+        sl.SGD(0.1, momentum=0.5, bounds=(-1, 1)),
+        sl.SGD(sl.StepDecay(0.1, 0.5, 2), clip_norm=1.0, weight_decay=0.1),
+    ):
         simulator(case, RULES["forward"], optimizer, update_every=1)[0].run(**data)
     assert len(run_block.signatures) == n_signatures

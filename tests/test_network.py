@@ -130,7 +130,9 @@ def test_a_sparse_network_by_density_holds_nothing_of_all_pairs():
 
 
 def test_times_become_steps():
-    net = sl.Network(1, [sl.ALIF(2, tau_m=[10.0, 20.0], tau_a=[50.0, 0.0], refractory=1.0)], sl.Readout(1, tau=5.0), dt=0.5, delay=2.0)
+    net = sl.Network(
+        1, [sl.ALIF(2, tau_m=[10.0, 20.0], tau_a=[50.0, 0.0], refractory=1.0)], sl.Readout(1, tau=5.0), dt=0.5, delay=2.0
+    )
     p = net.arrays(net.init_weights(), "float64").params
     assert net.delay_steps == 4
     assert_allclose(p.alpha, np.exp([-0.05, -0.025]))
