@@ -80,7 +80,7 @@ def array(where: str, value: Any, shape: tuple[int | None, ...], dtype: Any = np
     if result.ndim != len(shape) or any(s is not None and s != r for s, r in zip(shape, result.shape, strict=True)):
         raise fail(where, f"have shape {_shape(shape)}", result.shape, hint)
     finite(where, result)
-    return result
+    return result if result.flags.writeable else result.copy()  # a read-only array is another type to Numba
 
 
 def finite(where: str, value: np.ndarray) -> None:

@@ -175,7 +175,7 @@ def encode_mask(mask: Any, trials: int, n_steps: int, dtype: Any) -> np.ndarray:
     weights = _check.array("mask", mask, shape, dtype)
     if (weights < 0).any():
         raise _check.fail("mask", "hold time weights, not negative", float(weights.min()))
-    return np.ascontiguousarray(np.broadcast_to(weights, (trials, n_steps)))
+    return np.array(np.broadcast_to(weights, (trials, n_steps)), order="C")  # a read-only array is another type to Numba
 
 
 def _labels(where: str, targets: Any, trials: int, n_steps: int, n_out: int, batch: bool) -> np.ndarray:
@@ -191,4 +191,4 @@ def _labels(where: str, targets: Any, trials: int, n_steps: int, n_out: int, bat
         bad = int(raw.min()) if raw.min() < 0 else int(raw.max())
         raise _check.fail(where, f"be labels in 0 .. {n_out - 1}, one for each readout", bad)
     label = raw.astype(np.int32).reshape(trials, -1)
-    return np.ascontiguousarray(np.broadcast_to(label, (trials, n_steps)))
+    return np.array(np.broadcast_to(label, (trials, n_steps)), order="C")

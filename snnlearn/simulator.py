@@ -32,6 +32,7 @@ from .recording import Recorder
 from .rules import Rule
 from .training import History, train
 
+SILENT_STEPS = 1000  # of a stream without a spike, before a warning
 RECORDABLE = ("psi", "threshold", "learning_signal")  # besides the hidden state of the neuron model
 
 
@@ -94,7 +95,8 @@ def simulate(
     """Simulate trials from the initial state without learning.
 
     inputs : [T, n_inputs], [trials, T, n_inputs], `Events` or a list of them
-    record : names among spikes, v, a, psi, threshold, readout (a is zero for neurons without adaptation)
+    record : names among spikes, v, a, psi, threshold, readout. Neurons without adaptation have a = 0 in a network
+        of their own; beside adaptive ones, a is their spike of the last step, which their beta = 0 ignores
     seed : of the background noise
 
     Raises ValueError for unknown names, wrong shapes and NaN; Divergence where a state is not finite.
@@ -204,7 +206,9 @@ class Simulator:
         ):
             if value is not None and not isinstance(value, kind):
                 kinds = kind if isinstance(kind, tuple) else (kind,)
-                raise _check.fail(f"Simulator.{name}", "be a " + " or ".join(k.__name__ for k in kinds), value, error=TypeError)
+                raise _check.fail(
+                    f"Simulator.{name}", "be of class " + " or ".join(k.__name__ for k in kinds), value, error=TypeError
+                )
         if optimizer is not None and rule is None:
             raise _check.fail("Simulator.rule", "be a learning rule where there is an optimizer", None)
         if threads is not None:
@@ -228,7 +232,7 @@ class Simulator:
         self._recorder: Recorder | None = None
         self.stream_steps = 0
         self._stream_noise = self._noise_stream()
-        self._spoke_of_silence = False
+        self._spoke_of_silence, self._silent_steps = False, 0
         self._silence: str | None = None  # a warning that waits for a recorder
         self.context: dict[str, Any] = {}  # what else the configuration of a recording should hold, as the task
 
@@ -381,7 +385,7 @@ class Simulator:
             result = self._engine.piece(job, self.stream_steps)
             self.stream_steps += job.n_steps
             self.trials_done += 1
-            runs.append(self._report(job, result))
+            runs.append(self._report(job, result, streaming=True))
             if recorder is not None:
                 self._write(recorder, job, result, runs[-1], trial)
         if not runs:
@@ -440,7 +444,7 @@ class Simulator:
     def _noise_stream(self) -> Noise:
         return Noise([np.random.default_rng([self.seed, 3])], self.net.n)
 
-    def _report(self, job: Job, result: Result) -> Run:
+    def _report(self, job: Job, result: Result, streaming: bool = False) -> Run:
         outcome = result.outcome
         scores = np.full(job.n_trials, np.nan)
         accuracy = nmse = np.nan
@@ -454,10 +458,11 @@ class Simulator:
             scores = _normalized_error(outcome.loss, job.targets)
             nmse = float(scores.mean())
         spikes, duration = int(result.counts.sum()), job.n_trials * job.n_steps * self.net.dt * 1e-3
-        if spikes == 0 and job.n_steps > 1 and not self._spoke_of_silence:
+        self._silent_steps = 0 if spikes else self._silent_steps + job.n_steps
+        if self._silent_steps >= (SILENT_STEPS if streaming else 2) and not self._spoke_of_silence:
             self._spoke_of_silence = True
             self._silence = message = (
-                f"Simulator: no neuron spiked in {job.n_trials} trial(s) of {job.n_steps} steps; "
+                f"Simulator: no neuron spiked in the last {self._silent_steps} steps; "
                 "scale w_in up (init_weights(gain=...)), lower the threshold, or add a background current"
             )
             warnings.warn(message, SilentNetworkWarning, stacklevel=4)

@@ -147,7 +147,7 @@ def advance(net, w, state, x, noise=0.0, smooth=False):
         elif free and v[j] > A[j]:
             z[j] = 1.0  # (7)
     y = net.kappa * state.y + net.readout_scale * (z @ w["w_out"] + w["b_out"])  # (8)
-    state.v, state.a, state.y, state.past = v, a, y, [z] + state.past[:-1]
+    state.v, state.a, state.y, state.past = v, a, y, [z, *state.past[:-1]]
     return Forward(v, a, A, psi, z, y, pre)
 
 
@@ -387,7 +387,7 @@ def _influence(net, w_rec, f, err, reg, feedback, reset_gradient):
         c = net.kappa * c + net.readout_scale  # (7)
         out += np.outer(s, err[t])  # (6)
         b += c * err[t]  # (7)
-        past = [Pz] + past[:-1]
+        past = [Pz, *past[:-1]]
     return {"w_in": w[: net.n_in], "w_rec": w[net.n_in :], "w_out": out, "b_out": b}
 
 

@@ -1,0 +1,79 @@
+"""Every command in a subprocess, as a user types it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import snnlearn as sl
+
+SMALL = ["--neurons", "20", "--iterations", "4", "--batch", "4", "--quiet"]
+
+
+def command(*arguments, **kwargs):
+    return subprocess.run([sys.executable, "-m", "snnlearn", *map(str, arguments)], capture_output=True, text=True, **kwargs)
+
+
+def test_train_info_plot(tmp_path):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "run.h5"
+    done = command("train", "digits", "--out", path, "--seed", 3, *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert "test accuracy" in done.stdout
+    with sl.open_recording(path) as rec:
+        assert rec.status == "complete"
+        assert rec.config["seed"] == 3
+        assert rec.table("updates").loss.size == 4
+    told = command("info", path)
+    assert told.returncode == 0
+    assert "complete" in told.stdout
+    assert "digits" in told.stdout
+    drawn = command("plot", path, "--out", tmp_path / "run.png")
+    assert drawn.returncode == 0, drawn.stderr
+    assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("task", ["evidence-accumulation", "pattern-generation"])
+def test_other_tasks(task):
+    done = command("train", task, "--neurons", "10", "--iterations", "1", "--batch", "1", "--threads", "1", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert "complete after 1 updates" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["train", "digit"], "train TASK must be one of 'digits', 'evidence-accumulation', 'pattern-generation' (got 'digit')"),
+        (["train", "digits", "--rule", "magic"], "rule must be one of 'eprop', 'bptt' (got 'magic')"),
+        (["train", "digits", "--iterations", "0"], "--iterations must be a positive number (got 0)"),
+        (["train", "digits", "--update-every", "x"], "--update-every must be 'trial' or a positive number of steps (got 'x')"),
+        (["train", "digits", "--out", "missing/run.h5"], "folder"),
+        (["info", "missing.h5"], "missing.h5"),
+    ],
+)
+def test_errors_are_one_sentence(arguments, sentence, tmp_path):
+    done = command(*arguments, cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to a subprocess")
+def test_ctrl_c_keeps_what_was_recorded(tmp_path):
+    path = tmp_path / "run.h5"
+    arguments = [sys.executable, "-m", "snnlearn", "train", "digits", "--out", str(path), "--neurons", "20", "--quiet"]
+    process = subprocess.Popen([*arguments, "--iterations", "1000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for _ in range(600):
+        time.sleep(0.1)
+        if path.exists() and path.stat().st_size > 20_000:
+            break
+    time.sleep(2.5)  # the recorder flushes within two seconds
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    with sl.open_recording(path) as rec:
+        assert rec.status == "interrupted"
+        assert rec.table("trials").trial.size > 0
