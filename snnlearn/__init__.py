@@ -31,7 +31,7 @@ from .network import Network, Readout, Weights
 from .neurons import ALIF, LIF
 from .optimizers import SGD, Adam, CosineDecay, ExponentialDecay, StepDecay
 from .recording import Recorder, Recording, open_recording
-from .rules import BPTT, EProp
+from .rules import BPTT, RFLO, RTRL, EProp, SnAp, TruncatedBPTT
 from .simulator import Gradient, Run, SilentNetworkWarning, Simulation, Simulator, Step, gradient, simulate
 from .surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
 from .training import History
@@ -40,6 +40,8 @@ __all__ = [
     "ALIF",
     "BPTT",
     "LIF",
+    "RFLO",
+    "RTRL",
     "SGD",
     "Adam",
     "ArcTan",
@@ -66,9 +68,11 @@ __all__ = [
     "SilentNetworkWarning",
     "Simulation",
     "Simulator",
+    "SnAp",
     "Sparse",
     "Step",
     "StepDecay",
+    "TruncatedBPTT",
     "Weights",
     "__version__",
     "gradient",

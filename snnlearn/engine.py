@@ -28,11 +28,13 @@ from .losses import ENTROPY, ERROR, NONE, SIGNAL, SQUARED, RateRegularizer, Targ
 from .network import FlatWeights, Network, Weights, flatten, unflatten, zeros_like
 from .optimizers import SGD, NoOptimizer, Optimizer, apply_gradient, sum_accumulators
 from .rules.base import NoRule, Rule
+from .rules.influence import InfluenceArrays
 from .tape import Outcome, Span, State, Tape, make_outcome, make_state, make_tape, tape_bytes
 
 ACCUMULATORS = 8  # at most; a constant, because it decides the order of sums
 TAPE_LIMIT = 256 * 2**20  # bytes of tape of one lane; beyond, it runs fewer trials at a time
 BLOCK_WORK = 4_000_000  # neurons x steps of one compiled call: under a second, so that Ctrl-C answers
+STRUCTURE = {*InfluenceArrays._fields[:12], "reset"}  # arrays of rules that are not traces
 NEVER = 2**62  # an update interval that does not end
 IDLE = SGD(0.0)
 
@@ -452,9 +454,9 @@ class Engine:
 def _clear(arrays: Any) -> None:
     """Zero every trace of a rule's arrays; the fields that are traces have the trial first, the others are constants."""
     for name, value in zip(getattr(arrays, "_fields", ()), arrays, strict=True):
-        if isinstance(value, tuple):
+        if isinstance(value, tuple) and name != "params":
             _clear(value)
-        elif isinstance(value, np.ndarray) and name != "reset":
+        elif isinstance(value, np.ndarray) and name not in STRUCTURE:
             value[:] = 0
 
 

@@ -37,14 +37,15 @@ def test_online_learning(kind, attached, sparse, optimizer):
 
 
 @pytest.mark.parametrize(("kind", "sparse"), [("lif", False), ("alif", True)])
-@pytest.mark.parametrize("rule", ["eprop", "bptt"])
-def test_adjoint_gradient(kind, sparse, rule):
+@pytest.mark.parametrize("rule", ["eprop", "bptt", "rtrl"])
+def test_gradient(kind, sparse, rule):
     case = draw(kind=kind, density=0.6 if sparse else 1.0, **TINY)
     net, weights, trial = library(case, sparse_rec=sparse, sparse_in=sparse)
     if rule == "eprop":
         got, want = sl.gradient(net, weights, rule=sl.EProp(), **trial), naive.eprop(case.net, case.w, **case.trial)
     else:
-        got, want = sl.gradient(net, weights, rule=sl.BPTT(), **trial), naive.bptt(case.net, case.w, **case.trial)
+        exact = sl.BPTT() if rule == "bptt" else sl.RTRL()
+        got, want = sl.gradient(net, weights, rule=exact, **trial), naive.bptt(case.net, case.w, **case.trial)
     naive.assert_live(want.gradient, want.forward.z)
     assert_same(got, want.gradient)
 

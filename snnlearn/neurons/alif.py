@@ -21,7 +21,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from ..surrogate import pseudo_derivative
-from .base import PROMOTIONS, Neuron, adjoint, advance, threshold
+from .base import PROMOTIONS, Neuron, adjoint, advance, tangent, threshold
 from .lif import LIFParams
 
 
@@ -107,6 +107,17 @@ def _(p, psi, gz, reset, lam, c):
         lv[j] = p.alpha[j] * lv[j] + psi[j] * lz  # (6)
         la[j] = p.rho[j] * la[j] - p.beta[j] * psi[j] * lz  # (7)
         c[j] = p.zeta[j] * lv[j]  # (8)
+
+
+@tangent.register(ALIFParams)
+def _(p, l, psi, reset, current, hidden, start, old, new):
+    alpha, zeta, rho, beta = p.alpha[l], p.zeta[l], p.rho[l], p.beta[l]
+    v = hidden[0, start : start + current.shape[0]]
+    a = hidden[1, start : start + current.shape[0]]
+    for c in range(current.shape[0]):
+        v[c] = alpha * v[c] + zeta * current[c] - reset * old[c]  # (1)
+        a[c] = rho * a[c] + old[c]  # (2)
+        new[c] = psi * (v[c] - beta * a[c])
 
 
 @threshold.register(ALIFParams)

@@ -1,10 +1,11 @@
 """What a neuron model supplies.
 
 A model is one file with a spec (a frozen dataclass in ms and Hz), a params NamedTuple (per-step factors,
-arrays (n,)), and three kernels registered for the class of the params:
+arrays (n,)), and four kernels registered for the class of the params:
 
     advance      one step of the population, in place           (timeline step 2)
     adjoint      the same step backward: the chain rule through the neuron's own state
+    tangent      the same step forward, for the derivative by a weight
     threshold    the adapted threshold A, for recording
 
 Its hidden state is `hidden` [D, n]; row 0 is always the membrane potential v. Everything else in the
@@ -181,6 +182,17 @@ def adjoint(p, psi, gz, reset, lam, c):
     reset : (n,) what the differentiated reset subtracts (zeros where it is detached)
     lam : (D, n) adjoint of the hidden state of t+1, overwritten by that of t
     c : (n,) overwritten by dE/dI[t], the gradient that a unit arrival at step t earns
+    """
+
+
+@generic(1)
+def tangent(p, l, psi, reset, current, hidden, start, old, new):
+    """One step of the derivative of neuron l by several weights, in place: the chain rule through its own state.
+
+    psi, reset : of neuron l
+    current : (c,) derivative of the input current
+    hidden : (D, entries) derivative of the hidden state, in columns start .. start + c - 1, overwritten
+    old, new : (c,) derivative of z[t-1]; overwritten by that of z[t]
     """
 
 

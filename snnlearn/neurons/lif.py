@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..surrogate import pseudo_derivative
-from .base import Neuron, adjoint, advance, threshold
+from .base import Neuron, adjoint, advance, tangent, threshold
 
 
 class LIFParams(NamedTuple):
@@ -75,6 +75,15 @@ def _(p, psi, gz, reset, lam, c):
         lz = gz[j] - reset[j] * lv[j]  # (4)
         lv[j] = p.alpha[j] * lv[j] + psi[j] * lz  # (5)
         c[j] = p.zeta[j] * lv[j]  # (6)
+
+
+@tangent.register(LIFParams)
+def _(p, l, psi, reset, current, hidden, start, old, new):
+    alpha, zeta = p.alpha[l], p.zeta[l]
+    v = hidden[0, start : start + current.shape[0]]
+    for c in range(current.shape[0]):
+        v[c] = alpha * v[c] + zeta * current[c] - reset * old[c]  # (1)
+        new[c] = psi * v[c]
 
 
 @threshold.register(LIFParams)

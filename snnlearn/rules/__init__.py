@@ -1,7 +1,9 @@
 """Learning rules; a new one is a new file here and a line below."""
 
 from .base import Rule
-from .bptt import BPTT
+from .bptt import BPTT, TruncatedBPTT
 from .eprop import EProp
+from .rflo import RFLO
+from .rtrl import RTRL, SnAp
 
-__all__ = ["BPTT", "EProp", "Rule"]
+__all__ = ["BPTT", "RFLO", "RTRL", "EProp", "Rule", "SnAp", "TruncatedBPTT"]

@@ -101,6 +101,36 @@ def learning_signal(targets, b, t, err, w_feedback, signal):
             signal[j] = total
 
 
+@device
+def readout_step(s, bias_trace, net, tape, grad, b, slot, span, row, err):
+    """Gradient of the readout, carried forward: s (n,) is the filtered spike train. In place."""
+    g_out, g_b, n_out = grad.w_out[span.group], grad.b_out[span.group], net.n_out
+    for j in range(s.shape[0]):
+        s[j] *= net.kappa
+    for event in range(tape.spike_ptr[slot, row + net.delay], tape.spike_ptr[slot, row + net.delay + 1]):
+        s[tape.spike_index[slot, event]] += net.scale
+    for j in range(s.shape[0]):
+        for k in range(n_out):
+            g_out[j * n_out + k] += err[k] * s[j]
+    bias_trace[b] = net.kappa * bias_trace[b] + net.scale
+    for k in range(n_out):
+        g_b[k] += err[k] * bias_trace[b]
+
+
+def pick_direction(where: str, method: str, can_stream: bool, interval: int | None, streaming: bool, signal: bool) -> str:
+    """The direction of a rule that has both: adjoint on whole trials unless `method` says otherwise.
+
+    can_stream : whether traces carried forward exist for it
+    Raises ValueError, naming `where`, for an adjoint form without a closed window.
+    """
+    closed = interval is None and not streaming and not signal
+    if not closed and (method == "adjoint" or not can_stream):
+        got = "a stream" if streaming else "a learning signal" if signal else f"update_every={interval}"
+        need = "run on whole trials with a loss or error and update_every='trial'"
+        raise _check.fail(where, need, got, "EProp(order=1) works in streams")
+    return "adjoint" if closed and method != "forward" else "forward"
+
+
 class NoRule(NamedTuple):
     """Stands for the rule's arrays where nothing learns."""
 

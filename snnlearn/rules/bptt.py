@@ -1,20 +1,22 @@
-"""Back-propagation through time: the exact surrogate gradient of a trial, the reference of all other rules.
+"""Back-propagation through time, whole or truncated, by the backward engine (`adjoint.py`).
 
-The backward engine (`adjoint.py`) with every crossing of a recurrent synapse followed. Neither causal nor
-local; needs the tape of the whole trial (Martin-Sanchez, Bohte & Otte 2022, section 3).
+BPTT follows every path, crossings of recurrent synapses included: the exact surrogate gradient of a trial and
+the reference of all other rules. Truncated BPTT cuts every path at the borders of windows of so many steps.
+Neither is causal or local; both need the tape of the trial (Martin-Sanchez, Bohte & Otte 2022, section 3;
+Williams & Peng 1990 for the truncation).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import _check
 from ..network import FlatWeights, NetArrays
-from .adjoint import AdjointArrays, make_adjoint
-from .base import Rule
+from .adjoint import NO_WINDOW, AdjointArrays, make_adjoint
+from .base import Rule, pick_direction
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,15 +34,49 @@ class BPTT(Rule):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.reset_gradient, (bool, np.bool_)):
-            raise _check.fail("BPTT.reset_gradient", "be True or False", self.reset_gradient, error=TypeError)
+            where = f"{type(self).__name__}.reset_gradient"
+            raise _check.fail(where, "be True or False", self.reset_gradient, error=TypeError)
+
+    @property
+    def truncation(self) -> int:
+        """Length of a window in steps."""
+        return NO_WINDOW
 
     def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
         """See `Rule.direction`."""
-        if interval is not None or streaming or signal:
-            got = "a stream" if streaming else "a learning signal" if signal else f"update_every={interval}"
-            raise _check.fail("BPTT", "run on whole trials with update_every='trial'", got, "EProp works in streams")
-        return "adjoint"
+        return pick_direction(type(self).__name__, "adjoint", False, interval, streaming, signal)
 
     def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> AdjointArrays:
         """Scratch for so many trials."""
-        return make_adjoint(net, weights, bool(self.reset_gradient), True, trials, learns)
+        attached, window = bool(self.reset_gradient), self.truncation
+        return make_adjoint(net, weights, trials, learns, attached=attached, through=True, window=window)
+
+
+@dataclass(frozen=True, eq=False)
+class TruncatedBPTT(BPTT):
+    """BPTT within windows of `window` steps, aligned to the first step of the trial.
+
+    Before every step t with t mod window = 0 all that is carried (membranes, spikes in flight, the readout)
+    counts as constant, so the readout's gradient is truncated too; the simulation itself is not touched.
+    """
+
+    window: int = 0
+
+    def __init__(
+        self,
+        window: int,
+        feedback: Any = "symmetric",
+        reset_gradient: bool = True,
+        seed: int = 0,
+        feedback_decay: float = 1e-3,
+    ):
+        window = _check.integer("TruncatedBPTT.window", window, "be a positive number of steps", low=1)
+        values = {"feedback": feedback, "reset_gradient": reset_gradient, "seed": seed, "feedback_decay": feedback_decay}
+        for key, value in (values | {"window": window}).items():
+            object.__setattr__(self, key, value)
+        super().__post_init__()
+
+    @property
+    def truncation(self) -> int:
+        """Length of a window in steps."""
+        return self.window

@@ -30,7 +30,8 @@ from ..network import FlatWeights, NetArrays
 from ..neurons.alif import ALIFParams
 from ..neurons.lif import LIFParams
 from .adjoint import make_adjoint
-from .base import Rule, digest, learning_signal
+from .base import Rule, digest, learning_signal, pick_direction, readout_step
+from .influence import make_influence
 
 
 class SourceTraces(NamedTuple):
@@ -52,6 +53,7 @@ class SynapseTraces(NamedTuple):
 class EligibilityArrays(NamedTuple):
     """e-prop carried forward, as kernels see it."""
 
+    params: Any  # of the neurons, as the rule sees them
     trace_in: Any  # SourceTraces or SynapseTraces
     trace_rec: Any
     readout_trace: np.ndarray  # [trials, n]
@@ -63,12 +65,17 @@ class EligibilityArrays(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class EProp(Rule):
-    """e-prop: no crossing of a recurrent synapse (order 1). Bellec et al. 2020, Nature Communications 11:3625.
+    """e-prop of order m: follows up to m - 1 crossings of recurrent synapses.
 
-    order : 1
-    reset_gradient : differentiate the reset; None means False, as published
-    method : "forward" (eligibility traces in place), "adjoint" (one adjoint per neuron on the tape of a
-        trial, the same gradient) or "auto", the cheaper one that the setting allows
+    Order 1 is e-prop (Bellec et al. 2020, Nature Communications 11:3625); the family of orders is that of
+    Martin-Sanchez, Bohte & Otte 2022; all orders together are BPTT.
+
+    order : m >= 1, or None for all
+    reset_gradient : differentiate the reset; None means False at order 1, as published, and True above,
+        where a detached reset diverges
+    method : "forward" (order 1: eligibility traces in place; above: influence graded by crossings, for small or
+        sparse networks), "adjoint" (graded adjoints on the tape of a trial) or "auto", the cheaper one that the
+        setting allows. Both give the same gradient
     feedback, seed, feedback_decay : see `Rule`
     """
 
@@ -91,8 +98,8 @@ class EProp(Rule):
         for key in ("order", "feedback", "reset_gradient", "method", "seed", "feedback_decay"):
             object.__setattr__(self, key, values[key])
         super().__post_init__()
-        if order != 1 or isinstance(order, bool):
-            raise _check.fail("EProp.order", "be 1", order)
+        if order is not None:
+            object.__setattr__(self, "order", _check.integer("EProp.order", order, "be a number >= 1, or None for all", low=1))
         _check.choice("EProp.method", method, ("auto", "forward", "adjoint"))
         if reset_gradient is not None and not isinstance(reset_gradient, (bool, np.bool_)):
             raise _check.fail("EProp.reset_gradient", "be True, False or None", reset_gradient, error=TypeError)
@@ -100,27 +107,33 @@ class EProp(Rule):
     @property
     def attached(self) -> bool:
         """Whether the reset is differentiated."""
-        return bool(self.reset_gradient)
+        return self.order != 1 if self.reset_gradient is None else bool(self.reset_gradient)
 
     def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
         """See `Rule.direction`. The adjoint form needs a closed window: one update a trial that starts at rest."""
-        closed = interval is None and not streaming and not signal
-        if self.method == "adjoint" and not closed:
-            got = "a stream" if streaming else "a learning signal" if signal else f"update_every={interval}"
-            need = "run on whole trials with a loss or error and update_every='trial'"
-            raise _check.fail("EProp(method='adjoint')", need, got)
-        return "adjoint" if self.method != "forward" and closed else "forward"
+        return pick_direction(
+            f"EProp(order={self.order}, method={self.method!r})", self.method, True, interval, streaming, signal
+        )
 
     def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> Any:
         """The rule's arrays for so many trials, traces at zero."""
         if direction == "adjoint":
-            return make_adjoint(net, weights, self.attached, False, trials, learns)
-        return make_eligibility(net, weights, self.attached, trials, learns)
+            grades, through = (1, True) if self.order is None else (self.order, False)
+            return make_adjoint(net, weights, trials, learns, attached=self.attached, grades=grades, through=through)
+        if self.order == 1:
+            return make_eligibility(net, weights, self.attached, trials, learns)
+        graded: dict[str, Any] = {"hops": None, "name": "EProp(order=None)"}
+        if self.order is not None:
+            graded = {"hops": self.order - 1, "grades": self.order, "through": False, "name": f"EProp(order={self.order})"}
+        return make_influence(net, weights, trials, learns, attached=self.attached, **graded)
 
 
-def make_eligibility(net: NetArrays, weights: FlatWeights, attached: bool, trials: int, learns: np.ndarray) -> EligibilityArrays:
+def make_eligibility(
+    net: NetArrays, weights: FlatWeights, attached: bool, trials: int, learns: np.ndarray, params: Any = None
+) -> EligibilityArrays:
     """Traces at zero, in the smallest shape that the configuration allows."""
-    p, dtype, n = net.params, weights.w_in.dtype, net.params.alpha.size
+    p = net.params if params is None else params
+    dtype, n = weights.w_in.dtype, p.alpha.size
     factorises = not attached and bool((p.alpha == p.alpha[0]).all())
 
     def traces(sources: int, synapses: int) -> SourceTraces | SynapseTraces:
@@ -131,6 +144,7 @@ def make_eligibility(net: NetArrays, weights: FlatWeights, attached: bool, trial
         return SynapseTraces(np.zeros((trials, synapses), dtype), q, ebar)
 
     return EligibilityArrays(
+        params=p,
         trace_in=traces(n_pre(net.proj_in), weights.w_in.size if learns[0] else 0),
         trace_rec=traces(n_pre(net.proj_rec), weights.w_rec.size if learns[1] else 0),
         readout_trace=np.zeros((trials, n), dtype),
@@ -143,12 +157,10 @@ def make_eligibility(net: NetArrays, weights: FlatWeights, attached: bool, trial
 
 @digest.register(EligibilityArrays)
 def _(rule, net, weights, grad, tape, inputs, targets, b, slot, span, start, stop):
-    kappa, scale, n_out, p = net.kappa, net.scale, net.n_out, net.params
+    kappa, scale, p = net.kappa, net.scale, rule.params
     w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
-    g_in, g_rec, g_out, g_b = grad.w_in[span.group], grad.w_rec[span.group], grad.w_out[span.group], grad.b_out[span.group]
-    s = rule.readout_trace[b]
-    n = s.shape[0]
-    one = s.dtype.type(1)
+    g_in, g_rec = grad.w_in[span.group], grad.w_rec[span.group]
+    one = g_in.dtype.type(1)
     for t in range(start, stop):
         row = t - span.origin
         psi, err = tape.psi[slot, row % tape.psi.shape[1]], tape.error[slot, row]
@@ -163,16 +175,7 @@ def _(rule, net, weights, grad, tape, inputs, targets, b, slot, span, start, sto
             for event in range(tape.spike_ptr[slot, row], tape.spike_ptr[slot, row + 1]):
                 arrive(rule.trace_rec, net.proj_rec, p, b, tape.spike_index[slot, event], one)
             trace_step(rule.trace_rec, p, net.proj_rec, b, psi, signal, reg, rule.reset, kappa, scale, g_rec)
-        for j in range(n):  # (7)
-            s[j] *= kappa
-        for event in range(tape.spike_ptr[slot, row + net.delay], tape.spike_ptr[slot, row + net.delay + 1]):
-            s[tape.spike_index[slot, event]] += scale
-        for j in range(n):
-            for k in range(n_out):
-                g_out[j * n_out + k] += err[k] * s[j]
-        rule.bias_trace[b] = kappa * rule.bias_trace[b] + scale
-        for k in range(n_out):
-            g_b[k] += err[k] * rule.bias_trace[b]
+        readout_step(rule.readout_trace[b], rule.bias_trace, net, tape, grad, b, slot, span, row, err)  # (7)
 
 
 @generic(1)

@@ -1,0 +1,50 @@
+"""Random feedback local online learning (Murray 2019), for spiking neurons.
+
+    eps_v_ij[t] = alpha_j eps_v_ij[t-1] + zeta_j pre_i[t]                                               (1)
+    e_ij[t]     = psi_j[t] eps_v_ij[t]                                                                  (2)
+
+and on with e-prop's equations (4) to (7). Only the leak of the membrane is followed: e-prop without the paths
+through adaptation and reset. For LIF neurons with a detached reset it is e-prop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import _check
+from ..network import FlatWeights, NetArrays
+from .adjoint import make_adjoint
+from .base import Rule, pick_direction
+from .eprop import make_eligibility
+
+
+@dataclass(frozen=True, eq=False)
+class RFLO(Rule):
+    """Random feedback local online learning (Murray 2019, eLife 8:e43299); as published, feedback="random".
+
+    method : "forward", "adjoint" or "auto", as for `EProp`
+    feedback, seed, feedback_decay : see `Rule`
+    """
+
+    method: str = "auto"
+
+    causal: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check.choice("RFLO.method", self.method, ("auto", "forward", "adjoint"))
+
+    def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
+        """See `Rule.direction`."""
+        return pick_direction(f"RFLO(method={self.method!r})", self.method, True, interval, streaming, signal)
+
+    def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> Any:
+        """e-prop's arrays, with neurons that do not adapt as far as the rule can see."""
+        p = net.params
+        blind = p._replace(beta=np.zeros_like(p.beta)) if hasattr(p, "beta") else p
+        if direction == "adjoint":
+            return make_adjoint(net, weights, trials, learns, attached=False, params=blind)
+        return make_eligibility(net, weights, False, trials, learns, blind)

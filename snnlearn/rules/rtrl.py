@@ -1,0 +1,86 @@
+"""Real-time recurrent learning, exact and sparse, by the forward engine (`influence.py`).
+
+RTRL (Williams & Zipser 1989) is BPTT in causal form: the same gradient, carried forward. SnAp-n (Menick et
+al. 2021) keeps the influence of a weight only on neurons within n - 1 recurrent synapses of its own; the unit
+of the pattern is the neuron. SnAp-1 without self-connections is e-prop; SnAp saturated is RTRL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import _check
+from ..network import FlatWeights, NetArrays
+from .base import Rule
+from .influence import MAX_BYTES, InfluenceArrays, make_influence
+
+
+@dataclass(frozen=True, eq=False)
+class RTRL(Rule):
+    """The exact gradient in causal form: works in streams, at every step. O(n x synapses) memory.
+
+    reset_gradient : differentiate the reset
+    max_bytes : limit of the influence's memory; MemoryError beyond
+    feedback, seed, feedback_decay : see `Rule`
+    """
+
+    reset_gradient: bool = True
+    max_bytes: int = MAX_BYTES
+
+    causal: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        name = type(self).__name__
+        if not isinstance(self.reset_gradient, (bool, np.bool_)):
+            raise _check.fail(f"{name}.reset_gradient", "be True or False", self.reset_gradient, error=TypeError)
+        _check.integer(f"{name}.max_bytes", self.max_bytes, "be a positive number of bytes", low=1)
+
+    @property
+    def hops(self) -> int | None:
+        """Crossings that the influence reaches over; None: any number."""
+        return None
+
+    def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
+        """See `Rule.direction`."""
+        if signal:
+            raise _check.fail(type(self).__name__, "get targets or an error", "a learning signal", "EProp takes one")
+        return "forward"
+
+    def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> InfluenceArrays:
+        """Influence at zero for so many trials."""
+        options: dict[str, Any] = {"name": type(self).__name__, "hops": self.hops, "max_bytes": self.max_bytes}
+        return make_influence(net, weights, trials, learns, attached=bool(self.reset_gradient), **options)
+
+
+@dataclass(frozen=True, eq=False)
+class SnAp(RTRL):
+    """Sparse n-step approximation of RTRL (Menick et al. 2021), arXiv 2006.07232.
+
+    n : 1 keeps the influence on the synapse's own neuron, n that on neurons within n - 1 recurrent synapses
+    """
+
+    n: int = 1
+
+    def __init__(
+        self,
+        n: int,
+        feedback: Any = "symmetric",
+        reset_gradient: bool = True,
+        seed: int = 0,
+        feedback_decay: float = 1e-3,
+        max_bytes: int = MAX_BYTES,
+    ):
+        values = {"feedback": feedback, "reset_gradient": reset_gradient, "seed": seed, "feedback_decay": feedback_decay}
+        n = _check.integer("SnAp.n", n, "be a number >= 1", low=1)
+        for key, value in (values | {"max_bytes": max_bytes, "n": n}).items():
+            object.__setattr__(self, key, value)
+        super().__post_init__()
+
+    @property
+    def hops(self) -> int:
+        """Crossings that the influence reaches over."""
+        return self.n - 1
