@@ -8,7 +8,7 @@ The package, in the order in which its parts build on each other:
     network        Network, Readout, Weights
     events         sparse input
     losses         MeanSquaredError, CrossEntropy, RateRegularizer
-    rules          EProp, BPTT: what a rule adds to the gradient
+    rules          what a rule adds to the gradient: EProp, BPTT, RTRL, ... on two engines, adjoint and influence
     optimizers     SGD, Adam
     block          the compiled loop; its docstring is the timeline of a step
     engine         arrays, threads and calls of that loop
@@ -16,6 +16,8 @@ The package, in the order in which its parts build on each other:
     tasks          what to learn
     training       batches, evaluation, History
     simulator      simulate, gradient, Simulator
+    compare        rules side by side
+    recipes        settings that learn the tasks
     plot, cli      figures (needs matplotlib), the command line
 
 Arrays are indexed [pre, post]; times are in ms, rates in Hz.
@@ -23,6 +25,7 @@ Arrays are indexed [pre, post]; times are in ms, rates in Hz.
 
 from . import tasks
 from ._version import __version__
+from .compare import Comparison, compare
 from .connectivity import Dense, Masked, Sparse
 from .engine import Divergence
 from .events import Events
@@ -45,6 +48,7 @@ __all__ = [
     "SGD",
     "Adam",
     "ArcTan",
+    "Comparison",
     "CosineDecay",
     "CrossEntropy",
     "Dense",
@@ -75,6 +79,7 @@ __all__ = [
     "TruncatedBPTT",
     "Weights",
     "__version__",
+    "compare",
     "gradient",
     "open_recording",
     "plot",

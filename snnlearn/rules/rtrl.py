@@ -63,7 +63,7 @@ class SnAp(RTRL):
     n : 1 keeps the influence on the synapse's own neuron, n that on neurons within n - 1 recurrent synapses
     """
 
-    n: int = 1
+    n: int = 0  # always given
 
     def __init__(
         self,
