@@ -156,3 +156,24 @@ def test_orders_converge_to_bptt():
 
 def _one(trial, b):
     return trial | {key: trial[key][b] for key in ("inputs", "targets", "mask")}
+
+
+def test_published_cosines():
+    """The published 100-neuron regression, first trial, initial weights: cosine of order m to BPTT, w_rec."""
+    draws, f32 = np.random.RandomState(1), np.float32
+    w_in, w_rec, w_out = ((draws.randn(100, k) / 10.0).astype(f32).astype(float) for k in (100, 100, 1))
+    np.fill_diagonal(w_rec, 0.0)
+    draws.randn(100, 1)  # the random feedback of the publication, not used here
+    x = (draws.rand(1000, 100) < 0.05).astype(float)
+    x[0] = 0.0
+    amplitude, phase = draws.uniform(0.5, 2.0, 4), draws.uniform(0.0, 2.0 * np.pi, 4)
+    turns = 2.0 * np.pi * (1000 // np.array([1000, 500, 333, 200]))
+    target = sum(a * np.sin(np.linspace(p, p + c, 1000)) for a, p, c in zip(amplitude, phase, turns, strict=True))
+    target = target - target[0]
+    target = (target / np.abs(target).max())[:, None]
+    lif = sl.LIF(100, tau_m=30.0, threshold=0.03, normalize_input=True)
+    net = sl.Network(100, lif, sl.Readout(1, tau=30.0, normalize_input=True))
+    weights = sl.Weights(w_in, w_rec, w_out, np.zeros(1))
+    rules = [sl.EProp(m, reset_gradient=True) for m in (1, 2, 3, 4, 5, 8)]
+    table = sl.compare(net, weights, (x, target), rules, regularizer=sl.RateRegularizer(10.0, 300.0))
+    np.testing.assert_allclose(table.cosine[:, 1], [0.8095, 0.9353, 0.9787, 0.9932, 0.9977, 0.9999], atol=5e-5)
