@@ -15,8 +15,9 @@ The package, in the order in which its parts build on each other:
     recording      Recorder, open_recording: HDF5
     tasks          what to learn
     training       batches, evaluation, History
-    simulator      simulate, gradient, Simulator
+    functional     simulate, gradient
     compare        rules side by side
+    simulator      Simulator
     recipes        settings that learn the tasks
     plot, cli      figures (needs matplotlib), the command line
 
@@ -29,13 +30,14 @@ from .compare import Comparison, compare
 from .connectivity import Dense, Masked, Sparse
 from .engine import Divergence
 from .events import Events
+from .functional import Gradient, Simulation, gradient, simulate
 from .losses import CrossEntropy, MeanSquaredError, RateRegularizer
 from .network import Network, Readout, Weights
 from .neurons import ALIF, LIF
 from .optimizers import SGD, Adam, CosineDecay, ExponentialDecay, StepDecay
 from .recording import Recorder, Recording, open_recording
 from .rules import BPTT, RFLO, RTRL, EProp, SnAp, TruncatedBPTT
-from .simulator import Gradient, Run, SilentNetworkWarning, Simulation, Simulator, Step, gradient, simulate
+from .simulator import Run, SilentNetworkWarning, Simulator, Step
 from .surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
 from .training import History
 

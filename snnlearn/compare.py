@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _check
+from .functional import Gradient, gradient
 from .losses import Loss, RateRegularizer
 from .network import WEIGHT_NAMES, Network, Weights
 from .rules import BPTT, Rule
-from .simulator import Gradient, gradient
 
 
 class VacuousComparisonWarning(UserWarning):

@@ -83,7 +83,7 @@ SPECS = [
     (lambda: sl.Adam(0.1, beta1=1.0), ValueError, "Adam.beta1 must be in [0, 1) (got 1.0)"),
     (lambda: sl.Adam(0.1, epsilon=0.0), ValueError, "Adam.epsilon must be a positive number (got 0.0)"),
     (lambda: sl.Adam(0.1, epsilon_form="torch"), ValueError, "Adam.epsilon_form must be one of 'standard', 'tensorflow'"),
-    (lambda: sl.EProp(order=2), ValueError, "EProp.order must be 1 (got 2)"),
+    (lambda: sl.EProp(order=0), ValueError, "EProp.order must be a number >= 1, or None for all (got 0)"),
     (lambda: sl.EProp(method="backward"), ValueError, "EProp.method must be one of 'auto', 'forward', 'adjoint'"),
     (lambda: sl.EProp(feedback="global"), ValueError, "EProp.feedback must be one of 'symmetric', 'random', 'adaptive'"),
     (lambda: sl.EProp(feedback=np.ones(3)), ValueError, "EProp.feedback must be a name or an array [n, n_out]"),

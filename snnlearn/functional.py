@@ -1,0 +1,146 @@
+"""`simulate` and `gradient`: a network as a pure function of its weights and input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import _check
+from .engine import Engine, Job, Noise
+from .events import encode, is_batch
+from .losses import NONE, Loss, MeanSquaredError, RateRegularizer, TargetArrays, encode_mask, encode_targets
+from .network import Network, Weights
+from .rules import Rule
+
+
+class Gradient(NamedTuple):
+    """A gradient, averaged over trials; arrays [pre, post], read-only."""
+
+    w_in: Any
+    w_rec: Any
+    w_out: np.ndarray
+    b_out: np.ndarray
+    loss: float  # task loss
+    regularization: float
+
+
+class Simulation(NamedTuple):
+    """What `simulate` returns; arrays [T, ...], or [trials, T, ...] for a batch; None where not asked for."""
+
+    spikes: np.ndarray | None = None  # bool
+    v: np.ndarray | None = None  # before the reset
+    a: np.ndarray | None = None
+    psi: np.ndarray | None = None
+    threshold: np.ndarray | None = None
+    readout: np.ndarray | None = None
+
+
+def simulate(
+    net: Network,
+    weights: Weights,
+    inputs: Any,
+    record: Iterable[str] = ("spikes", "v", "a", "psi", "readout"),
+    dtype: Any = "float32",
+    seed: int = 0,
+) -> Simulation:
+    """Simulate trials from the initial state without learning.
+
+    inputs : [T, n_inputs], [trials, T, n_inputs], `Events` or a list of them
+    record : names among spikes, v, a, psi, threshold, readout. Neurons without adaptation have a = 0 in a network
+        of their own; beside adaptive ones, a is their spike of the last step, which their beta = 0 ignores
+    seed : of the background noise
+
+    Raises ValueError for unknown names, wrong shapes and NaN; Divergence where a state is not finite.
+    """
+    names = tuple(record) if not isinstance(record, str) else (record,)
+    for name in names:
+        _check.choice("simulate.record", name, Simulation._fields)
+    engine = Engine(check_network(net), net.check_weights(weights), check_dtype("simulate.dtype", dtype))
+    encoded = encode(inputs, net.n_inputs, engine.dtype)
+    trials, n_steps = encoded.indptr.shape[0], encoded.indptr.shape[1] - 1
+    traced = {name: None for name in names if name in (*net.variables, "psi", "threshold")}
+    targets = TargetArrays(NONE, *_no_targets(net, engine.dtype), encode_mask(None, trials, n_steps, engine.dtype))
+    noise = Noise([np.random.default_rng([seed, 0, b]) for b in range(trials)], net.n)
+    result = engine.trials(Job(encoded, targets, learn=False, noise=noise, variables=traced))
+    shape = (trials, n_steps, net.n)
+    arrays = {name: np.zeros(shape, bool if name == "spikes" else engine.dtype) for name in names if name != "readout"}
+    if "readout" in names:
+        arrays["readout"] = np.zeros((trials, n_steps, net.n_outputs), engine.dtype)
+    for block in result.blocks:
+        stop = block.start + block.readout.shape[0]
+        for name, array in arrays.items():
+            if name == "spikes":
+                array[block.trial, block.spike_step, block.spike_neuron] = True
+            elif name == "readout":
+                array[block.trial, block.start : stop] = block.readout
+            elif name in block.traces:
+                array[block.trial, block.start : stop] = block.traces[name]
+    for array in arrays.values():
+        array.flags.writeable = False
+    return Simulation(**{name: array if is_batch(inputs) else array[0] for name, array in arrays.items()})
+
+
+def gradient(
+    net: Network,
+    weights: Weights,
+    inputs: Any,
+    targets: Any,
+    rule: Rule,
+    loss: Loss | None = None,
+    mask: Any = None,
+    regularizer: RateRegularizer | None = None,
+    dtype: Any = "float64",
+    seed: int = 0,
+    threads: int | None = None,
+) -> Gradient:
+    """The gradient of a rule over one trial, or its mean over a batch; nothing is modified.
+
+    inputs : [T, n_inputs], [trials, T, n_inputs], `Events` or a list of them
+    targets : [T, n_out] floats for MeanSquaredError (default); [T] or scalar labels for CrossEntropy
+    mask : [T] or [trials, T] time weights of the loss
+
+    Raises ValueError for wrong shapes, labels out of range and NaN.
+    """
+    if not isinstance(rule, Rule):
+        raise _check.fail("gradient.rule", "be a learning rule such as sl.EProp()", rule, error=TypeError)
+    engine = Engine(
+        check_network(net),
+        net.check_weights(weights),
+        check_dtype("gradient.dtype", dtype),
+        rule,
+        None,
+        regularizer,
+        threads=threads,
+    )
+    encoded = encode(inputs, net.n_inputs, engine.dtype)
+    trials, n_steps = encoded.indptr.shape[0], encoded.indptr.shape[1] - 1
+    target_arrays = encode_targets(
+        loss or MeanSquaredError(), targets, mask, trials, n_steps, net.n_outputs, engine.dtype, is_batch(inputs)
+    )
+    noise = Noise([np.random.default_rng([seed, 0, b]) for b in range(trials)], net.n)
+    outcome = engine.trials(Job(encoded, target_arrays, learn=True, noise=noise)).outcome
+    return Gradient(*engine.gradient(trials), float(outcome.loss.mean()), float(outcome.regularization.mean()))
+
+
+def check_network(net: Any) -> Network:
+    """The network; TypeError for anything else."""
+    if not isinstance(net, Network):
+        raise _check.fail("net", "be an sl.Network", net, error=TypeError)
+    return net
+
+
+def check_dtype(where: str, dtype: Any) -> np.dtype:
+    """float32 or float64; ValueError for anything else."""
+    try:
+        resolved = np.dtype(dtype)
+    except TypeError:
+        resolved = None
+    if resolved not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise _check.fail(where, "be 'float32' or 'float64'", dtype)
+    return resolved  # type: ignore[return-value]
+
+
+def _no_targets(net: Network, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros((1, 1, net.n_outputs), dtype), np.zeros((1, 1), np.int32)
