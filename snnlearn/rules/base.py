@@ -126,8 +126,9 @@ def pick_direction(where: str, method: str, can_stream: bool, interval: int | No
     closed = interval is None and not streaming and not signal
     if not closed and (method == "adjoint" or not can_stream):
         got = "a stream" if streaming else "a learning signal" if signal else f"update_every={interval}"
-        need = "run on whole trials with a loss or error and update_every='trial'"
-        raise _check.fail(where, need, got, "EProp(order=1) works in streams")
+        need = "run on whole trials with update_every='trial'"
+        hint = "method='forward' works in streams" if can_stream else "EProp works in streams"
+        raise _check.fail(where, need, got, hint)
     return "adjoint" if closed and method != "forward" else "forward"
 
 

@@ -111,9 +111,7 @@ class EProp(Rule):
 
     def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
         """See `Rule.direction`. The adjoint form needs a closed window: one update a trial that starts at rest."""
-        return pick_direction(
-            f"EProp(order={self.order}, method={self.method!r})", self.method, True, interval, streaming, signal
-        )
+        return pick_direction(f"EProp(method={self.method!r})", self.method, True, interval, streaming, signal)
 
     def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> Any:
         """The rule's arrays for so many trials, traces at zero."""
