@@ -1,9 +1,32 @@
-"""Fixtures that all tests share."""
+"""Fixtures that several test files share."""
 
 import numpy as np
 import pytest
+from recording_twin import draw_twin, record_all
+
+from snnlearn.recording import open_recording
 
 
 @pytest.fixture
 def rng():
     return np.random.default_rng(7)
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Where a test's recording goes."""
+    return tmp_path / "run.h5"
+
+
+@pytest.fixture
+def twin():
+    """A run to record, in memory."""
+    return draw_twin()
+
+
+@pytest.fixture
+def recorded(path, twin):
+    """The twin's recording, open for reading."""
+    record_all(path, twin)
+    with open_recording(path) as rec:
+        yield rec

@@ -4,32 +4,10 @@ import h5py
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from recording_twin import N_OUT, VARIABLES, N, T, draw_twin, record, record_all, sparse_weights, start
+from recording_twin import N_OUT, VARIABLES, N, T, record, sparse_weights, start
 from scipy.sparse import csr_array
 
 from snnlearn.recording import Recorder, describe, open_recording
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "run.h5"
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(7)
-
-
-@pytest.fixture
-def twin():
-    return draw_twin()
-
-
-@pytest.fixture
-def recorded(path, twin):
-    record_all(path, twin)
-    with open_recording(path) as rec:
-        yield rec
 
 
 @pytest.mark.parametrize(

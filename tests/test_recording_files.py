@@ -14,9 +14,7 @@ from recording_twin import (
     T,
     Weights,
     dense_weights,
-    draw_twin,
     record,
-    record_all,
     sparse_weights,
     spikes_of,
     start,
@@ -24,28 +22,6 @@ from recording_twin import (
 from scipy.sparse import csr_array
 
 from snnlearn.recording import Recorder, describe, open_recording, store
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "run.h5"
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(7)
-
-
-@pytest.fixture
-def twin():
-    return draw_twin()
-
-
-@pytest.fixture
-def recorded(path, twin):
-    record_all(path, twin)
-    with open_recording(path) as rec:
-        yield rec
 
 
 def test_spikes_come_back_sorted(recorded, twin):

@@ -17,9 +17,7 @@ from recording_twin import (
     N,
     T,
     dense_weights,
-    draw_twin,
     record,
-    record_all,
     sparse_weights,
     spikes_of,
     start,
@@ -27,28 +25,6 @@ from recording_twin import (
 
 import snnlearn
 from snnlearn.recording import Recorder, Recording, describe, open_recording, schema, store
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "run.h5"
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(7)
-
-
-@pytest.fixture
-def twin():
-    return draw_twin()
-
-
-@pytest.fixture
-def recorded(path, twin):
-    record_all(path, twin)
-    with open_recording(path) as rec:
-        yield rec
 
 
 def test_memory_stays_bounded_and_the_file_grows(path, twin):
