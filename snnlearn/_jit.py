@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import pathlib
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -33,17 +34,41 @@ from numba.extending import overload
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 
 
+TUPLES = ("tape.py", "events.py")  # Numba tells tuples apart by their class's name, not by the order of its fields
+
+
 def _source_digest() -> int:
-    """A hash of the package's sources, part of the cache key of every kernel.
+    """A hash of the sources that kernels are made of, part of the cache key of every kernel.
 
     Numba's cache looks only at the file of the root kernel; an edited helper in another file would
-    otherwise go unnoticed and the old machine code would run.
+    otherwise go unnoticed and the old machine code would run. The sources are the modules that import this
+    one, those of the tuples that kernels take (`TUPLES`) and, because constants are compiled in, all that
+    they import in turn.
     """
+    root = pathlib.Path(__file__).parent
+    imports = {path: _imports(path, root) for path in root.rglob("*.py")}
+    here = pathlib.Path(__file__)
+    found, waiting = {here}, [path for path, names in imports.items() if here in names or path.name in TUPLES]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += imports.get(path, ())
     digest = hashlib.sha256()
-    for path in sorted(pathlib.Path(__file__).parent.rglob("*.py")):
-        digest.update(path.name.encode())
+    for path in sorted(found):
+        digest.update(path.relative_to(root).as_posix().encode())
         digest.update(path.read_bytes())
     return int.from_bytes(digest.digest()[:6], "big")
+
+
+def _imports(path: pathlib.Path, root: pathlib.Path) -> set[pathlib.Path]:
+    """Files of the package that a file imports from by relative imports."""
+    found = set()
+    for dots, module, names in re.findall(r"^\s*from (\.+)([\w.]*) import (\(.*?\)|[^\n]*)", path.read_text(), re.M | re.S):
+        base = path.parents[len(dots) - 1].joinpath(*module.split(".")) if module else path.parents[len(dots) - 1]
+        for target in (base, *(base / name for name in re.findall(r"\w+", names))):
+            found |= {f for f in (target.with_suffix(".py"), target / "__init__.py") if f.is_file()}
+    return found - {root / "__init__.py"}
 
 
 SOURCE = _source_digest()
