@@ -3,7 +3,7 @@
 The package, in the order in which its parts build on each other:
 
     surrogate      pseudo-derivatives of a spike
-    neurons        LIF, ALIF: equations, parameters, one step forward and backward
+    neurons        LIF, ALIF, CubaLIF: equations, parameters, one step forward and backward
     connectivity   Dense, Masked, Sparse; rows by presynaptic neuron
     network        Network, Readout, Weights
     events         sparse input
@@ -11,6 +11,7 @@ The package, in the order in which its parts build on each other:
     rules          what a rule adds to the gradient: EProp, BPTT, RTRL, ... on two engines, adjoint and influence
     optimizers     SGD, Adam
     block          the compiled loop; its docstring is the timeline of a step
+    job            what that loop runs and gives back
     engine         arrays, threads and calls of that loop
     recording      Recorder, open_recording: HDF5
     tasks          what to learn
@@ -28,12 +29,12 @@ from . import tasks
 from ._version import __version__
 from .compare import Comparison, compare
 from .connectivity import Dense, Masked, Sparse
-from .engine import Divergence
 from .events import Events
 from .functional import Gradient, Simulation, gradient, simulate
+from .job import Divergence
 from .losses import CrossEntropy, MeanSquaredError, RateRegularizer
 from .network import Network, Readout, Weights
-from .neurons import ALIF, LIF
+from .neurons import ALIF, LIF, CubaLIF
 from .optimizers import SGD, Adam, CosineDecay, ExponentialDecay, StepDecay
 from .recording import Recorder, Recording, open_recording
 from .rules import BPTT, RFLO, RTRL, EProp, SnAp, TruncatedBPTT
@@ -53,6 +54,7 @@ __all__ = [
     "Comparison",
     "CosineDecay",
     "CrossEntropy",
+    "CubaLIF",
     "Dense",
     "Divergence",
     "EProp",

@@ -2,6 +2,8 @@
 
 * `kernel`: a root that Python calls. Cached on disk and releases the GIL.
 * `device`: a helper that kernels call; compiled into them.
+* `summing`: a device whose sums may be reordered by the compiler, so that they vectorise. The order depends
+  on lengths and on the processor, never on threads, so runs on one machine stay bit-identical.
 * `generic`: a helper with one implementation per class of its leading NamedTuple arguments::
 
       @generic(1)
@@ -16,6 +18,7 @@ again in the on-disk cache. With NUMBA_DISABLE_JIT=1 the same table is looked up
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import pathlib
@@ -75,6 +78,20 @@ SOURCE = _source_digest()
 
 kernel = numba.njit(cache=True, nogil=True, **OPTIONS)
 device = numba.njit(**OPTIONS)
+summing = numba.njit(**{**OPTIONS, "fastmath": {"contract", "reassoc"}})
+
+
+@functools.cache
+def uncached(root: Callable) -> Callable:
+    """The same root, compiled in every process: for classes from outside the package, whose edits no cache sees."""
+    return root if numba.config.DISABLE_JIT else numba.njit(nogil=True, **OPTIONS)(root.py_func)  # type: ignore[attr-defined]
+
+
+def is_ours(arrays: Any) -> bool:
+    """Whether the classes of these nested NamedTuples are all the package's own."""
+    if not isinstance(arrays, tuple):
+        return True
+    return type(arrays).__module__.partition(".")[0] in (__package__, "builtins") and all(map(is_ours, arrays))
 
 
 class Generic:

@@ -32,43 +32,42 @@ def run_block(net, weights, state, inputs, targets, noise, rates, tape, outcome,
     Stops early, with outcome.trouble filled, where a state is not finite.
     """
     if span.forward:
-        for b in range(span.first, span.last):
-            _begin(net, state, tape, outcome, b, b - span.first, span)
+        for b in range(span.trials):
+            _begin(net, state, tape, outcome, b, span)
     t, updates = span.start, 0
     while t < span.stop:
         end = min(span.stop, ((t + span.offset) // span.interval + 1) * span.interval - span.offset)
-        for b in range(span.first, span.last):
-            slot = b - span.first
+        for b in range(span.trials):
             if span.forward:
-                _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, slot, span, t, end)
+                _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, span, t, end)
                 if outcome.trouble[0] != 0:
                     return
             if span.backward:
-                _errors(targets, tape, outcome, b, slot, span, t, end)
-            if span.learn:
-                digest(rule, net, weights, grad, tape, inputs, targets, b, slot, span, t, end)
+                _errors(targets, tape, outcome, b, span, t, end)
+        if span.learn:
+            digest(rule, net, weights, grad, tape, inputs, targets, span, t, end)
         if span.update and ((end + span.offset) % span.interval == 0 or end == span.n_steps):
-            update(opt, net, weights, grad, span.group, span.last - span.first, lr[updates])
+            update(opt, net, weights, grad, span.group, span.trials, lr[updates])
             updates += 1
         t = end
     if span.forward:
-        for b in range(span.first, span.last):
-            _finish(net, state, tape, b, b - span.first, span)
+        for b in range(span.trials):
+            _finish(net, state, tape, b, span)
 
 
 @device
-def _begin(net, state, tape, outcome, b, slot, span):
+def _begin(net, state, tape, outcome, b, span):
     """Put the spikes of the last `delay` steps on the tape; a trial's first step starts its counts anew."""
     n = state.z.shape[1]
     if span.start == span.origin:
         count = 0
-        tape.spike_ptr[slot, 0] = 0
+        tape.spike_ptr[b, 0] = 0
         for d in range(net.delay):
             for j in range(n):
                 if state.history[b, d, j] != 0:
-                    tape.spike_index[slot, count] = j
+                    tape.spike_index[b, count] = j
                     count += 1
-            tape.spike_ptr[slot, d + 1] = count
+            tape.spike_ptr[b, d + 1] = count
     if span.start == 0:
         for j in range(n):
             state.counts[b, j] = 0
@@ -76,37 +75,37 @@ def _begin(net, state, tape, outcome, b, slot, span):
 
 
 @device
-def _finish(net, state, tape, b, slot, span):
+def _finish(net, state, tape, b, span):
     """Keep the spikes of the last `delay` steps for the next block."""
     n, last = state.z.shape[1], span.stop - span.origin
     for d in range(net.delay):
         for j in range(n):
             state.history[b, d, j] = 0
-        for event in range(tape.spike_ptr[slot, last + d], tape.spike_ptr[slot, last + d + 1]):
-            state.history[b, d, tape.spike_index[slot, event]] = 1
+        for event in range(tape.spike_ptr[b, last + d], tape.spike_ptr[b, last + d + 1]):
+            state.history[b, d, tape.spike_index[b, event]] = 1
 
 
 @device
-def _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, slot, span, start, stop):
+def _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, span, start, stop):
     """Steps 1 to 3 of the timeline for start .. stop-1, onto the tape."""
     p, n_out, delay = net.params, net.n_out, net.delay
-    hidden, z, refractory, y, current = state.hidden[b], state.z[b], state.refractory[b], state.readout[b], tape.current[slot]
+    hidden, z, refractory, y, current = state.hidden[b], state.z[b], state.refractory[b], state.readout[b], tape.current[b]
     n = z.shape[0]
     one = current.dtype.type(1)
     noisy, keep_hidden = noise.shape[0] > 0, tape.hidden.shape[1] > 0
     for t in range(start, stop):
         row = t - span.origin
-        psi = tape.psi[slot, row % tape.psi.shape[1]]
+        psi, local = tape.psi[b, row % tape.psi.shape[1]], tape.local[b, row % tape.local.shape[1]]
         for j in range(n):
             current[j] = p.current[j]
         if noisy:
             for j in range(n):
-                current[j] += net.noise[j] * noise[b - span.first, t - span.start, j]
+                current[j] += net.noise[j] * noise[b, t - span.start, j]
         for event in range(inputs.indptr[b, t], inputs.indptr[b, t + 1]):
             add_row(net.proj_in, inputs.channel[event], inputs.value[event], weights.w_in, current)
-        for event in range(tape.spike_ptr[slot, row], tape.spike_ptr[slot, row + 1]):
-            add_row(net.proj_rec, tape.spike_index[slot, event], one, weights.w_rec, current)
-        advance(p, hidden, z, refractory, current, psi)
+        for event in range(tape.spike_ptr[b, row], tape.spike_ptr[b, row + 1]):
+            add_row(net.proj_rec, tape.spike_index[b, event], one, weights.w_rec, current)
+        advance(p, hidden, z, refractory, current, psi, local)
         bad = 0
         for j in range(n):
             bad |= not (abs(hidden[0, j]) < np.inf)
@@ -117,37 +116,37 @@ def _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, slot,
             return
         for k in range(n_out):
             y[k] = net.kappa * y[k] + net.scale * weights.b_out[k]
-        count = tape.spike_ptr[slot, row + delay]
+        count = tape.spike_ptr[b, row + delay]
         for j in range(n):
             if z[j] != 0:
-                tape.spike_index[slot, count] = j
+                tape.spike_index[b, count] = j
                 count += 1
                 state.counts[b, j] += 1
                 for k in range(n_out):
                     y[k] += net.scale * weights.w_out[j * n_out + k]
-        tape.spike_ptr[slot, row + delay + 1] = count
+        tape.spike_ptr[b, row + delay + 1] = count
         for k in range(n_out):
-            tape.readout[slot, row, k] = y[k]
+            tape.readout[b, row, k] = y[k]
         if keep_hidden:
             for d in range(hidden.shape[0]):
                 for j in range(n):
-                    tape.hidden[slot, row, d, j] = hidden[d, j]
+                    tape.hidden[b, row, d, j] = hidden[d, j]
         if tape.threshold.shape[1] > 0:
-            threshold(p, hidden, tape.threshold[slot, row])
+            threshold(p, hidden, tape.threshold[b, row])
         if rates.strength > 0 and rates.per_step > 0:
-            reg = tape.rate_signal[slot, row % tape.rate_signal.shape[1]]
+            reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
             outcome.regularization[b] += rate_step(rates, z, state.running[b], reg)
     if rates.strength > 0 and rates.per_step == 0 and stop == span.n_steps:
-        outcome.regularization[b] = rate_trial(rates, state.counts[b], span.n_steps, tape.rate_signal[slot, 0])
+        outcome.regularization[b] = rate_trial(rates, state.counts[b], span.n_steps, tape.rate_signal[b, 0])
 
 
 @device
-def _errors(targets, tape, outcome, b, slot, span, start, stop):
+def _errors(targets, tape, outcome, b, span, start, stop):
     """Step 4 of the timeline: error, loss, and what scores are made of."""
     n_out = tape.readout.shape[2]
     for t in range(start, stop):
         row = t - span.origin
-        y, err, mask = tape.readout[slot, row], tape.error[slot, row], targets.mask[b, t]
+        y, err, mask = tape.readout[b, row], tape.error[b, row], targets.mask[b, t]
         if targets.kind == ENTROPY:
             label = int(targets.label[b, t])
             outcome.loss[b] += error_step(targets.kind, mask, y, targets.value[0, 0], label, err)

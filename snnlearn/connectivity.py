@@ -17,7 +17,7 @@ import numpy as np
 from scipy import sparse
 
 from . import _check
-from ._jit import generic
+from ._jit import device, generic, summing
 
 
 class DenseProjection(NamedTuple):
@@ -118,26 +118,82 @@ def _(proj, i, scale, values, row):
 
 
 @generic(1)
-def row_dot(proj, i, row, values):
-    """Sum over row i of row entry * values[target]: an adjoint going back over the synapses of i."""
+def back_over(proj, row, values, out):
+    """out[m, i] += sum over row i of row entry * values[m, target]: adjoints m going back over the synapses. In place.
+
+    values : (m, n_post); out : (m, n_pre). One pass over the flat array `row` serves all m.
+    """
 
 
-@row_dot.register(DenseProjection)
-def _(proj, i, row, values):
-    start = i * proj.n_post
-    entries = row[start : start + proj.n_post]
-    total = values.dtype.type(0)
-    for k in range(entries.shape[0]):
-        total += entries[k] * values[k]
+@back_over.register(DenseProjection)
+def _(proj, row, values, out):
+    m, n_pre, n_post = values.shape[0], proj.n_pre, proj.n_post
+    several = m - m % 4
+    for i in range(n_pre if several else 0):
+        entries = row[i * n_post : (i + 1) * n_post]
+        for b in range(0, several, 4):
+            s0, s1, s2, s3 = dot4(entries, values[b], values[b + 1], values[b + 2], values[b + 3])
+            out[b, i] += s0
+            out[b + 1, i] += s1
+            out[b + 2, i] += s2
+            out[b + 3, i] += s3
+    for b in range(several, m):
+        _product(row, values[b], out[b])
+
+
+@back_over.register(SparseProjection)
+def _(proj, row, values, out):
+    indices = proj.indices
+    for i in range(out.shape[1]):
+        start, stop = proj.indptr[i], proj.indptr[i + 1]
+        for b in range(values.shape[0]):
+            out[b, i] += _gather_dot(row[start:stop], indices[start:stop], values[b])
+
+
+@summing
+def dot4(shared, a, b, c, d):
+    """Four dot products of vectors with one that they share."""
+    s0 = s1 = s2 = s3 = shared.dtype.type(0)
+    for k in range(shared.shape[0]):
+        x = shared[k]
+        s0 += x * a[k]
+        s1 += x * b[k]
+        s2 += x * c[k]
+        s3 += x * d[k]
+    return s0, s1, s2, s3
+
+
+@summing
+def _dot(a, b):
+    total = a.dtype.type(0)
+    for k in range(a.shape[0]):
+        total += a[k] * b[k]
     return total
 
 
-@row_dot.register(SparseProjection)
-def _(proj, i, row, values):
-    total = values.dtype.type(0)
-    for s in range(proj.indptr[i], proj.indptr[i + 1]):
-        total += row[s] * values[proj.indices[s]]
+@summing
+def _gather_dot(a, index, b):
+    total = a.dtype.type(0)
+    for k in range(a.shape[0]):
+        total += a[k] * b[index[k]]
     return total
+
+
+@device
+def _product(row, values, out):
+    """out += matrix @ values, for the flat matrix `row`; four rows share the loads of values."""
+    n_pre, n_post = out.shape[0], values.shape[0]
+    whole = n_pre - n_pre % 4
+    for i in range(0, whole, 4):
+        r0, r1 = row[i * n_post : (i + 1) * n_post], row[(i + 1) * n_post : (i + 2) * n_post]
+        r2, r3 = row[(i + 2) * n_post : (i + 3) * n_post], row[(i + 3) * n_post : (i + 4) * n_post]
+        s0, s1, s2, s3 = dot4(values, r0, r1, r2, r3)
+        out[i] += s0
+        out[i + 1] += s1
+        out[i + 2] += s2
+        out[i + 3] += s3
+    for i in range(whole, n_pre):
+        out[i] += _dot(row[i * n_post : (i + 1) * n_post], values)
 
 
 @dataclass(frozen=True)

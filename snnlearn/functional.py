@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import _check
-from .engine import Engine, Job, Noise
+from .engine import Engine
 from .events import encode, is_batch
+from .job import Job, Noise
 from .losses import NONE, Loss, MeanSquaredError, RateRegularizer, TargetArrays, encode_mask, encode_targets
 from .network import Network, Weights
 from .rules import Rule
@@ -35,6 +37,7 @@ class Simulation(NamedTuple):
     psi: np.ndarray | None = None
     threshold: np.ndarray | None = None
     readout: np.ndarray | None = None
+    hidden: Mapping[str, np.ndarray] = MappingProxyType({})  # other variables of the neuron model, as CubaLIF's i
 
 
 def simulate(
@@ -48,16 +51,19 @@ def simulate(
     """Simulate trials from the initial state without learning.
 
     inputs : [T, n_inputs], [trials, T, n_inputs], `Events` or a list of them
-    record : names among spikes, v, a, psi, threshold, readout. Neurons without adaptation have a = 0 in a network
-        of their own; beside adaptive ones, a is their spike of the last step, which their beta = 0 ignores
+    record : names among spikes, v, a, psi, threshold, readout and the variables of the neuron model. Neurons without
+        adaptation have a = 0 in a network of their own; beside adaptive ones, a is their spike of the last step,
+        which their beta = 0 ignores
     seed : of the background noise
 
     Raises ValueError for unknown names, wrong shapes and NaN; Divergence where a state is not finite.
     """
     names = tuple(record) if not isinstance(record, str) else (record,)
+    check_network(net)
+    own = tuple(name for name in net.variables if name not in Simulation._fields)
     for name in names:
-        _check.choice("simulate.record", name, Simulation._fields)
-    engine = Engine(check_network(net), net.check_weights(weights), check_dtype("simulate.dtype", dtype))
+        _check.choice("simulate.record", name, (*Simulation._fields[:-1], *own))
+    engine = Engine(net, net.check_weights(weights), check_dtype("simulate.dtype", dtype))
     encoded = encode(inputs, net.n_inputs, engine.dtype)
     trials, n_steps = encoded.indptr.shape[0], encoded.indptr.shape[1] - 1
     traced = {name: None for name in names if name in (*net.variables, "psi", "threshold")}
@@ -79,7 +85,9 @@ def simulate(
                 array[block.trial, block.start : stop] = block.traces[name]
     for array in arrays.values():
         array.flags.writeable = False
-    return Simulation(**{name: array if is_batch(inputs) else array[0] for name, array in arrays.items()})
+    shown = {name: array if is_batch(inputs) else array[0] for name, array in arrays.items()}
+    hidden = MappingProxyType({name: shown.pop(name) for name in own if name in shown})
+    return Simulation(**shown, hidden=hidden)
 
 
 def gradient(

@@ -79,8 +79,10 @@ class NetArrays(NamedTuple):
     absent_in: np.ndarray  # int64, flat positions of synapses that do not exist
     absent_rec: np.ndarray
     delay: int
+    n: int
     n_out: int
     n_hidden: int  # D
+    n_local: int
 
 
 @dataclass(frozen=True)
@@ -205,8 +207,10 @@ class Network:
             absent_in=self.inputs.absent(self.n_inputs, self.n, False),
             absent_rec=self.recurrent.absent(self.n, self.n, True),
             delay=self.delay_steps,
+            n=self.n,
             n_out=self.n_outputs,
             n_hidden=len(self.variables),
+            n_local=max(group.n_local for group in self.neurons),
         )
 
     def initial_hidden(self, dtype: Any) -> np.ndarray:

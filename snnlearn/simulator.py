@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _check
-from .engine import Engine, Job, Noise, Result
+from .engine import Engine
 from .events import Events, encode, is_batch
 from .functional import check_dtype, check_network
+from .job import Job, Noise, Result
 from .losses import (
     ENTROPY,
     ERROR,

@@ -29,6 +29,7 @@ class Tape(NamedTuple):
 
     hidden: np.ndarray  # [slots, steps*, D, n] before the reset; size 0 where not asked for
     psi: np.ndarray  # [slots, steps*, n]
+    local: np.ndarray  # [slots, steps*, n_local, n] what derivatives of the neuron model need besides
     threshold: np.ndarray  # [slots, steps*, n] adapted threshold A; size 0 where not asked for
     spike_ptr: np.ndarray  # int64 [slots, delay + steps + 1]; row r holds the spikes of step r - delay
     spike_index: np.ndarray  # int32 [slots, capacity]
@@ -50,10 +51,9 @@ class Outcome(NamedTuple):
 
 
 class Span(NamedTuple):
-    """Which steps of which trials one call runs."""
+    """Which steps one call runs."""
 
-    first: int  # trials first .. last - 1, in slots 0 .. last - first - 1 of the tape
-    last: int
+    trials: int  # trials 0 .. trials - 1 of the call's arrays
     start: int  # steps start .. stop - 1 of the trial
     stop: int
     origin: int  # the step that row 0 of the tape stands for
@@ -61,10 +61,12 @@ class Span(NamedTuple):
     offset: int  # steps of a stream before step 0 of this piece; intervals are aligned to the stream
     interval: int  # K: weights change after steps that are multiples of K, and at the trial's end
     group: int  # accumulator of the gradient
+    number: int  # of trial 0 in the whole run, for rules that draw numbers
     forward: bool  # simulate
     backward: bool  # errors and loss
     learn: bool  # gradient
     update: bool  # apply it at the end of intervals
+    segment: bool  # the tape holds a part of a window, of which the later parts have been digested
 
 
 def make_state(net: NetArrays, hidden: np.ndarray, trials: int) -> State:
@@ -91,6 +93,7 @@ def make_tape(net: NetArrays, hidden: np.ndarray, slots: int, steps: int, full: 
     return Tape(
         hidden=np.zeros((slots, steps if "hidden" in full else 0, n_hidden, n), dtype),
         psi=np.zeros((slots, rows("psi"), n), dtype),
+        local=np.zeros((slots, rows("local"), net.n_local, n), dtype),
         threshold=np.zeros((slots, steps if "threshold" in full else 0, n), dtype),
         spike_ptr=np.zeros((slots, net.delay + steps + 1), np.int64),
         spike_index=np.empty((slots, (net.delay + steps) * n), np.int32),
@@ -109,5 +112,6 @@ def make_outcome(trials: int, n_out: int) -> Outcome:
 
 def tape_bytes(net: NetArrays, n: int, steps: int, itemsize: int, full: frozenset[str]) -> int:
     """Bytes of one slot of a tape."""
-    rows = steps * sum(net.n_hidden if name == "hidden" else 1 for name in full)
+    widths = {"hidden": net.n_hidden, "local": net.n_local}
+    rows = steps * sum(widths.get(name, 1) for name in full)
     return rows * n * itemsize + (net.delay + steps) * n * 4 + 2 * steps * net.n_out * itemsize

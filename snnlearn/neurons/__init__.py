@@ -2,6 +2,7 @@
 
 from .alif import ALIF
 from .base import Neuron
+from .cuba import CubaLIF
 from .lif import LIF
 
-__all__ = ["ALIF", "LIF", "Neuron"]
+__all__ = ["ALIF", "LIF", "CubaLIF", "Neuron"]

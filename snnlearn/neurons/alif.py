@@ -7,7 +7,7 @@
 
 The reset subtracts thr, not A. Backward:
 
-    lz[t] = gz[t] + la[t+1] - reset lv[t+1]                                     (5)
+    lz[t] = gz[t] + la[t+1] - thr lv[t+1]    (last term: only where the reset is differentiated)    (5)
     lv[t] = alpha lv[t+1] + psi[t] lz[t]                                        (6)
     la[t] = rho la[t+1] - beta psi[t] lz[t]                                     (7)
     c[t]  = zeta lv[t]                                                          (8)
@@ -21,7 +21,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from ..surrogate import pseudo_derivative
-from .base import PROMOTIONS, Neuron, adjoint, advance, tangent, threshold
+from .base import PROMOTIONS, Neuron, adjoint, advance, derivatives, prepare, tangent, threshold
 from .lif import LIFParams
 
 
@@ -63,9 +63,7 @@ class ALIF(Neuron):
 
     def params(self, dt: float) -> ALIFParams:
         """Per-step factors of the group. dt : ms."""
-        tau_a = self._array("tau_a")
-        rho = np.where(tau_a > 0, np.exp(-dt / np.where(tau_a > 0, tau_a, 1.0)), 0.0)
-        return ALIFParams(**self._common(dt), rho=rho, beta=self._array("beta"))
+        return ALIFParams(**self._common(dt), rho=self._decay("tau_a", dt), beta=self._array("beta"))
 
     def initial(self) -> np.ndarray:
         """The hidden state (v, a) before the first step, [2, n]."""
@@ -80,7 +78,7 @@ PROMOTIONS[LIFParams, ALIFParams] = _from_lif
 
 
 @advance.register(ALIFParams)
-def _(p, hidden, z, refractory, current, psi):
+def _(p, hidden, z, refractory, current, psi, local):
     n, v, a = z.shape[0], hidden[0], hidden[1]
     for j in range(n):
         v[j] = p.alpha[j] * v[j] + p.zeta[j] * current[j] - p.thr[j] * z[j]  # (1)
@@ -99,19 +97,36 @@ def _(p, hidden, z, refractory, current, psi):
             z[j] = 0
 
 
+@derivatives.register(ALIFParams)
+def _(p, psi, local, out):
+    for j in range(psi.shape[0]):
+        out.A[0, 0, j] = p.alpha[j]
+        out.A[1, 1, j] = p.rho[j]
+        out.b[0, j] = p.zeta[j]
+        out.c[0, j] = psi[j]
+        out.c[1, j] = -p.beta[j] * psi[j]
+        out.k[1, j] = 1
+        out.r[0, j] = -p.thr[j]
+
+
+@prepare.register(ALIFParams)
+def _(p, psi, local):
+    return None
+
+
 @adjoint.register(ALIFParams)
-def _(p, psi, gz, reset, lam, c):
+def _(p, psi, gz, attached, lam, c):
     lv, la = lam[0], lam[1]
     for j in range(psi.shape[0]):
-        lz = gz[j] + la[j] - reset[j] * lv[j]  # (5)
+        lz = gz[j] + la[j] - attached * p.thr[j] * lv[j]  # (5)
         lv[j] = p.alpha[j] * lv[j] + psi[j] * lz  # (6)
         la[j] = p.rho[j] * la[j] - p.beta[j] * psi[j] * lz  # (7)
         c[j] = p.zeta[j] * lv[j]  # (8)
 
 
 @tangent.register(ALIFParams)
-def _(p, l, psi, reset, current, hidden, start, old, new):
-    alpha, zeta, rho, beta = p.alpha[l], p.zeta[l], p.rho[l], p.beta[l]
+def _(p, l, psi, attached, current, hidden, start, old, new):
+    alpha, zeta, rho, beta, reset = p.alpha[l], p.zeta[l], p.rho[l], p.beta[l], attached * p.thr[l]
     v = hidden[0, start : start + current.shape[0]]
     a = hidden[1, start : start + current.shape[0]]
     for c in range(current.shape[0]):

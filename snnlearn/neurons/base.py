@@ -1,16 +1,21 @@
 """What a neuron model supplies.
 
 A model is one file with a spec (a frozen dataclass in ms and Hz), a params NamedTuple (per-step factors,
-arrays (n,)), and four kernels registered for the class of the params:
+arrays (n,)), and three kernels registered for the class of the params:
 
     advance      one step of the population, in place           (timeline step 2)
-    adjoint      the same step backward: the chain rule through the neuron's own state
-    tangent      the same step forward, for the derivative by a weight
+    derivatives  of that step: by the own state, the input current and the own spike
     threshold    the adapted threshold A, for recording
 
+Every learning rule works from these by the chain rule of `neurons/chain.py`. A model that is run a lot also
+registers that chain rule written out, as LIF and ALIF do; the results are the same:
+
+    prepare, adjoint     the step backward, for rules that look back
+    tangent              the step forward, for the derivative by a weight
+    trace_step           the step of eligibility traces, in `rules/eprop.py`
+
 Its hidden state is `hidden` [D, n]; row 0 is always the membrane potential v. Everything else in the
-package (delivery, readout, rules, recording) works on these and does not know the model; eligibility
-traces carried forward have a kernel of their own for each model in `rules/eprop.py`.
+package (delivery, readout, rules, recording) works on these and does not know the model.
 
 Groups of different models form one flat population: `join` turns each group into the most general model
 present (a LIF neuron is an ALIF neuron with beta = 0).
@@ -20,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -56,6 +61,7 @@ class Neuron:
     v_init: Any = 0.0
 
     variables: ClassVar[tuple[str, ...]] = ("v",)  # names of the rows of `hidden`
+    n_local: ClassVar[int] = 0  # numbers a neuron and step that `derivatives` needs from `advance`, besides psi
 
     def __post_init__(self) -> None:
         name = type(self).__name__
@@ -80,6 +86,11 @@ class Neuron:
     def _array(self, key: str) -> np.ndarray:
         """A parameter as a float64 array (n,)."""
         return np.array(np.broadcast_to(np.asarray(getattr(self, key), np.float64), (self.n,)))
+
+    def _decay(self, key: str, dt: float) -> np.ndarray:
+        """exp(-dt/tau) of a time constant as a float64 array (n,); 0 for tau = 0."""
+        tau = self._array(key)
+        return np.where(tau > 0, np.exp(-dt / np.where(tau > 0, tau, 1.0)), 0.0)
 
     def _common(self, dt: float) -> dict[str, Any]:
         """Per-step factors that all models share: the only place where ms become steps, with `params`."""
@@ -161,8 +172,24 @@ def spec_to_dict(spec: Any) -> dict[str, Any]:
     return result
 
 
+class Derivatives(NamedTuple):
+    """Local derivatives of step t, arrays [..., n]; s[t] = F(s[t-1], I[t], z[t-1]) and z[t] spikes at s[t]."""
+
+    A: np.ndarray  # [D, D, n] ds[t]/ds[t-1], by itself: not through the spike
+    b: np.ndarray  # [D, n] ds[t]/dI[t]
+    c: np.ndarray  # [D, n] dz[t]/ds[t]; psi[t] in row 0 for a threshold on v
+    k: np.ndarray  # [D, n] ds[t]/dz[t-1] without the reset, as a spike's step of adaptation
+    r: np.ndarray  # [D, n] ds[t]/dz[t-1] through the reset, which rules may detach
+
+
+def make_derivatives(n_hidden: int, n: int, dtype: Any) -> Derivatives:
+    """All derivatives zero."""
+    vectors = (np.zeros((n_hidden, n), dtype) for _ in range(4))
+    return Derivatives(np.zeros((n_hidden, n_hidden, n), dtype), *vectors)
+
+
 @generic(1)
-def advance(p, hidden, z, refractory, current, psi):
+def advance(p, hidden, z, refractory, current, psi, local):
     """One step of the population, in place.
 
     hidden : (D, n) state of t-1, overwritten by that of t
@@ -170,26 +197,41 @@ def advance(p, hidden, z, refractory, current, psi):
     refractory : (n,) int32, steps that remain blocked
     current : (n,) input current of step t
     psi : (n,) overwritten by the pseudo-derivative of step t
+    local : (n_local, n) overwritten by whatever `derivatives` needs to know of this step
     """
 
 
 @generic(1)
-def adjoint(p, psi, gz, reset, lam, c):
+def derivatives(p, psi, local, out):
+    """Fill `out`, Derivatives of step t; its arrays are zero at first and then hold what the last call left.
+
+    psi : (n,) and local : (n_local, n), as `advance` left them at step t
+    """
+
+
+@generic(1)
+def prepare(p, psi, local):
+    """Called for a step before `adjoint`, `tangent` and `trace_step`."""
+
+
+@generic(1)
+def adjoint(p, psi, gz, attached, lam, c):
     """One step backward through the neurons' own state, in place.
 
     psi : (n,) pseudo-derivative of step t
     gz : (n,) dE/dz[t] through readout, regulariser and synapses
-    reset : (n,) what the differentiated reset subtracts (zeros where it is detached)
-    lam : (D, n) adjoint of the hidden state of t+1, overwritten by that of t
+    attached : 1 where the reset is differentiated, else 0
+    lam : (D + 1, n) what step t+1 passes back to the state and the spike of t, overwritten by that of step t
+        for t-1; zero at the end. A model may keep it in a form of its own
     c : (n,) overwritten by dE/dI[t], the gradient that a unit arrival at step t earns
     """
 
 
 @generic(1)
-def tangent(p, l, psi, reset, current, hidden, start, old, new):
+def tangent(p, l, psi, attached, current, hidden, start, old, new):
     """One step of the derivative of neuron l by several weights, in place: the chain rule through its own state.
 
-    psi, reset : of neuron l
+    psi : of neuron l; attached : 1 where the reset is differentiated, else 0
     current : (c,) derivative of the input current
     hidden : (D, entries) derivative of the hidden state, in columns start .. start + c - 1, overwritten
     old, new : (c,) derivative of z[t-1]; overwritten by that of z[t]

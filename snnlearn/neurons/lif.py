@@ -8,7 +8,7 @@ with alpha = exp(-dt/tau_m) and zeta = 1, or 1 - alpha with `normalize_input`.
 
 Backward, with lz = dE/dz through every path, lv = dE/dv:
 
-    lz[t] = gz[t] - reset lv[t+1]                                               (4)
+    lz[t] = gz[t] - thr lv[t+1]    (last term: only where the reset is differentiated)    (4)
     lv[t] = alpha lv[t+1] + psi[t] lz[t]                                        (5)
     c[t]  = zeta lv[t]                                                          (6)
 """
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..surrogate import pseudo_derivative
-from .base import Neuron, adjoint, advance, tangent, threshold
+from .base import Neuron, adjoint, advance, derivatives, prepare, tangent, threshold
 
 
 class LIFParams(NamedTuple):
@@ -50,7 +50,7 @@ class LIF(Neuron):
 
 
 @advance.register(LIFParams)
-def _(p, hidden, z, refractory, current, psi):
+def _(p, hidden, z, refractory, current, psi, local):
     n, v = z.shape[0], hidden[0]
     for j in range(n):
         v[j] = p.alpha[j] * v[j] + p.zeta[j] * current[j] - p.thr[j] * z[j]  # (1)
@@ -68,18 +68,32 @@ def _(p, hidden, z, refractory, current, psi):
             z[j] = 0
 
 
+@derivatives.register(LIFParams)
+def _(p, psi, local, out):
+    for j in range(psi.shape[0]):
+        out.A[0, 0, j] = p.alpha[j]
+        out.b[0, j] = p.zeta[j]
+        out.c[0, j] = psi[j]
+        out.r[0, j] = -p.thr[j]
+
+
+@prepare.register(LIFParams)
+def _(p, psi, local):
+    return None
+
+
 @adjoint.register(LIFParams)
-def _(p, psi, gz, reset, lam, c):
+def _(p, psi, gz, attached, lam, c):
     lv = lam[0]
     for j in range(psi.shape[0]):
-        lz = gz[j] - reset[j] * lv[j]  # (4)
+        lz = gz[j] - attached * p.thr[j] * lv[j]  # (4)
         lv[j] = p.alpha[j] * lv[j] + psi[j] * lz  # (5)
         c[j] = p.zeta[j] * lv[j]  # (6)
 
 
 @tangent.register(LIFParams)
-def _(p, l, psi, reset, current, hidden, start, old, new):
-    alpha, zeta = p.alpha[l], p.zeta[l]
+def _(p, l, psi, attached, current, hidden, start, old, new):
+    alpha, zeta, reset = p.alpha[l], p.zeta[l], attached * p.thr[l]
     v = hidden[0, start : start + current.shape[0]]
     for c in range(current.shape[0]):
         v[c] = alpha * v[c] + zeta * current[c] - reset * old[c]  # (1)

@@ -10,10 +10,12 @@
 Grade g holds what crosses g recurrent synapses. Grade 0 alone is e-prop, the same gradient as the
 eligibility traces carried forward; grades 0 .. m-1 are e-prop of order m. BPTT needs no grades: its single
 adjoint takes (2) and, with its own c, (3) together. c[t, j] is what a unit arrival at neuron j on step t
-earns, so e-prop costs one pass per neuron and one row addition per presynaptic spike.
+earns, so e-prop costs one pass per neuron and one row addition per presynaptic spike. One pass over w_rec a
+step serves all grades and all trials of a call in (3).
 
-A truncation window cuts every path that would leave a window of so many steps (aligned to step 0), the
-readout's memory included.
+A truncation window cuts every path that would leave a window of so many steps (aligned to step 0 of the
+trial or stream), the readout's memory included. A tape may also come in segments, last one first: what the
+arrays hold then lives on from segment to segment, and nothing is cut.
 """
 
 from __future__ import annotations
@@ -23,27 +25,26 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._jit import device
-from ..connectivity import add_to_row, row_dot
+from ..connectivity import add_to_row, back_over
 from ..network import FlatWeights, NetArrays
-from ..neurons.base import adjoint
-from .base import digest, learning_signal
-
-NO_WINDOW = 2**62
+from ..neurons.base import adjoint, prepare
+from ..neurons.chain import chain
+from .base import NO_WINDOW, digest, learning_signal
 
 
 class AdjointArrays(NamedTuple):
-    """An adjoint rule as kernels see it; lam, c, gz, earned and ly are scratch."""
+    """An adjoint rule as kernels see it. All arrays are scratch between windows."""
 
     params: Any  # of the neurons, as the rule sees them
     through: bool  # BPTT: crossings stay in the one grade
     window: int  # truncation, in steps
     learn_in: bool
     learn_rec: bool
-    reset: np.ndarray  # [n] thr where the reset is differentiated, else 0
-    lam: np.ndarray  # [trials, grades, D, n] adjoint of the hidden state
-    c: np.ndarray  # [trials, delay + 1, grades, n] the last c, a ring over steps
-    gz: np.ndarray  # [trials, grades, n]
-    earned: np.ndarray  # [trials, n] sum of c over grades
+    attached: float  # 1 where the reset is differentiated, else 0
+    lam: np.ndarray  # [grades * trials, D + 1, n] adjoint of the hidden state; row g * trials + b
+    c: np.ndarray  # [delay + 1, grades * trials, n] the last c, a ring over steps
+    gz: np.ndarray  # [grades * trials, n]
+    earned: np.ndarray  # [n] sum of c over grades
     ly: np.ndarray  # [trials, n_out]
 
 
@@ -59,93 +60,108 @@ def make_adjoint(
     window: int = NO_WINDOW,
     params: Any = None,
 ) -> AdjointArrays:
-    """Scratch for so many trials."""
-    p, dtype = net.params if params is None else params, weights.w_in.dtype
-    n = p.alpha.size
+    """Scratch for so many trials. params : of the neurons, where the rule sees others than the network's."""
+    n, dtype = net.n, weights.w_in.dtype
     return AdjointArrays(
-        params=p,
+        params=chain(net.params, net.n_hidden, n, dtype) if params is None else params,
         through=through,
         window=window,
         learn_in=bool(learns[0]),
         learn_rec=bool(learns[1]),
-        reset=p.thr.copy() if attached else np.zeros(n, dtype),
-        lam=np.zeros((trials, grades, net.n_hidden, n), dtype),
-        c=np.zeros((trials, net.delay + 1, grades, n), dtype),
-        gz=np.zeros((trials, grades, n), dtype),
-        earned=np.zeros((trials, n), dtype),
+        attached=dtype.type(attached),
+        lam=np.zeros((grades * trials, net.n_hidden + 1, n), dtype),
+        c=np.zeros((net.delay + 1, grades * trials, n), dtype),
+        gz=np.zeros((grades * trials, n), dtype),
+        earned=np.zeros(n, dtype),
         ly=np.zeros((trials, net.n_out), dtype),
     )
 
 
 @digest.register(AdjointArrays)
-def _(rule, net, weights, grad, tape, inputs, targets, b, slot, span, start, stop):
-    if stop < span.n_steps:
+def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
+    if stop != span.n_steps and stop % rule.window != 0 and not span.segment:
         return
-    w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
-    g_in, g_rec, g_out, g_b = grad.w_in[span.group], grad.w_rec[span.group], grad.w_out[span.group], grad.b_out[span.group]
-    gz, ly, earned, ring, grades = rule.gz[b], rule.ly[b], rule.earned[b], rule.c.shape[1], rule.c.shape[2]
-    kappa, scale, n_out, n, delay = net.kappa, net.scale, net.n_out, earned.shape[0], net.delay
-    one, zero, first_hop = earned.dtype.type(1), earned.dtype.type(0), 0 if rule.through else 1
-    border = stop  # the first step after the window that t is in
-    for t in range(stop - 1, span.origin - 1, -1):
-        if t == stop - 1 or (t + 1) % rule.window == 0:
-            border = t + 1
-            _cut(rule.lam[b], ly)
-        row, c = t - span.origin, rule.c[b, t % ring]
-        psi, err = tape.psi[slot, row], tape.error[slot, row]
-        reg = tape.rate_signal[slot, row % tape.rate_signal.shape[1]]
-        if tape.signal.shape[1] > 1:  # a recorder wants it
-            learning_signal(targets, b, t, err, w_feedback, tape.signal[slot, row])
-        for k in range(n_out):
-            ly[k] = kappa * ly[k] + err[k]  # (1)
-            g_b[k] += scale * ly[k]  # (6)
-        for j in range(n):
-            total = zero
-            for k in range(n_out):
-                total += w_feedback[j * n_out + k] * ly[k]
-            gz[0, j] = scale * total + reg[j]  # (2)
-        _cross(rule, net, weights, b, t, border, first_hop)  # (3)
-        for g in range(grades):
-            adjoint(rule.params, psi, gz[g], rule.reset, rule.lam[b, g], c[g])  # (4)
-        for j in range(n):
-            earned[j] = c[0, j]
-        for g in range(1, grades):
-            for j in range(n):
-                earned[j] += c[g, j]
-        if rule.learn_in:
-            for event in range(inputs.indptr[b, t], inputs.indptr[b, t + 1]):
-                add_to_row(net.proj_in, inputs.channel[event], inputs.value[event], earned, g_in)  # (5)
-        if rule.learn_rec:
-            for event in range(tape.spike_ptr[slot, row], tape.spike_ptr[slot, row + 1]):
-                add_to_row(net.proj_rec, tape.spike_index[slot, event], one, earned, g_rec)  # (5)
-        for event in range(tape.spike_ptr[slot, row + delay], tape.spike_ptr[slot, row + delay + 1]):
-            j = tape.spike_index[slot, event]
-            for k in range(n_out):
-                g_out[j * n_out + k] += scale * ly[k]  # (6)
+    first = span.origin if rule.window == NO_WINDOW else start
+    ring, last = rule.c.shape[0], span.n_steps if span.n_steps > 0 else NO_WINDOW
+    for t in range(stop - 1, first - 1, -1):
+        if (t + 1) % rule.window == 0 or t + 1 == last:
+            _cut(rule.lam, rule.ly)
+        row, now = t - span.origin, t % ring
+        for b in range(span.trials):
+            _from_readout(rule, net, weights, grad, tape, targets, span, b, t)  # (1) (2)
+        border = min(last, (t // rule.window + 1) * rule.window)  # the first step after the window that t is in
+        _cross(rule, net, weights, t, border)  # (3)
+        for b in range(span.trials):
+            _back(rule, tape, b, row, now)  # (4)
+            _earn(rule, net, grad, tape, inputs, span, b, t, now)  # (5) (6)
 
 
 @device
-def _cross(rule, net, weights, b, t, border, first_hop):
-    """Equation (3): what the spikes of t earn at the arrivals of t + delay; one pass over the weights for all grades."""
-    gz, grades = rule.gz[b], rule.c.shape[2]
-    n = gz.shape[1]
-    for g in range(1, grades):
-        for j in range(n):
-            gz[g, j] = 0
-    if t + net.delay >= border or (grades == 1 and first_hop == 1):
-        return
-    later = rule.c[b, (t + net.delay) % rule.c.shape[1]]
-    for j in range(n):
-        for g in range(first_hop, grades):
-            gz[g, j] += row_dot(net.proj_rec, j, weights.w_rec, later[g - first_hop])
+def _from_readout(rule, net, weights, grad, tape, targets, span, b, t):
+    """Equations (1) and (2), and the bias of (6)."""
+    w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
+    row, n_out, kappa, scale = t - span.origin, net.n_out, net.kappa, net.scale
+    gz, ly, err, g_b = rule.gz[b], rule.ly[b], tape.error[b, row], grad.b_out[span.group]
+    reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
+    if tape.signal.shape[1] > 1:  # a recorder wants it
+        learning_signal(targets, b, t, err, w_feedback, tape.signal[b, row])
+    for k in range(n_out):
+        ly[k] = kappa * ly[k] + err[k]  # (1)
+        g_b[k] += scale * ly[k]  # (6)
+    for j in range(gz.shape[0]):
+        total = reg.dtype.type(0)
+        for k in range(n_out):
+            total += w_feedback[j * n_out + k] * ly[k]
+        gz[j] = scale * total + reg[j]  # (2)
+
+
+@device
+def _cross(rule, net, weights, t, border):
+    """Equation (3): what the spikes of t earn at the arrivals of t + delay; one pass over the weights."""
+    rows, trials = rule.gz.shape[0], rule.ly.shape[0]
+    for m in range(trials, rows):
+        for j in range(rule.gz.shape[1]):
+            rule.gz[m, j] = 0
+    first = 0 if rule.through else trials
+    if t + net.delay < border and first < rows:
+        later = rule.c[(t + net.delay) % rule.c.shape[0]]
+        back_over(net.proj_rec, weights.w_rec, later[: rows - first], rule.gz[first:])
+
+
+@device
+def _back(rule, tape, b, row, now):
+    """Equation (4) for all grades."""
+    psi = tape.psi[b, row]
+    prepare(rule.params, psi, tape.local[b, row % tape.local.shape[1]])
+    for m in range(b, rule.gz.shape[0], rule.ly.shape[0]):
+        adjoint(rule.params, psi, rule.gz[m], rule.attached, rule.lam[m], rule.c[now, m])
+
+
+@device
+def _earn(rule, net, grad, tape, inputs, span, b, t, now):
+    """Equations (5) and, for the spikes of t, (6)."""
+    earned, ly, row, delay, n_out = rule.earned, rule.ly[b], t - span.origin, net.delay, net.n_out
+    g_in, g_rec, g_out = grad.w_in[span.group], grad.w_rec[span.group], grad.w_out[span.group]
+    one = earned.dtype.type(1)
+    for j in range(earned.shape[0]):
+        earned[j] = rule.c[now, b, j]
+    for m in range(b + rule.ly.shape[0], rule.c.shape[1], rule.ly.shape[0]):
+        for j in range(earned.shape[0]):
+            earned[j] += rule.c[now, m, j]
+    if rule.learn_in:
+        for event in range(inputs.indptr[b, t], inputs.indptr[b, t + 1]):
+            add_to_row(net.proj_in, inputs.channel[event], inputs.value[event], earned, g_in)
+    if rule.learn_rec:
+        for event in range(tape.spike_ptr[b, row], tape.spike_ptr[b, row + 1]):
+            add_to_row(net.proj_rec, tape.spike_index[b, event], one, earned, g_rec)
+    for event in range(tape.spike_ptr[b, row + delay], tape.spike_ptr[b, row + delay + 1]):
+        j = tape.spike_index[b, event]
+        for k in range(n_out):
+            g_out[j * n_out + k] += net.scale * ly[k]
 
 
 @device
 def _cut(lam, ly):
     """Nothing comes back from later steps."""
-    for g in range(lam.shape[0]):
-        for d in range(lam.shape[1]):
-            for j in range(lam.shape[2]):
-                lam[g, d, j] = 0
-    for k in range(ly.shape[0]):
-        ly[k] = 0
+    lam.fill(0)
+    ly.fill(0)

@@ -7,7 +7,8 @@ simulation left. It works in one of two directions:
     adjoint    the chain rule goes back over the tape of a window that has closed (a whole trial)
 
 `digest` is registered for the class of the rule's arrays; the block loop in `block.py` calls it after
-every interval and does not know the rule.
+every interval and does not know the rule. Arrays that live from interval to interval stand in the tuple
+`carry` of a rule's arrays, trial first; all others are constants or scratch.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ..losses import SIGNAL
 from ..network import FlatWeights, NetArrays, Network
 
 FEEDBACK = ("symmetric", "random", "adaptive")
+NO_WINDOW = 2**62  # steps: a window that only the end of the trial closes
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +37,14 @@ class Rule(ABC):
         array [n, n_out]. It never replaces recurrent weights.
     seed : of the random feedback
     feedback_decay : fraction of w_out and B that decays at an update; adaptive feedback only
+    max_bytes : limit of what the rule keeps. Of influence carried forward (None: 1 GiB): MemoryError beyond. Of
+        the tape of a trial that it looks back over (None: 256 MiB): longer trials are recomputed from checkpoints
     """
 
     feedback: Any = "symmetric"
     seed: int = 0
     feedback_decay: float = 1e-3
+    max_bytes: int | None = None
 
     causal: ClassVar[bool]  # works in a stream, with any update interval
 
@@ -56,6 +61,8 @@ class Rule(ABC):
             set_(self, "feedback", array)
         set_(self, "seed", _check.integer(f"{name}.seed", self.seed, "be a whole number, not negative", low=0))
         need = "be a fraction in [0, 1)"
+        if self.max_bytes is not None:
+            _check.integer(f"{name}.max_bytes", self.max_bytes, "be a positive number of bytes, or None", low=1)
         set_(self, "feedback_decay", _check.number(f"{name}.feedback_decay", self.feedback_decay, need, 0.0, 1.0 - 1e-12))
 
     @property
@@ -81,6 +88,11 @@ class Rule(ABC):
         Raises ValueError where the rule cannot work in this setting.
         """
 
+    @property
+    def truncation(self) -> int:
+        """Length in steps of the windows that an adjoint rule looks back over; NO_WINDOW: the trial."""
+        return NO_WINDOW
+
     @abstractmethod
     def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> Any:
         """The rule's arrays for so many trials at rest; `learns` [4] tells which matrices learn."""
@@ -102,13 +114,13 @@ def learning_signal(targets, b, t, err, w_feedback, signal):
 
 
 @device
-def readout_step(s, bias_trace, net, tape, grad, b, slot, span, row, err):
+def readout_step(s, bias_trace, net, tape, grad, b, span, row, err):
     """Gradient of the readout, carried forward: s (n,) is the filtered spike train. In place."""
     g_out, g_b, n_out = grad.w_out[span.group], grad.b_out[span.group], net.n_out
     for j in range(s.shape[0]):
         s[j] *= net.kappa
-    for event in range(tape.spike_ptr[slot, row + net.delay], tape.spike_ptr[slot, row + net.delay + 1]):
-        s[tape.spike_index[slot, event]] += net.scale
+    for event in range(tape.spike_ptr[b, row + net.delay], tape.spike_ptr[b, row + net.delay + 1]):
+        s[tape.spike_index[b, event]] += net.scale
     for j in range(s.shape[0]):
         for k in range(n_out):
             g_out[j * n_out + k] += err[k] * s[j]
@@ -139,13 +151,13 @@ class NoRule(NamedTuple):
 
 
 @generic(1)
-def digest(rule, net, weights, grad, tape, inputs, targets, b, slot, span, start, stop):
-    """Add the gradient of steps start .. stop-1 of trial b to accumulator span.group of `grad`; carry on, in place.
+def digest(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
+    """Add the gradient of steps start .. stop-1 of all trials to accumulator span.group of `grad`; carry on, in place.
 
-    Called after each interval, or part of one; a rule that looks back waits for stop == span.n_steps.
+    Called after each interval, or part of one; a rule that looks back waits for the end of its window.
     """
 
 
 @digest.register(NoRule)
-def _(rule, net, weights, grad, tape, inputs, targets, b, slot, span, start, stop):
+def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
     return None

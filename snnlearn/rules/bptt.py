@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import _check
 from ..network import FlatWeights, NetArrays
-from .adjoint import NO_WINDOW, AdjointArrays, make_adjoint
+from .adjoint import AdjointArrays, make_adjoint
 from .base import Rule, pick_direction
 
 
@@ -24,7 +24,7 @@ class BPTT(Rule):
     """Exact gradient through all paths, on whole trials.
 
     reset_gradient : differentiate the reset (True); detached, the gradient explodes on long trials
-    feedback, seed, feedback_decay : see `Rule`
+    feedback, seed, feedback_decay, max_bytes : see `Rule`
     """
 
     reset_gradient: bool = True
@@ -36,11 +36,6 @@ class BPTT(Rule):
         if not isinstance(self.reset_gradient, (bool, np.bool_)):
             where = f"{type(self).__name__}.reset_gradient"
             raise _check.fail(where, "be True or False", self.reset_gradient, error=TypeError)
-
-    @property
-    def truncation(self) -> int:
-        """Length of a window in steps."""
-        return NO_WINDOW
 
     def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
         """See `Rule.direction`."""
@@ -69,10 +64,11 @@ class TruncatedBPTT(BPTT):
         reset_gradient: bool = True,
         seed: int = 0,
         feedback_decay: float = 1e-3,
+        max_bytes: int | None = None,
     ):
         window = _check.integer("TruncatedBPTT.window", window, "be a positive number of steps", low=1)
         values = {"feedback": feedback, "reset_gradient": reset_gradient, "seed": seed, "feedback_decay": feedback_decay}
-        for key, value in (values | {"window": window}).items():
+        for key, value in (values | {"max_bytes": max_bytes, "window": window}).items():
             object.__setattr__(self, key, value)
         super().__post_init__()
 
@@ -80,3 +76,12 @@ class TruncatedBPTT(BPTT):
     def truncation(self) -> int:
         """Length of a window in steps."""
         return self.window
+
+    def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
+        """See `Rule.direction`. Works where weights change at borders of windows only, in streams too."""
+        where = f"TruncatedBPTT(window={self.window})"
+        if signal:
+            raise _check.fail(where, "get targets or an error", "a learning signal", "EProp takes one")
+        if interval is not None and interval % self.window:
+            raise _check.fail(where, "have update_every a multiple of its window", interval)
+        return "adjoint"

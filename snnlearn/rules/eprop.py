@@ -13,7 +13,8 @@ equals BPTT where w_rec = 0 (and the reset is treated alike).
 
 Where alpha is common to all neurons and the reset is detached, eps_v_ij = zeta_j eps_i factorises and one
 number per source suffices (`SourceTraces`); otherwise it is kept per synapse (`SynapseTraces`). Traces are
-stored as the next step finds them: eps after its decay, q = rho eps_a + e.
+stored as the next step finds them: eps after its decay, q = rho eps_a + e. Models without kernels of their
+own carry the derivative of their whole hidden state per synapse (`StateTraces`).
 """
 
 from __future__ import annotations
@@ -24,14 +25,16 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import _check
-from .._jit import generic
+from .._jit import device, generic
 from ..connectivity import n_pre, row_start, target
 from ..network import FlatWeights, NetArrays
 from ..neurons.alif import ALIFParams
+from ..neurons.base import prepare
+from ..neurons.chain import ChainParams, chain
 from ..neurons.lif import LIFParams
 from .adjoint import make_adjoint
 from .base import Rule, digest, learning_signal, pick_direction, readout_step
-from .influence import make_influence
+from .influence import MAX_BYTES, make_influence
 
 
 class SourceTraces(NamedTuple):
@@ -50,15 +53,30 @@ class SynapseTraces(NamedTuple):
     ebar: np.ndarray  # [trials, synapses]
 
 
+class StateTraces(NamedTuple):
+    """Traces of one projection for any model: the derivative of the hidden state by each weight."""
+
+    pre: np.ndarray  # [trials, pre] what arrives in this step
+    eps: np.ndarray  # [trials, D, synapses]
+    e: np.ndarray  # [trials, synapses]
+    ebar: np.ndarray  # [trials, synapses]
+
+
+class EligibilityTraces(NamedTuple):
+    """What e-prop carries forward."""
+
+    w_in: Any  # SourceTraces, SynapseTraces or StateTraces
+    w_rec: Any
+    readout: np.ndarray  # [trials, n]
+    bias: np.ndarray  # [trials]
+
+
 class EligibilityArrays(NamedTuple):
     """e-prop carried forward, as kernels see it."""
 
     params: Any  # of the neurons, as the rule sees them
-    trace_in: Any  # SourceTraces or SynapseTraces
-    trace_rec: Any
-    readout_trace: np.ndarray  # [trials, n]
-    bias_trace: np.ndarray  # [trials]
-    reset: np.ndarray  # [n] thr with reset_gradient, else 0
+    carry: EligibilityTraces
+    attached: float  # 1 with reset_gradient, else 0
     learn_in: bool
     learn_rec: bool
 
@@ -76,7 +94,7 @@ class EProp(Rule):
     method : "forward" (order 1: eligibility traces in place; above: influence graded by crossings, for small or
         sparse networks), "adjoint" (graded adjoints on the tape of a trial) or "auto", the cheaper one that the
         setting allows. Both give the same gradient
-    feedback, seed, feedback_decay : see `Rule`
+    feedback, seed, feedback_decay, max_bytes : see `Rule`
     """
 
     order: int | None = 1
@@ -93,9 +111,10 @@ class EProp(Rule):
         method: str = "auto",
         seed: int = 0,
         feedback_decay: float = 1e-3,
+        max_bytes: int | None = None,
     ):
         values = locals()
-        for key in ("order", "feedback", "reset_gradient", "method", "seed", "feedback_decay"):
+        for key in ("order", "feedback", "reset_gradient", "method", "seed", "feedback_decay", "max_bytes"):
             object.__setattr__(self, key, values[key])
         super().__post_init__()
         if order is not None:
@@ -120,60 +139,74 @@ class EProp(Rule):
             return make_adjoint(net, weights, trials, learns, attached=self.attached, grades=grades, through=through)
         if self.order == 1:
             return make_eligibility(net, weights, self.attached, trials, learns)
-        graded: dict[str, Any] = {"hops": None, "name": "EProp(order=None)"}
-        if self.order is not None:
-            graded = {"hops": self.order - 1, "grades": self.order, "through": False, "name": f"EProp(order={self.order})"}
-        return make_influence(net, weights, trials, learns, attached=self.attached, **graded)
+        hops = None if self.order is None else self.order - 1
+        options: dict[str, Any] = {"name": f"EProp(order={self.order})", "graded": hops is not None}
+        options["max_bytes"] = self.max_bytes or MAX_BYTES
+        return make_influence(net, weights, trials, learns, attached=self.attached, hops=hops, **options)
 
 
 def make_eligibility(
     net: NetArrays, weights: FlatWeights, attached: bool, trials: int, learns: np.ndarray, params: Any = None
 ) -> EligibilityArrays:
     """Traces at zero, in the smallest shape that the configuration allows."""
-    p = net.params if params is None else params
-    dtype, n = weights.w_in.dtype, p.alpha.size
-    factorises = not attached and bool((p.alpha == p.alpha[0]).all())
+    dtype, n = weights.w_in.dtype, net.n
+    p = chain(net.params, net.n_hidden, n, dtype) if params is None else params
+    general = isinstance(p, ChainParams)
+    factorises = not general and not attached and bool((p.alpha == p.alpha[0]).all())
 
-    def traces(sources: int, synapses: int) -> SourceTraces | SynapseTraces:
-        q = np.zeros((trials, synapses if isinstance(p, ALIFParams) else 0), dtype)
+    def traces(sources: int, synapses: int) -> SourceTraces | SynapseTraces | StateTraces:
         ebar = np.zeros((trials, synapses), dtype)
+        if general:
+            eps = np.zeros((trials, net.n_hidden, synapses), dtype)
+            return StateTraces(np.zeros((trials, sources), dtype), eps, np.zeros((trials, synapses), dtype), ebar)
+        q = np.zeros((trials, synapses if isinstance(p, ALIFParams) else 0), dtype)
         if factorises:
             return SourceTraces(np.zeros((trials, sources), dtype), q, ebar)
         return SynapseTraces(np.zeros((trials, synapses), dtype), q, ebar)
 
     return EligibilityArrays(
         params=p,
-        trace_in=traces(n_pre(net.proj_in), weights.w_in.size if learns[0] else 0),
-        trace_rec=traces(n_pre(net.proj_rec), weights.w_rec.size if learns[1] else 0),
-        readout_trace=np.zeros((trials, n), dtype),
-        bias_trace=np.zeros(trials, dtype),
-        reset=p.thr.copy() if attached else np.zeros(n, dtype),
+        carry=EligibilityTraces(
+            w_in=traces(n_pre(net.proj_in), weights.w_in.size if learns[0] else 0),
+            w_rec=traces(n_pre(net.proj_rec), weights.w_rec.size if learns[1] else 0),
+            readout=np.zeros((trials, n), dtype),
+            bias=np.zeros(trials, dtype),
+        ),
+        attached=dtype.type(attached),
         learn_in=bool(learns[0]),
         learn_rec=bool(learns[1]),
     )
 
 
 @digest.register(EligibilityArrays)
-def _(rule, net, weights, grad, tape, inputs, targets, b, slot, span, start, stop):
-    kappa, scale, p = net.kappa, net.scale, rule.params
+def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
+    for b in range(span.trials):
+        _advance_traces(rule, net, weights, grad, tape, inputs, targets, b, span, start, stop)
+
+
+@device
+def _advance_traces(rule, net, weights, grad, tape, inputs, targets, b, span, start, stop):
+    """Steps start .. stop-1 of trial b."""
+    kappa, scale, p, traces = net.kappa, net.scale, rule.params, rule.carry
     w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
     g_in, g_rec = grad.w_in[span.group], grad.w_rec[span.group]
     one = g_in.dtype.type(1)
     for t in range(start, stop):
         row = t - span.origin
-        psi, err = tape.psi[slot, row % tape.psi.shape[1]], tape.error[slot, row]
-        signal = tape.signal[slot, row % tape.signal.shape[1]]
-        reg = tape.rate_signal[slot, row % tape.rate_signal.shape[1]]
+        psi, err = tape.psi[b, row % tape.psi.shape[1]], tape.error[b, row]
+        signal = tape.signal[b, row % tape.signal.shape[1]]
+        reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
         learning_signal(targets, b, t, err, w_feedback, signal)  # (5)
+        prepare(p, psi, tape.local[b, row % tape.local.shape[1]])
         if rule.learn_in:
             for event in range(inputs.indptr[b, t], inputs.indptr[b, t + 1]):
-                arrive(rule.trace_in, net.proj_in, p, b, inputs.channel[event], inputs.value[event])
-            trace_step(rule.trace_in, p, net.proj_in, b, psi, signal, reg, rule.reset, kappa, scale, g_in)
+                arrive(traces.w_in, net.proj_in, p, b, inputs.channel[event], inputs.value[event])
+            trace_step(traces.w_in, p, net.proj_in, b, psi, signal, reg, rule.attached, kappa, scale, g_in)
         if rule.learn_rec:
-            for event in range(tape.spike_ptr[slot, row], tape.spike_ptr[slot, row + 1]):
-                arrive(rule.trace_rec, net.proj_rec, p, b, tape.spike_index[slot, event], one)
-            trace_step(rule.trace_rec, p, net.proj_rec, b, psi, signal, reg, rule.reset, kappa, scale, g_rec)
-        readout_step(rule.readout_trace[b], rule.bias_trace, net, tape, grad, b, slot, span, row, err)  # (7)
+            for event in range(tape.spike_ptr[b, row], tape.spike_ptr[b, row + 1]):
+                arrive(traces.w_rec, net.proj_rec, p, b, tape.spike_index[b, event], one)
+            trace_step(traces.w_rec, p, net.proj_rec, b, psi, signal, reg, rule.attached, kappa, scale, g_rec)
+        readout_step(traces.readout[b], traces.bias, net, tape, grad, b, span, row, err)  # (7)
 
 
 @generic(1)
@@ -194,13 +227,18 @@ def _(traces, proj, p, b, i, value):
         eps[k] += p.zeta[target(proj, start, k)] * value
 
 
+@arrive.register(StateTraces)
+def _(traces, proj, p, b, i, value):
+    traces.pre[b, i] += value
+
+
 @generic(2)
-def trace_step(traces, p, proj, b, psi, signal, reg, reset, kappa, scale, grad):
+def trace_step(traces, p, proj, b, psi, signal, reg, attached, kappa, scale, grad):
     """One step of the traces of one projection after the arrivals, equations (1)-(4) and (6). In place."""
 
 
 @trace_step.register(SourceTraces, LIFParams)
-def _(traces, p, proj, b, psi, signal, reg, reset, kappa, scale, grad):
+def _(traces, p, proj, b, psi, signal, reg, attached, kappa, scale, grad):
     decay = p.alpha[0]
     for i in range(traces.eps.shape[1]):
         start, stop = row_start(proj, i), row_start(proj, i + 1)
@@ -214,7 +252,7 @@ def _(traces, p, proj, b, psi, signal, reg, reset, kappa, scale, grad):
 
 
 @trace_step.register(SourceTraces, ALIFParams)
-def _(traces, p, proj, b, psi, signal, reg, reset, kappa, scale, grad):
+def _(traces, p, proj, b, psi, signal, reg, attached, kappa, scale, grad):
     decay = p.alpha[0]
     for i in range(traces.eps.shape[1]):
         start, stop = row_start(proj, i), row_start(proj, i + 1)
@@ -229,20 +267,20 @@ def _(traces, p, proj, b, psi, signal, reg, reset, kappa, scale, grad):
 
 
 @trace_step.register(SynapseTraces, LIFParams)
-def _(traces, p, proj, b, psi, signal, reg, reset, kappa, scale, grad):
+def _(traces, p, proj, b, psi, signal, reg, attached, kappa, scale, grad):
     for i in range(n_pre(proj)):
         start, stop = row_start(proj, i), row_start(proj, i + 1)
         ebar, g, eps = traces.ebar[b, start:stop], grad[start:stop], traces.eps[b, start:stop]
         for k in range(ebar.shape[0]):
             j = target(proj, start, k)
             e = psi[j] * eps[k]  # (3)
-            eps[k] = p.alpha[j] * eps[k] - reset[j] * e  # (1)
+            eps[k] = p.alpha[j] * eps[k] - attached * p.thr[j] * e  # (1)
             ebar[k] = kappa * ebar[k] + scale * e  # (4)
             g[k] += signal[j] * ebar[k] + reg[j] * e  # (6)
 
 
 @trace_step.register(SynapseTraces, ALIFParams)
-def _(traces, p, proj, b, psi, signal, reg, reset, kappa, scale, grad):
+def _(traces, p, proj, b, psi, signal, reg, attached, kappa, scale, grad):
     for i in range(n_pre(proj)):
         start, stop = row_start(proj, i), row_start(proj, i + 1)
         ebar, g = traces.ebar[b, start:stop], grad[start:stop]
@@ -250,7 +288,30 @@ def _(traces, p, proj, b, psi, signal, reg, reset, kappa, scale, grad):
         for k in range(ebar.shape[0]):
             j = target(proj, start, k)
             e = psi[j] * (eps[k] - p.beta[j] * q[k])  # (3)
-            eps[k] = p.alpha[j] * eps[k] - reset[j] * e  # (1)
+            eps[k] = p.alpha[j] * eps[k] - attached * p.thr[j] * e  # (1)
             q[k] = p.rho[j] * q[k] + e  # (2)
             ebar[k] = kappa * ebar[k] + scale * e  # (4)
             g[k] += signal[j] * ebar[k] + reg[j] * e  # (6)
+
+
+@trace_step.register(StateTraces, ChainParams)
+def _(traces, p, proj, b, psi, signal, reg, attached, kappa, scale, grad):
+    # one row of synapses i -> j at a time: (1) to (3) are the chain rule of neurons/chain.py, equation (1)
+    A, to_state, to_spike, by_spike, by_reset = p.d
+    for i in range(n_pre(proj)):
+        start, stop, pre = row_start(proj, i), row_start(proj, i + 1), traces.pre[b, i]
+        e, ebar, g = traces.e[b, start:stop], traces.ebar[b, start:stop], grad[start:stop]
+        for k in range(e.shape[0]):
+            j, at = target(proj, start, k), start + k
+            for x in range(to_state.shape[0]):
+                total = to_state[x, j] * pre + p.own_spike * (by_spike[x, j] + attached * by_reset[x, j]) * e[k]
+                for y in range(to_state.shape[0]):
+                    total += A[x, y, j] * traces.eps[b, y, at]
+                p.state[x, j] = total
+            e[k] = 0
+            for x in range(to_state.shape[0]):
+                traces.eps[b, x, at] = p.state[x, j]
+                e[k] += to_spike[x, j] * p.state[x, j]
+            ebar[k] = kappa * ebar[k] + scale * e[k]  # (4)
+            g[k] += signal[j] * ebar[k] + reg[j] * e[k]  # (6)
+        traces.pre[b, i] = 0

@@ -1,16 +1,18 @@
 """The forward engine: influence of every weight on every neuron that it reaches, carried along with the network.
 
-For a synapse i -> j and a neuron l (one `pair` (l, j) holds all synapses of j), with g counting the crossings
-of recurrent synapses since the synapse acted:
+For a synapse i -> j and a neuron l, with g counting the crossings of recurrent synapses since the synapse
+acted, one node (g, l, j) holds the influence of all synapses of j:
 
     PI^g_l  = sum_q w_rec[q, l] Pz^(g-1)_q[t-delay] + [g = 0][l = j] pre_i[t]                           (1)
     P^g, Pz^g = tangent(PI^g, P^g[t-1], Pz^g[t-1]; neuron l)                        neurons/*.py        (2)
     Py_k    = kappa Py_k[t-1] + scale sum_l B_lk sum_g Pz^g_l                                           (3)
     dE/dW_ij += sum_k err_k Py_k + sum_l reg_l sum_g Pz^g_l                                             (4)
 
-RTRL keeps every pair that a path connects and does not grade (g-1 is g in (1)); SnAp-n keeps the pairs within
-n - 1 crossings and does not grade; e-prop of order m grades, 0 .. m-1. Causal; the memory is that of the kept
-pairs times the in-degree, which `make_influence` checks before it allocates.
+RTRL keeps every (l, j) that a path connects and does not grade (g-1 is g in (1)); SnAp-n keeps those within
+n - 1 crossings and does not grade; e-prop of order m grades, 0 .. m-1, and node (g, l, j) exists where a path
+of exactly g crossings does. Causal. Memory is that of the nodes times the in-degree, which `make_influence`
+checks before it allocates; time is a multiplication per crossing and synapse, save the crossings that start
+at neurons with psi = 0, where Pz vanishes.
 """
 
 from __future__ import annotations
@@ -23,23 +25,37 @@ from scipy import sparse
 from .._jit import device
 from ..connectivity import DenseProjection
 from ..network import FlatWeights, NetArrays
-from ..neurons.base import tangent
+from ..neurons.base import prepare, tangent
+from ..neurons.chain import chain
 from .base import digest, readout_step
 
 MAX_BYTES = 2**30
 
 
+class Influence(NamedTuple):
+    """What the engine carries forward. S: synapses, by postsynaptic neuron; entries: of all nodes."""
+
+    clock: np.ndarray  # int64 [trials] steps so far
+    hidden: np.ndarray  # [trials, D, entries] P
+    z: np.ndarray  # [trials, delay + 1, entries] Pz, a ring over steps
+    live: np.ndarray  # uint8 [trials, delay + 1, n] whether psi was not 0
+    y: np.ndarray  # [trials, n_out, S] Py
+    readout: np.ndarray  # [trials, n]
+    bias: np.ndarray  # [trials]
+
+
 class InfluenceArrays(NamedTuple):
-    """Influence of weights on neurons, as kernels see it. S: synapses, by postsynaptic neuron; M: pairs."""
+    """Influence of weights on neurons, as kernels see it. M: nodes; scratch serves one trial at a time."""
 
     params: Any
-    through: bool  # crossings stay in the one grade
-    reset: np.ndarray  # [n] thr where the reset is differentiated, else 0
-    pair_l: np.ndarray  # int32 [M]
-    pair_j: np.ndarray  # int32 [M]
-    start: np.ndarray  # int64 [M + 1] where a pair's entries start
+    carry: Influence
+    attached: float  # 1 where the reset is differentiated, else 0
+    node_l: np.ndarray  # int32 [M]
+    node_j: np.ndarray  # int32 [M]
+    direct: np.ndarray  # uint8 [M] where the synapse itself acts: grade 0, l = j
+    start: np.ndarray  # int64 [M + 1] where a node's entries start
     cross_ptr: np.ndarray  # int64 [M + 1]
-    cross_pair: np.ndarray  # int32, pair (q, j) that crosses to pair (l, j) ...
+    cross_node: np.ndarray  # int32, node that crosses to this one ...
     cross_weight: np.ndarray  # int64, ... over this entry of w_rec
     source_ptr: np.ndarray  # int64 [n + 1] synapses of each postsynaptic neuron
     source: np.ndarray  # int32 [S] their source: an input, or n_in + neuron
@@ -47,16 +63,12 @@ class InfluenceArrays(NamedTuple):
     n_in: int
     learn_in: bool
     learn_rec: bool
-    clock: np.ndarray  # int64 [trials] steps so far
-    hidden: np.ndarray  # [trials, grades, D, entries] P
-    z: np.ndarray  # [trials, delay + 1, grades, entries] Pz, a ring over steps
-    y: np.ndarray  # [trials, n_out, S] Py
-    sum_z: np.ndarray  # [trials, S] scratch
-    pre: np.ndarray  # [trials, n_in + n] scratch
-    current: np.ndarray  # [trials, largest in-degree] scratch
-    gradient: np.ndarray  # [trials, S] scratch
-    readout_trace: np.ndarray  # [trials, n]
-    bias_trace: np.ndarray  # [trials]
+    sum_z: np.ndarray  # [n_out, S] scratch
+    pre: np.ndarray  # [n_in + n] scratch
+    current: np.ndarray  # [largest in-degree] scratch
+    term_weight: np.ndarray  # [most crossings of a node] scratch
+    term_start: np.ndarray  # int64, the same
+    gradient: np.ndarray  # [S] scratch
 
 
 def make_influence(
@@ -68,15 +80,14 @@ def make_influence(
     name: str,
     attached: bool,
     hops: int | None,
-    grades: int = 1,
-    through: bool = True,
+    graded: bool = False,
     max_bytes: int = MAX_BYTES,
 ) -> InfluenceArrays:
-    """Influence at zero, for pairs within so many crossings (None: any number).
+    """Influence at zero, over at most so many crossings (None: any number).
 
     Raises MemoryError with the bytes needed and the alternatives, before anything large is allocated.
     """
-    n, dtype = net.params.alpha.size, weights.w_in.dtype
+    n, dtype = net.n, weights.w_in.dtype
     in_pre, in_post, in_pos = _synapses(net.proj_in, net.absent_in, n)
     rec_pre, rec_post, rec_pos = _synapses(net.proj_rec, net.absent_rec, n)
     n_in = net.proj_in.n_pre if isinstance(net.proj_in, DenseProjection) else net.proj_in.indptr.size - 1
@@ -84,31 +95,44 @@ def make_influence(
     source = np.concatenate([in_pre, rec_pre + n_in])
     order = np.lexsort((source, post))
     degree = np.bincount(post, minlength=n)
-    reach = _reach(rec_pre, rec_post, n, hops)  # [j, l]
-    pair_j, pair_l = np.repeat(np.arange(n), np.diff(reach.indptr)), reach.indices
-    start = np.concatenate([[0], np.cumsum(degree[pair_j])])
+    grades = _grades(rec_pre, rec_post, n, hops) if graded else [_reach(rec_pre, rec_post, n, hops)]
+    node_j = np.concatenate([np.repeat(np.arange(n), np.diff(g.indptr)) for g in grades])
+    node_l = np.concatenate([g.indices for g in grades])
+    first = np.concatenate([[0], np.cumsum([g.nnz for g in grades])])  # node at which each grade starts
+    start = np.concatenate([[0], np.cumsum(degree[node_j])])
     fan_out = np.bincount(rec_pre, minlength=n)
-    per_entry = grades * (net.n_hidden + net.delay + 1) * dtype.itemsize
-    needed = trials * (int(start[-1]) * per_entry + (net.n_out + 2) * post.size * dtype.itemsize) + 36 * int(
-        fan_out[pair_l].sum()
-    )
+    entries, synapses = int(start[-1]), post.size
+    crossings = int(fan_out[node_l[: first[-2]] if graded else node_l].sum())
+    per_trial = entries * (net.n_hidden + net.delay + 1) + net.n_out * synapses
+    needed = trials * per_trial * dtype.itemsize + 36 * crossings
     if needed > max_bytes:
         sizes = f"n_rec={n}, n_in={n_in}, D={net.n_hidden}, trials={trials}"
-        advice = "use SnAp(1), or EProp, or a larger max_bytes"
+        advice = f"use SnAp(1), or EProp, or {name.partition('(')[0]}(max_bytes=...)"
         raise MemoryError(
             f"{name} needs {needed / 1e9:.1f} GB for its influence of weights ({sizes}), limit {max_bytes / 1e9:.1f} GB; {advice}"
         )
-    cross_ptr, cross_pair, cross_weight = _crossings(pair_j, pair_l, rec_pre, rec_post, rec_pos, n)
-    synapses, entries = post.size, int(start[-1])
+    cross_ptr, cross_node, cross_weight = _crossings(node_j, node_l, first, graded, (rec_pre, rec_post, rec_pos), n)
+    direct = node_l == node_j
+    direct[first[1] :] = False
+    most = int(np.diff(cross_ptr).max(initial=1))
     return InfluenceArrays(
-        params=net.params,
-        through=through,
-        reset=net.params.thr.copy() if attached else np.zeros(n, dtype),
-        pair_l=pair_l.astype(np.int32),
-        pair_j=pair_j.astype(np.int32),
+        params=chain(net.params, net.n_hidden, n, dtype),
+        carry=Influence(
+            clock=np.zeros(trials, np.int64),
+            hidden=np.zeros((trials, net.n_hidden, entries), dtype),
+            z=np.zeros((trials, net.delay + 1, entries), dtype),
+            live=np.zeros((trials, net.delay + 1, n), np.uint8),
+            y=np.zeros((trials, net.n_out, synapses), dtype),
+            readout=np.zeros((trials, n), dtype),
+            bias=np.zeros(trials, dtype),
+        ),
+        attached=dtype.type(attached),
+        node_l=node_l.astype(np.int32),
+        node_j=node_j.astype(np.int32),
+        direct=direct.astype(np.uint8),
         start=start.astype(np.int64),
         cross_ptr=cross_ptr,
-        cross_pair=cross_pair,
+        cross_node=cross_node,
         cross_weight=cross_weight,
         source_ptr=np.concatenate([[0], np.cumsum(degree)]).astype(np.int64),
         source=source[order].astype(np.int32),
@@ -116,16 +140,12 @@ def make_influence(
         n_in=int(n_in),
         learn_in=bool(learns[0]),
         learn_rec=bool(learns[1]),
-        clock=np.zeros(trials, np.int64),
-        hidden=np.zeros((trials, grades, net.n_hidden, entries), dtype),
-        z=np.zeros((trials, net.delay + 1, grades, entries), dtype),
-        y=np.zeros((trials, net.n_out, synapses), dtype),
-        sum_z=np.zeros((trials, synapses), dtype),
-        pre=np.zeros((trials, n_in + n), dtype),
-        current=np.zeros((trials, int(degree.max(initial=1))), dtype),
-        gradient=np.zeros((trials, synapses), dtype),
-        readout_trace=np.zeros((trials, n), dtype),
-        bias_trace=np.zeros(trials, dtype),
+        sum_z=np.zeros((net.n_out, synapses), dtype),
+        pre=np.zeros(n_in + n, dtype),
+        current=np.zeros(int(degree.max(initial=1)), dtype),
+        term_weight=np.zeros(most, dtype),
+        term_start=np.zeros(most, np.int64),
+        gradient=np.zeros(synapses, dtype),
     )
 
 
@@ -140,60 +160,90 @@ def _synapses(proj: Any, absent: np.ndarray, n: int) -> tuple[np.ndarray, np.nda
     return np.repeat(np.arange(proj.indptr.size - 1), np.diff(proj.indptr)), proj.indices.astype(np.int64), position
 
 
+def _step_matrix(pre: np.ndarray, post: np.ndarray, n: int) -> sparse.csr_array:
+    return sparse.csr_array((np.ones(pre.size, np.int32), (pre, post)), shape=(n, n))
+
+
+def _after(reach: sparse.csr_array, step: sparse.csr_array) -> sparse.csr_array:
+    """Where `reach` leads over one more step: ones, sorted indices."""
+    wider = sparse.csr_array(((reach @ step) != 0).astype(np.int32))
+    wider.sort_indices()
+    return wider
+
+
+def _grades(pre: np.ndarray, post: np.ndarray, n: int, hops: int | None) -> list[sparse.csr_array]:
+    """For g = 0 .. hops: [j, l], whether a path of exactly g synapses leads from j to l."""
+    assert hops is not None
+    step, grades = _step_matrix(pre, post, n), [sparse.eye_array(n, dtype=np.int32, format="csr")]
+    for _ in range(hops):
+        grades.append(_after(grades[-1], step))
+    return grades
+
+
 def _reach(pre: np.ndarray, post: np.ndarray, n: int, hops: int | None) -> sparse.csr_array:
-    """Bool [j, l]: l is reached from j over at most so many synapses; sorted indices."""
-    step = sparse.csr_array((np.ones(pre.size, np.int8), (pre, post)), shape=(n, n))
-    step = ((step + sparse.eye_array(n, dtype=np.int8, format="csr")) != 0).astype(np.int8)
-    reach = sparse.eye_array(n, dtype=np.int8, format="csr")
+    """[j, l], whether l is reached from j over at most so many synapses."""
+    stay_or_step = _step_matrix(pre, post, n) + sparse.eye_array(n, dtype=np.int32, format="csr")
+    reach = sparse.eye_array(n, dtype=np.int32, format="csr")
     for _ in range(n if hops is None else hops):
-        wider = ((reach.astype(np.int32) @ step.astype(np.int32)) != 0).astype(np.int8)
+        wider = _after(reach, stay_or_step)
         if wider.nnz == reach.nnz:
             break
         reach = wider
-    reach = sparse.csr_array(reach)
-    reach.sort_indices()
     return reach
 
 
 def _crossings(
-    pair_j: np.ndarray, pair_l: np.ndarray, pre: np.ndarray, post: np.ndarray, position: np.ndarray, n: int
+    node_j: np.ndarray, node_l: np.ndarray, first: np.ndarray, graded: bool, synapses: Any, n: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each pair (l, j): the pairs (q, j) with a synapse q -> l, and that synapse, in the order of q."""
-    out_ptr = np.concatenate([[0], np.cumsum(np.bincount(pre, minlength=n))])  # synapses are sorted by source
-    count = np.diff(out_ptr)[pair_l]
-    origin = np.repeat(np.arange(pair_l.size), count)
-    within = np.arange(origin.size) - np.repeat(np.cumsum(count) - count, count)
-    synapse = out_ptr[pair_l[origin]] + within
-    keys = pair_j.astype(np.int64) * n + pair_l
-    wanted = pair_j[origin].astype(np.int64) * n + post[synapse]
-    found = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
-    kept = keys[found] == wanted
-    origin, synapse, found = origin[kept], synapse[kept], found[kept]
-    order = np.argsort(found, kind="stable")
-    ptr = np.concatenate([[0], np.cumsum(np.bincount(found, minlength=pair_l.size))]).astype(np.int64)
-    return ptr, origin[order].astype(np.int32), position[synapse[order]].astype(np.int64)
+    """For each node (g, l, j): the nodes (g-1, q, j) with a synapse q -> l (ungraded: (q, j)), and that synapse."""
+    pre, post, position = synapses  # sorted by pre
+    out_ptr = np.concatenate([[0], np.cumsum(np.bincount(pre, minlength=n))])
+    keys = node_j.astype(np.int64) * n + node_l
+    into, node, weight = [], [], []
+    for g in range(1, first.size - 1) if graded else [0]:
+        origins = np.arange(first[g - 1], first[g]) if graded else np.arange(node_l.size)
+        target = slice(first[g], first[g + 1])
+        count = np.diff(out_ptr)[node_l[origins]]
+        origin = np.repeat(origins, count)
+        synapse = out_ptr[node_l[origin]] + np.arange(origin.size) - np.repeat(np.cumsum(count) - count, count)
+        wanted = node_j[origin].astype(np.int64) * n + post[synapse]
+        found = np.minimum(np.searchsorted(keys[target], wanted), keys[target].size - 1)
+        kept = keys[target][found] == wanted if found.size else np.zeros(0, bool)
+        into.append(found[kept] + first[g])
+        node.append(origin[kept])
+        weight.append(position[synapse[kept]])
+    joined = [np.concatenate(x) if x else np.zeros(0, np.int64) for x in (into, node, weight)]
+    order = np.argsort(joined[0], kind="stable")
+    ptr = np.concatenate([[0], np.cumsum(np.bincount(joined[0], minlength=node_l.size))]).astype(np.int64)
+    return ptr, joined[1][order].astype(np.int32), joined[2][order].astype(np.int64)
 
 
 @digest.register(InfluenceArrays)
-def _(rule, net, weights, grad, tape, inputs, targets, b, slot, span, start, stop):
+def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
+    for b in range(span.trials):
+        _advance_influence(rule, net, weights, grad, tape, inputs, b, span, start, stop)
+
+
+@device
+def _advance_influence(rule, net, weights, grad, tape, inputs, b, span, start, stop):
+    """Steps start .. stop-1 of trial b."""
     w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
     g_in, g_rec = grad.w_in[span.group], grad.w_rec[span.group]
-    y, sum_z, gradient, n_out = rule.y[b], rule.sum_z[b], rule.gradient[b], net.n_out
+    carry, gradient, n_out = rule.carry, rule.gradient, net.n_out
     for t in range(start, stop):
         row = t - span.origin
-        psi, err = tape.psi[slot, row % tape.psi.shape[1]], tape.error[slot, row]
-        reg = tape.rate_signal[slot, row % tape.rate_signal.shape[1]]
-        _sources(rule, net, tape, inputs, b, slot, row, t)
+        psi, err = tape.psi[b, row % tape.psi.shape[1]], tape.error[b, row]
+        reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
+        prepare(rule.params, psi, tape.local[b, row % tape.local.shape[1]])
+        _sources(rule, tape, inputs, b, row, t)
         now = _propagate(rule, net, weights, b, psi)
+        _collect(rule, b, now, psi, w_feedback, reg)
         for k in range(n_out):
-            for s in range(sum_z.shape[0]):
-                sum_z[s] = 0
-            _collect(rule, b, now, w_feedback, n_out, k, sum_z)
-            for s in range(sum_z.shape[0]):
-                y[k, s] = net.kappa * y[k, s] + net.scale * sum_z[s]  # (3)
-                gradient[s] += err[k] * y[k, s]  # (4)
-        _collect(rule, b, now, reg, 1, 0, gradient)  # (4)
-        readout_step(rule.readout_trace[b], rule.bias_trace, net, tape, grad, b, slot, span, row, err)
+            y, fresh = carry.y[b, k], rule.sum_z[k]
+            for s in range(gradient.shape[0]):
+                y[s] = net.kappa * y[s] + net.scale * fresh[s]  # (3)
+                gradient[s] += err[k] * y[s]  # (4)
+        readout_step(carry.readout[b], carry.bias, net, tape, grad, b, span, row, err)
     for s in range(gradient.shape[0]):
         if rule.source[s] < rule.n_in:
             if rule.learn_in:
@@ -204,56 +254,82 @@ def _(rule, net, weights, grad, tape, inputs, targets, b, slot, span, start, sto
 
 
 @device
-def _sources(rule, net, tape, inputs, b, slot, row, t):
+def _sources(rule, tape, inputs, b, row, t):
     """What arrives at step t: inputs, then the spikes of t - delay."""
-    pre = rule.pre[b]
+    pre = rule.pre
     for i in range(pre.shape[0]):
         pre[i] = 0
     for event in range(inputs.indptr[b, t], inputs.indptr[b, t + 1]):
         pre[inputs.channel[event]] += inputs.value[event]
-    for event in range(tape.spike_ptr[slot, row], tape.spike_ptr[slot, row + 1]):
-        pre[rule.n_in + tape.spike_index[slot, event]] += 1
+    for event in range(tape.spike_ptr[b, row], tape.spike_ptr[b, row + 1]):
+        pre[rule.n_in + tape.spike_index[b, event]] += 1
 
 
 @device
 def _propagate(rule, net, weights, b, psi):
-    """Equations (1) and (2) for every pair and grade; returns the row of the ring that holds the new Pz."""
-    ring, grades = rule.z.shape[1], rule.z.shape[2]
-    clock = rule.clock[b]
+    """Equations (1) and (2) for every node; returns the row of the ring that holds the new Pz."""
+    carry = rule.carry
+    ring, clock = carry.z.shape[1], carry.clock[b]
     now, before, delayed = clock % ring, (clock + ring - 1) % ring, (clock + ring - net.delay) % ring
-    first_hop = 0 if rule.through else 1
-    for m in range(rule.pair_l.shape[0]):
-        l, j, start = rule.pair_l[m], rule.pair_j[m], rule.start[m]
+    earlier, hidden = carry.z[b, delayed], carry.hidden[b]
+    for m in range(rule.node_l.shape[0]):
+        l, j, start = rule.node_l[m], rule.node_j[m], rule.start[m]
         first, degree = rule.source_ptr[j], rule.start[m + 1] - start
-        current = rule.current[b, :degree]
-        for g in range(grades):
+        current = rule.current[:degree]
+        if rule.direct[m] != 0:
+            for c in range(degree):
+                current[c] = rule.pre[rule.source[first + c]]  # (1)
+        else:
             for c in range(degree):
                 current[c] = 0
-            if g >= first_hop:
-                for e in range(rule.cross_ptr[m], rule.cross_ptr[m + 1]):
-                    w, other = weights.w_rec[rule.cross_weight[e]], rule.start[rule.cross_pair[e]]
-                    earlier = rule.z[b, delayed, g - first_hop, other : other + degree]
-                    for c in range(degree):
-                        current[c] += w * earlier[c]  # (1)
-            if g == 0 and l == j:
-                for c in range(degree):
-                    current[c] += rule.pre[b, rule.source[first + c]]  # (1)
-            old = rule.z[b, before, g, start : start + degree]
-            new = rule.z[b, now, g, start : start + degree]
-            tangent(rule.params, l, psi[l], rule.reset[l], current, rule.hidden[b, g], start, old, new)  # (2)
-    rule.clock[b] += 1
+        _crossing_sum(rule, weights, b, m, delayed, earlier, current)  # (1)
+        old, new = carry.z[b, before, start : start + degree], carry.z[b, now, start : start + degree]
+        tangent(rule.params, l, psi[l], rule.attached, current, hidden, start, old, new)  # (2)
+    for l in range(psi.shape[0]):
+        carry.live[b, now, l] = psi[l] != 0
+    carry.clock[b] += 1
     return now
 
 
 @device
-def _collect(rule, b, now, factor, stride, offset, out):
-    """out[s] += sum over pairs and grades of factor[l * stride + offset] Pz."""
-    for m in range(rule.pair_l.shape[0]):
-        f = factor[rule.pair_l[m] * stride + offset]
-        start, first = rule.start[m], rule.source_ptr[rule.pair_j[m]]
-        degree = rule.start[m + 1] - start
-        total = out[first : first + degree]
-        for g in range(rule.z.shape[2]):
-            z = rule.z[b, now, g, start : start + degree]
+def _crossing_sum(rule, weights, b, m, delayed, earlier, current):
+    """Add what crosses to node m to current (degree,): a matrix product that skips rows of zeros."""
+    live, weight, at, terms = rule.carry.live[b, delayed], rule.term_weight, rule.term_start, 0
+    degree = current.shape[0]
+    for e in range(rule.cross_ptr[m], rule.cross_ptr[m + 1]):
+        other = rule.cross_node[e]
+        if live[rule.node_l[other]] != 0:
+            weight[terms], at[terms] = weights.w_rec[rule.cross_weight[e]], rule.start[other]
+            terms += 1
+    fours = terms - terms % 4
+    for e in range(0, fours, 4):
+        z0, z1 = earlier[at[e] : at[e] + degree], earlier[at[e + 1] : at[e + 1] + degree]
+        z2, z3 = earlier[at[e + 2] : at[e + 2] + degree], earlier[at[e + 3] : at[e + 3] + degree]
+        w0, w1, w2, w3 = weight[e], weight[e + 1], weight[e + 2], weight[e + 3]
+        for c in range(degree):
+            current[c] += w0 * z0[c] + w1 * z1[c] + w2 * z2[c] + w3 * z3[c]
+    for e in range(fours, terms):
+        z0, w0 = earlier[at[e] : at[e] + degree], weight[e]
+        for c in range(degree):
+            current[c] += w0 * z0[c]
+
+
+@device
+def _collect(rule, b, now, psi, w_feedback, reg):
+    """sum_z[k] = the sum in (3); the gradient earns the regulariser's part of (4)."""
+    n_out = rule.sum_z.shape[0]
+    for k in range(n_out):
+        for s in range(rule.sum_z.shape[1]):
+            rule.sum_z[k, s] = 0
+    for m in range(rule.node_l.shape[0]):
+        l, start, first = rule.node_l[m], rule.start[m], rule.source_ptr[rule.node_j[m]]
+        if psi[l] != 0:
+            degree = rule.start[m + 1] - start
+            z = rule.carry.z[b, now, start : start + degree]
+            for k in range(n_out):
+                f, total = w_feedback[l * n_out + k], rule.sum_z[k, first : first + degree]
+                for c in range(degree):
+                    total[c] += f * z[c]
+            f, total = reg[l], rule.gradient[first : first + degree]
             for c in range(degree):
                 total[c] += f * z[c]

@@ -3,8 +3,8 @@
     eps_v_ij[t] = alpha_j eps_v_ij[t-1] + zeta_j pre_i[t]                                               (1)
     e_ij[t]     = psi_j[t] eps_v_ij[t]                                                                  (2)
 
-and on with e-prop's equations (4) to (7). Only the leak of the membrane is followed: e-prop without the paths
-through adaptation and reset. For LIF neurons with a detached reset it is e-prop.
+and on with e-prop's equations (4) to (7). Only the neuron's own decay is followed: e-prop without the paths
+through its own spike, adaptation and reset. For LIF neurons with a detached reset it is e-prop.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ import numpy as np
 
 from .. import _check
 from ..network import FlatWeights, NetArrays
+from ..neurons.alif import ALIFParams
+from ..neurons.chain import chain
+from ..neurons.lif import LIFParams
 from .adjoint import make_adjoint
 from .base import Rule, pick_direction
 from .eprop import make_eligibility
@@ -26,7 +29,7 @@ class RFLO(Rule):
     """Random feedback local online learning (Murray 2019, eLife 8:e43299); as published, feedback="random".
 
     method : "forward", "adjoint" or "auto", as for `EProp`
-    feedback, seed, feedback_decay : see `Rule`
+    feedback, seed, feedback_decay, max_bytes : see `Rule`
     """
 
     method: str = "auto"
@@ -42,9 +45,14 @@ class RFLO(Rule):
         return pick_direction(f"RFLO(method={self.method!r})", self.method, True, interval, streaming, signal)
 
     def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> Any:
-        """e-prop's arrays, with neurons that do not adapt as far as the rule can see."""
-        p = net.params
-        blind = p._replace(beta=np.zeros_like(p.beta)) if hasattr(p, "beta") else p
+        """e-prop's arrays, with neurons whose own spikes the rule does not see."""
+        p: Any = net.params
+        if isinstance(p, ALIFParams):
+            blind = p._replace(beta=np.zeros_like(p.beta))
+        elif isinstance(p, LIFParams):
+            blind = p
+        else:
+            blind = chain(p, net.n_hidden, net.n, weights.w_in.dtype, own_spike=False)
         if direction == "adjoint":
             return make_adjoint(net, weights, trials, learns, attached=False, params=blind)
         return make_eligibility(net, weights, False, trials, learns, blind)

@@ -23,12 +23,10 @@ class RTRL(Rule):
     """The exact gradient in causal form: works in streams, at every step. O(n x synapses) memory.
 
     reset_gradient : differentiate the reset
-    max_bytes : limit of the influence's memory; MemoryError beyond
-    feedback, seed, feedback_decay : see `Rule`
+    feedback, seed, feedback_decay, max_bytes : see `Rule`
     """
 
     reset_gradient: bool = True
-    max_bytes: int = MAX_BYTES
 
     causal: ClassVar[bool] = True
 
@@ -37,7 +35,6 @@ class RTRL(Rule):
         name = type(self).__name__
         if not isinstance(self.reset_gradient, (bool, np.bool_)):
             raise _check.fail(f"{name}.reset_gradient", "be True or False", self.reset_gradient, error=TypeError)
-        _check.integer(f"{name}.max_bytes", self.max_bytes, "be a positive number of bytes", low=1)
 
     @property
     def hops(self) -> int | None:
@@ -52,7 +49,7 @@ class RTRL(Rule):
 
     def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> InfluenceArrays:
         """Influence at zero for so many trials."""
-        options: dict[str, Any] = {"name": type(self).__name__, "hops": self.hops, "max_bytes": self.max_bytes}
+        options: dict[str, Any] = {"name": type(self).__name__, "hops": self.hops, "max_bytes": self.max_bytes or MAX_BYTES}
         return make_influence(net, weights, trials, learns, attached=bool(self.reset_gradient), **options)
 
 
@@ -72,7 +69,7 @@ class SnAp(RTRL):
         reset_gradient: bool = True,
         seed: int = 0,
         feedback_decay: float = 1e-3,
-        max_bytes: int = MAX_BYTES,
+        max_bytes: int | None = None,
     ):
         values = {"feedback": feedback, "reset_gradient": reset_gradient, "seed": seed, "feedback_decay": feedback_decay}
         n = _check.integer("SnAp.n", n, "be a number >= 1", low=1)
