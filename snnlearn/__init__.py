@@ -37,7 +37,7 @@ from .network import Network, Readout, Weights
 from .neurons import ALIF, LIF, CubaLIF
 from .optimizers import SGD, Adam, CosineDecay, ExponentialDecay, StepDecay
 from .recording import Recorder, Recording, open_recording
-from .rules import BPTT, RFLO, RTRL, EProp, SnAp, TruncatedBPTT
+from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
 from .simulator import Run, SilentNetworkWarning, Simulator, Step
 from .surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
 from .training import History
@@ -49,6 +49,7 @@ __all__ = [
     "RFLO",
     "RTRL",
     "SGD",
+    "UORO",
     "Adam",
     "ArcTan",
     "Comparison",

@@ -212,7 +212,7 @@ class Simulator:
             return self._run_stream(inputs, recorder, learn, error)
         job = self._job(inputs, targets, mask, learn, error, learning_signal)
         trial = self.trials_done if first_trial is None else first_trial
-        job = job._replace(noise=self._trial_noise(job, trial))
+        job = job._replace(noise=self._trial_noise(job, trial), number=trial)
         if recorder is not None:
             job = self._recorded(job, recorder, trial)
         engine = self._engine

@@ -5,5 +5,6 @@ from .bptt import BPTT, TruncatedBPTT
 from .eprop import EProp
 from .rflo import RFLO
 from .rtrl import RTRL, SnAp
+from .uoro import UORO
 
-__all__ = ["BPTT", "RFLO", "RTRL", "EProp", "Rule", "SnAp", "TruncatedBPTT"]
+__all__ = ["BPTT", "RFLO", "RTRL", "UORO", "EProp", "Rule", "SnAp", "TruncatedBPTT"]

@@ -46,12 +46,11 @@ class RFLO(Rule):
 
     def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> Any:
         """e-prop's arrays, with neurons whose own spikes the rule does not see."""
-        p: Any = net.params
+        p = net.params
+        blind: Any = p
         if isinstance(p, ALIFParams):
             blind = p._replace(beta=np.zeros_like(p.beta))
-        elif isinstance(p, LIFParams):
-            blind = p
-        else:
+        elif not isinstance(p, LIFParams):
             blind = chain(p, net.n_hidden, net.n, weights.w_in.dtype, own_spike=False)
         if direction == "adjoint":
             return make_adjoint(net, weights, trials, learns, attached=False, params=blind)
