@@ -18,6 +18,7 @@ The package, in the order in which its parts build on each other:
     training       batches, evaluation, History
     functional     simulate, gradient
     compare        rules side by side
+    report         Run, Alignment: what a run reports
     simulator      Simulator
     recipes        settings that learn the tasks
     plot, cli      figures (needs matplotlib), the command line
@@ -37,8 +38,9 @@ from .network import Network, Readout, Weights
 from .neurons import ALIF, LIF, CubaLIF
 from .optimizers import SGD, Adam, CosineDecay, ExponentialDecay, StepDecay
 from .recording import Recorder, Recording, open_recording
+from .report import Alignment, Run, SilentNetworkWarning, Step
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
-from .simulator import Run, SilentNetworkWarning, Simulator, Step
+from .simulator import Simulator
 from .surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
 from .training import History
 
@@ -51,6 +53,7 @@ __all__ = [
     "SGD",
     "UORO",
     "Adam",
+    "Alignment",
     "ArcTan",
     "Comparison",
     "CosineDecay",

@@ -118,6 +118,11 @@ def describe(rule: Rule) -> str:
     return f"{type(rule).__name__}({', '.join(shown)})"
 
 
+def closeness(found: Any, exact: Any) -> tuple[float, float, float, float]:
+    """Cosine, sign agreement, relative error and norm ratio of two matrices; nan where the reference is zero."""
+    return _closeness(_flat(found), _flat(exact))
+
+
 def _flat(matrix: Any) -> np.ndarray:
     return np.asarray(matrix.data if hasattr(matrix, "indptr") else matrix, np.float64).ravel()
 

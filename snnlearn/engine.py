@@ -99,7 +99,7 @@ class Engine:
         self.learns = np.ones(4, bool) if optimizer is None else self.opt.learns
         self.grad = zeros_like(self.weights, 1 if rule is not None else 0)
         self.stream_grad = zeros_like(self.weights, 1 if rule is not None else 0)  # its interval may stay open
-        self.passive_grads = [zeros_like(self.weights, 1) for _ in passive]
+        self.passive_grads = [zeros_like(self.weights, ACCUMULATORS if interval is None else 1) for _ in passive]
         self.passive_feedback = [flatten(weights, self.dtype, p.feedback_matrix(net)).feedback for p in passive]
         self.passive_on = np.ones(1, np.uint8)
         self.total = zeros_like(self.weights, 1 if passive else 0)  # what the active rule's updates were made of
@@ -116,8 +116,8 @@ class Engine:
         n = job.n_trials
         shares = np.linspace(0, n, min(ACCUMULATORS, n) + 1).astype(int)
         tasks = [(g, int(lo), int(hi)) for g, (lo, hi) in enumerate(itertools.pairwise(shares))]
-        if job.learn:
-            self._reserve(len(tasks))
+        if job.learn and self.grad.w_in.shape[0] < len(tasks):
+            self.grad = zeros_like(self.weights, len(tasks))
         rows = job.n_steps if plan.whole else self._block(job.n_steps, plan.window)
         segment = self._segment(job, plan, rows)
         rows = segment or rows
@@ -204,12 +204,13 @@ class Engine:
         """Clear what a run that failed has left in the accumulators."""
         _zero(self.grad, self.total, *self.passive_grads)
 
-    def gradient(self, trials: int, grad: FlatWeights | None = None) -> Weights:
-        """Accumulator 0 averaged over so many trials, absent synapses zero; cleared."""
+    def gradient(self, trials: int, grad: FlatWeights | None = None, clear: bool = True) -> Weights:
+        """Accumulator 0 averaged over so many trials, absent synapses zero; cleared unless it is still needed."""
         flat = []
         for g in (self.grad if grad is None else grad)[:4]:
             flat.append(g[0] / self.dtype.type(trials))
-            g[0] = 0
+            if clear:
+                g[0] = 0
         flat[0][self.arrays.absent_in] = 0
         flat[1][self.arrays.absent_rec] = 0
         if not self.net.readout.bias:
@@ -276,13 +277,6 @@ class Engine:
         state = sum(array.nbytes for array in make_state(self.arrays, self.hidden, 1))
         row = self._tape_bytes(2, plan) - self._tape_bytes(1, plan)
         return int(np.clip(math.isqrt(job.n_steps * state // row), 16, min(job.n_steps, self._block_steps())))
-
-    def _reserve(self, groups: int) -> None:
-        """At least so many accumulators."""
-        if self.grad.w_in.shape[0] < groups:
-            self.grad = zeros_like(self.weights, groups)
-            self.passive_grads = [zeros_like(self.weights, groups) for _ in self.passive_grads]
-            self._lanes = {key: lane for key, lane in self._lanes.items() if not self.passive_grads}
 
     def _lane(self, key: Any, slots: int, steps: int, plan: Plan, keep: Lane | None = None) -> Lane:
         """The lane under this key, made anew where it does not fit; with `keep`, its state and traces live on."""

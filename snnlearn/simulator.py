@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from . import _check
+from .compare import describe
 from .engine import Engine
 from .events import Events, encode, is_batch
 from .functional import check_dtype, check_network
@@ -26,41 +27,16 @@ from .losses import (
     encode_mask,
     encode_targets,
 )
-from .network import Network, Weights
+from .network import FlatWeights, Network, Weights
 from .neurons.base import spec_to_dict as describe_spec
 from .optimizers import Optimizer
 from .recording import Recorder
+from .report import Alignment, Run, SilentNetworkWarning, Step, align, alignment_columns, join_runs, report
 from .rules import Rule
 from .training import History, train
 
 SILENT_STEPS = 1000  # of a stream without a spike, before a warning
 RECORDABLE = ("psi", "threshold", "learning_signal")  # besides the hidden state of the neuron model
-
-
-class SilentNetworkWarning(UserWarning):
-    """No neuron spiked in a run."""
-
-
-class Run(NamedTuple):
-    """What a run reports: sums over the trial, averaged over trials."""
-
-    loss: float  # task loss with the weights before the update
-    regularization: float
-    rate: float  # mean firing rate, Hz
-    accuracy: float  # fraction of trials (or steps, for labels per step) that are right; nan without labels
-    nmse: float  # sum err^2 / sum (y* - mean y*)^2 for MeanSquaredError; nan otherwise
-    losses: np.ndarray  # [trials], or one per piece of a stream
-    scores: np.ndarray  # [trials] accuracy or nmse of each
-    prediction: np.ndarray  # [trials, n_out] sum of mask * y
-    n_steps: int
-
-
-class Step(NamedTuple):
-    """What a single step returns."""
-
-    spikes: np.ndarray  # bool [n]
-    readout: np.ndarray  # [n_out]
-    loss: float
 
 
 class Simulator:
@@ -76,6 +52,10 @@ class Simulator:
     dtype : "float32" or "float64"
     seed : of the weights, where none are given, and of the background noise
     threads : for batches with update_every="trial"; None: all cores. Results do not depend on it
+    passive : rules that do not update but whose gradients are computed on the same trajectory, as [sl.BPTT()]; a
+        run's report, the history and a recording say how close they come to the updating rule's (`Alignment`)
+    passive_every : updates between two alignments. Where weights change within a trial and in streams, passive
+        rules carry their traces at every step, and an alignment comes with the run or piece in which it is due
 
     `run` on arrays starts each trial from the initial state; `run` on an iterator and `step` continue one
     stream, which only they and `reset` touch.
@@ -93,6 +73,8 @@ class Simulator:
         dtype: Any = "float32",
         seed: int = 0,
         threads: int | None = None,
+        passive: Sequence[Rule] = (),
+        passive_every: int = 1,
     ):
         self.net = check_network(net)
         self.seed = _check.integer("Simulator.seed", seed, "be a whole number, not negative", low=0)
@@ -111,6 +93,9 @@ class Simulator:
             raise _check.fail("Simulator.rule", "be a learning rule where there is an optimizer", None)
         if threads is not None:
             threads = _check.integer("Simulator.threads", threads, "be a positive number", low=1)
+        self.passive = self._check_passive(passive, rule, optimizer)
+        self.passive_every = _check.integer("Simulator.passive_every", passive_every, "be a positive number of updates", low=1)
+        self._aligned = -passive_every  # updates done at the last alignment
         self.rule, self.optimizer, self.regularizer = rule, optimizer, regularizer
         self.loss = loss or MeanSquaredError()
         self.update_every = update_every
@@ -125,6 +110,7 @@ class Simulator:
             regularizer,
             interval,
             threads,
+            self.passive,
         )
         self.trials_done = 0  # trials or pieces that learnt, or were recorded: the number of the next one
         self._recorder: Recorder | None = None
@@ -215,20 +201,23 @@ class Simulator:
         job = job._replace(noise=self._trial_noise(job, trial), number=trial)
         if recorder is not None:
             job = self._recorded(job, recorder, trial)
-        engine = self._engine
+        engine, alignment = self._engine, None
         try:
             if job.learn and engine.interval is not None:
                 result = engine.lockstep(job)
+                alignment = self._alignment(job.n_trials, engine.total)
             else:
+                engine.passive_on[0] = due = self._due()
                 result = engine.trials(job)
                 if job.learn and self.optimizer is not None:
+                    alignment = self._alignment(job.n_trials, engine.grad) if due else None
                     engine.update(job.n_trials)
         except BaseException:
             engine.forget_gradient()
             raise
         if job.learn or recorder is not None:
             self.trials_done = max(self.trials_done, trial + job.n_trials)
-        run = self._report(job, result)
+        run = self._report(job, result, alignment)
         if recorder is not None:
             self._write(recorder, job, result, run, trial)
         return run
@@ -257,6 +246,7 @@ class Simulator:
         signal = None if learning_signal is None else np.asarray(learning_signal)[None]
         job = self._job(x[None], target, np.full(1, mask), learn, error, signal)
         job = job._replace(noise=self._stream_noise, variables={})
+        self._engine.passive_on[0] = True
         result = self._engine.piece(job, self.stream_steps)
         self.stream_steps += 1
         block = result.blocks[0]
@@ -280,15 +270,17 @@ class Simulator:
             trial = self.trials_done
             if recorder is not None:
                 job = self._recorded(job, recorder, trial)
+            self._engine.passive_on[0] = True
             result = self._engine.piece(job, self.stream_steps)
             self.stream_steps += job.n_steps
             self.trials_done += 1
-            runs.append(self._report(job, result, streaming=True))
+            alignment = self._alignment(1, self._engine.total) if job.learn else None
+            runs.append(self._report(job, result, alignment, streaming=True))
             if recorder is not None:
                 self._write(recorder, job, result, runs[-1], trial)
         if not runs:
             raise _check.fail("Simulator.run.inputs", "yield at least one piece", "none")
-        return _join_runs(runs)
+        return join_runs(runs)
 
     def _job(self, inputs: Any, targets: Any, mask: Any, learn: bool | None, error: Any, signal: Any) -> Job:
         """Everything checked and in the form of kernels."""
@@ -325,8 +317,8 @@ class Simulator:
             _check.choice("Simulator.update_every", update_every, ("trial",))
             return None
         interval = _check.integer("Simulator.update_every", update_every, "be 'trial' or a positive number of steps", low=1)
-        if self.rule is not None:
-            self.rule.direction(interval, False, False)
+        for rule in () if self.rule is None else (self.rule, *self.passive):
+            rule.direction(interval, False, False)
         regularizer = self.regularizer
         if regularizer is not None and regularizer.tau is None and regularizer.strength > 0:
             need = "have tau (the online form) where weights change within a trial"
@@ -342,21 +334,22 @@ class Simulator:
     def _noise_stream(self) -> Noise:
         return Noise([np.random.default_rng([self.seed, 3])], self.net.n)
 
-    def _report(self, job: Job, result: Result, streaming: bool = False) -> Run:
-        outcome = result.outcome
-        scores = np.full(job.n_trials, np.nan)
-        accuracy = nmse = np.nan
-        if job.targets.kind == ENTROPY:
-            if job.labels_per_step:
-                scores = outcome.correct / np.maximum(job.targets.mask.sum(axis=1), 1e-300)
-            else:
-                scores = (outcome.summed.argmax(axis=1) == job.targets.label[:, 0]).astype(np.float64)
-            accuracy = float(scores.mean())
-        elif job.targets.kind == SQUARED:
-            scores = _normalized_error(outcome.loss, job.targets)
-            nmse = float(scores.mean())
-        spikes, duration = int(result.counts.sum()), job.n_trials * job.n_steps * self.net.dt * 1e-3
-        self._silent_steps = 0 if spikes else self._silent_steps + job.n_steps
+    def _due(self) -> bool:
+        """Whether passive rules are due for an alignment."""
+        return bool(self.passive) and self.updates_done - self._aligned >= self.passive_every
+
+    def _alignment(self, trials: int, active: FlatWeights) -> Alignment | None:
+        """The alignment that is due, if so; clears the passive rules' gradients and, within trials, the updates' sum."""
+        if not self._due():
+            return None
+        engine, self._aligned = self._engine, self.updates_done
+        own = engine.gradient(trials, active, clear=active is engine.total)
+        others = [engine.gradient(trials, grad) for grad in engine.passive_grads]
+        return align(self.updates_done, tuple(map(describe, self.passive)), own, others)
+
+    def _report(self, job: Job, result: Result, alignment: Alignment | None, streaming: bool = False) -> Run:
+        """The report of a result; warns once where the network is silent."""
+        self._silent_steps = 0 if result.counts.any() else self._silent_steps + job.n_steps
         if self._silent_steps >= (SILENT_STEPS if streaming else 2) and not self._spoke_of_silence:
             self._spoke_of_silence = True
             self._silence = message = (
@@ -364,17 +357,21 @@ class Simulator:
                 "scale w_in up (init_weights(gain=...)), lower the threshold, or add a background current"
             )
             warnings.warn(message, SilentNetworkWarning, stacklevel=4)
-        return Run(
-            loss=float(outcome.loss.mean()),
-            regularization=float(outcome.regularization.mean()),
-            rate=spikes / self.net.n / duration,
-            accuracy=accuracy,
-            nmse=nmse,
-            losses=outcome.loss,
-            scores=scores,
-            prediction=outcome.summed,
-            n_steps=job.n_steps,
-        )
+        return report(job, result, self.net.n, self.net.dt, alignment)
+
+    @staticmethod
+    def _check_passive(passive: Any, rule: Rule | None, optimizer: Optimizer | None) -> tuple[Rule, ...]:
+        where = "Simulator.passive"
+        rules = (passive,) if isinstance(passive, Rule) else tuple(passive)
+        for p in rules:
+            if not isinstance(p, Rule):
+                raise _check.fail(where, "be learning rules such as [sl.BPTT()]", p, error=TypeError)
+            if p.adaptive:
+                hint = "adaptive feedback learns with the rule that updates"
+                raise _check.fail(where, "have symmetric, random or given feedback", p.feedback, hint)
+        if rules and (rule is None or optimizer is None):
+            raise _check.fail(where, "come with a rule and an optimizer that update", None)
+        return rules
 
     def _recorded(self, job: Job, recorder: Recorder, trial: int) -> Job:
         """The job with what the recorder wants; opens its file at first."""
@@ -422,6 +419,8 @@ class Simulator:
             if targets.kind == ENTROPY and not job.labels_per_step:
                 columns |= {"label": targets.label[:, 0].astype(np.int64), "prediction": run.prediction.argmax(axis=1)}
         recorder.row("trials", **columns)
+        if run.alignment is not None:
+            recorder.row("alignment", **alignment_columns(run.alignment))
         recorder.snapshot(self.updates_done, self.weights)
         if self._silence is not None:
             recorder.event("silent network", self._silence)
@@ -434,43 +433,13 @@ class Simulator:
         return {
             "network": self.net.to_dict(),
             **described,
+            "passive": [describe_spec(rule) | {"name": describe(rule)} for rule in self.passive],
+            "passive_every": self.passive_every,
             "update_every": self.update_every,
             "dtype": self.dtype.name,
             "seed": self.seed,
             **self.context,
         }
-
-
-def _normalized_error(loss: np.ndarray, targets: TargetArrays) -> np.ndarray:
-    """sum err^2 / sum (y* - mean y*)^2 over the masked steps, per trial; nan for a constant target."""
-    weight = targets.mask[:, :, None].astype(np.float64)
-    total = np.maximum(weight.sum(axis=1, keepdims=True), 1e-300)
-    mean = (weight * targets.value).sum(axis=1, keepdims=True) / total
-    spread = (weight * (targets.value - mean) ** 2).sum(axis=(1, 2))
-    return np.divide(2.0 * loss, spread, out=np.full(loss.shape, np.nan), where=spread > 0)
-
-
-def _join_runs(runs: list[Run]) -> Run:
-    """One report of a stream's pieces: means over pieces, the rate over time."""
-    steps = np.array([run.n_steps for run in runs], np.float64)
-
-    def mean(name: str) -> float:
-        return float(np.mean([getattr(run, name) for run in runs]))
-
-    def joined(name: str) -> np.ndarray:
-        return np.concatenate([getattr(run, name) for run in runs])
-
-    return Run(
-        loss=mean("loss"),
-        regularization=mean("regularization"),
-        rate=float((steps * [run.rate for run in runs]).sum() / steps.sum()),
-        accuracy=mean("accuracy"),
-        nmse=mean("nmse"),
-        losses=joined("losses"),
-        scores=joined("scores"),
-        prediction=joined("prediction"),
-        n_steps=int(steps.sum()),
-    )
 
 
 def _is_stream(inputs: Any) -> bool:

@@ -35,6 +35,7 @@ class History:
     evaluated_at: list[int] = field(default_factory=list)  # runs done at each evaluation
     evaluation_loss: list[float] = field(default_factory=list)
     evaluation_score: list[float] = field(default_factory=list)
+    alignment: list[Any] = field(default_factory=list)  # `Alignment` of passive rules, where one was due
     best_score: float = float("nan")
     best_weights: Weights | None = None
     labels: np.ndarray | None = None  # of the last evaluation, [trials]
@@ -148,6 +149,8 @@ def _note(history: History, run: Any, began: float) -> None:
     history.loss.append(run.loss)
     history.score.append(float(run.scores.mean()))
     history.rate.append(run.rate)
+    if run.alignment is not None:
+        history.alignment.append(run.alignment)
     history.wall_time.append(time.perf_counter() - began)
 
 

@@ -16,7 +16,7 @@
     /weights/update         [snapshots], the number of updates before each snapshot
     /weights/<matrix>       dense [snapshots, pre, post]; sparse [snapshots, synapses], the values of a CSR matrix
     /weights/<matrix>_indptr, <matrix>_indices     rows (pre) and columns (post) of a sparse matrix, attribute "shape"
-    /tables/<table>/<column>    trials, updates, evaluations, predictions: one value per row
+    /tables/<table>/<column>    trials, updates, evaluations, predictions, alignment: one value per row
     /events/time, kind, message     what happened during the run, as text
 
 A segment is a contiguous piece of one trial: steps `start` to `start + n_steps` are the rows from `row` of traces, readout
@@ -85,6 +85,13 @@ NAMES: dict[str, Entry] = {
     "learning_rate": Entry("1", "learning rate of the optimizer", "f8"),
     "wall_time": Entry("s", "time since the run began", "f8"),
     "label": Entry("1", "class label", "i8"),
+    "rule": Entry("1", "number of the passive rule in the configuration, from 0", "i8"),
+    "cosine_w_in": Entry("1", "cosine of a passive rule's gradient of w_in to the updating rule's", "f8"),
+    "cosine_w_rec": Entry("1", "the same for w_rec", "f8"),
+    "cosine_w_out": Entry("1", "the same for w_out", "f8"),
+    "norm_ratio_w_in": Entry("1", "norm of a passive rule's gradient of w_in over the updating rule's", "f8"),
+    "norm_ratio_w_rec": Entry("1", "the same for w_rec", "f8"),
+    "norm_ratio_w_out": Entry("1", "the same for w_out", "f8"),
     "prediction": Entry("1", "class that the readout chose", "i8"),
     # events
     "time": Entry("ISO 8601, UTC", "moment of the event"),

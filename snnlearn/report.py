@@ -1,0 +1,129 @@
+"""What a run reports: losses, scores, rates, and how close passive rules come to the one that updates."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .compare import closeness
+from .job import Job, Result
+from .losses import ENTROPY, SQUARED, TargetArrays
+from .network import WEIGHT_NAMES, Weights
+
+
+class SilentNetworkWarning(UserWarning):
+    """No neuron spiked in a run."""
+
+
+class Alignment(NamedTuple):
+    """Gradients of passive rules beside that of the rule that updates, on the same trajectory.
+
+    In a stream, or where weights change within a trial, gradients are sums over all steps since the alignment before.
+    """
+
+    updates: int  # of the weights, when the gradients were taken
+    rules: tuple[str, ...]
+    matrices: tuple[str, ...]
+    cosine: np.ndarray  # [rules, matrices]; nan where the updating rule's gradient is zero
+    norm_ratio: np.ndarray  # [rules, matrices] |passive| / |updating|
+
+
+class Run(NamedTuple):
+    """What a run reports: sums over the trial, averaged over trials."""
+
+    loss: float  # task loss with the weights before the update
+    regularization: float
+    rate: float  # mean firing rate, Hz
+    accuracy: float  # fraction of trials (or steps, for labels per step) that are right; nan without labels
+    nmse: float  # sum err^2 / sum (y* - mean y*)^2 for MeanSquaredError; nan otherwise
+    losses: np.ndarray  # [trials], or one per piece of a stream
+    scores: np.ndarray  # [trials] accuracy or nmse of each
+    prediction: np.ndarray  # [trials, n_out] sum of mask * y
+    n_steps: int
+    alignment: Alignment | None = None  # of passive rules, where this run was due for one
+
+
+class Step(NamedTuple):
+    """What a single step returns."""
+
+    spikes: np.ndarray  # bool [n]
+    readout: np.ndarray  # [n_out]
+    loss: float
+
+
+def report(job: Job, result: Result, n: int, dt: float, alignment: Alignment | None) -> Run:
+    """Sums over trials and scores of a result. n : neurons; dt : ms."""
+    outcome = result.outcome
+    scores = np.full(job.n_trials, np.nan)
+    accuracy = nmse = np.nan
+    if job.targets.kind == ENTROPY:
+        if job.labels_per_step:
+            scores = outcome.correct / np.maximum(job.targets.mask.sum(axis=1), 1e-300)
+        else:
+            scores = (outcome.summed.argmax(axis=1) == job.targets.label[:, 0]).astype(np.float64)
+        accuracy = float(scores.mean())
+    elif job.targets.kind == SQUARED:
+        scores = _normalized_error(outcome.loss, job.targets)
+        nmse = float(scores.mean())
+    return Run(
+        loss=float(outcome.loss.mean()),
+        regularization=float(outcome.regularization.mean()),
+        rate=int(result.counts.sum()) / n / (job.n_trials * job.n_steps * dt * 1e-3),
+        accuracy=accuracy,
+        nmse=nmse,
+        losses=outcome.loss,
+        scores=scores,
+        prediction=outcome.summed,
+        n_steps=job.n_steps,
+        alignment=alignment,
+    )
+
+
+def align(updates: int, names: tuple[str, ...], active: Weights, passive: list[Weights]) -> Alignment:
+    """Passive gradients beside the active one. names : of the passive rules."""
+    matrices = WEIGHT_NAMES[:3]
+    table = np.array([[closeness(getattr(p, m), getattr(active, m)) for m in matrices] for p in passive])
+    return Alignment(updates, names, matrices, table[:, :, 0], table[:, :, 3])
+
+
+def alignment_columns(alignment: Alignment) -> dict[str, np.ndarray]:
+    """The alignment as columns of a recording's table: one row a rule, numbered as in the configuration."""
+    columns = {"update": np.full(len(alignment.rules), alignment.updates), "rule": np.arange(len(alignment.rules))}
+    for m, matrix in enumerate(alignment.matrices):
+        columns[f"cosine_{matrix}"] = alignment.cosine[:, m]
+        columns[f"norm_ratio_{matrix}"] = alignment.norm_ratio[:, m]
+    return columns
+
+
+def _normalized_error(loss: np.ndarray, targets: TargetArrays) -> np.ndarray:
+    """sum err^2 / sum (y* - mean y*)^2 over the masked steps, per trial; nan for a constant target."""
+    weight = targets.mask[:, :, None].astype(np.float64)
+    total = np.maximum(weight.sum(axis=1, keepdims=True), 1e-300)
+    mean = (weight * targets.value).sum(axis=1, keepdims=True) / total
+    spread = (weight * (targets.value - mean) ** 2).sum(axis=(1, 2))
+    return np.divide(2.0 * loss, spread, out=np.full(loss.shape, np.nan), where=spread > 0)
+
+
+def join_runs(runs: list[Run]) -> Run:
+    """One report of a stream's pieces: means over pieces, the rate over time."""
+    steps = np.array([run.n_steps for run in runs], np.float64)
+
+    def mean(name: str) -> float:
+        return float(np.mean([getattr(run, name) for run in runs]))
+
+    def joined(name: str) -> np.ndarray:
+        return np.concatenate([getattr(run, name) for run in runs])
+
+    return Run(
+        loss=mean("loss"),
+        regularization=mean("regularization"),
+        rate=float((steps * [run.rate for run in runs]).sum() / steps.sum()),
+        accuracy=mean("accuracy"),
+        nmse=mean("nmse"),
+        losses=joined("losses"),
+        scores=joined("scores"),
+        prediction=joined("prediction"),
+        n_steps=int(steps.sum()),
+        alignment=next((run.alignment for run in reversed(runs) if run.alignment is not None), None),
+    )
