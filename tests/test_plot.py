@@ -14,6 +14,7 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from snnlearn import plot
+from snnlearn.plot.learning import running_mean
 from snnlearn.recording import Recorder, open_recording
 
 N, T, DT, UPDATES = 6, 40, 0.5, 30
@@ -174,7 +175,7 @@ def test_learning_curve_has_loss_and_score(make, ax, kind, scale, name):
 
 
 def test_running_mean_keeps_constants_and_length():
-    y = plot._smooth(np.r_[np.full(500, 2.0), np.full(500, 4.0)])
+    y = running_mean(np.r_[np.full(500, 2.0), np.full(500, 4.0)])
     assert y.size == 1000 and y[0] == 2 and y[-1] == 4
     assert 2 < y[500] < 4  # the step is smoothed
 
