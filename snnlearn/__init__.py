@@ -16,6 +16,7 @@ The package, in the order in which its parts build on each other:
     tasks          what to learn
     training       batches, evaluation, History
     functional     simulate, gradient
+    family         taxonomy: what each rule follows, can do and costs; names of rules
     compare        rules side by side
     simulator      Simulator
     recipes        settings that learn the tasks
@@ -30,6 +31,7 @@ from .compare import Comparison, compare
 from .connectivity import Dense, Masked, Sparse
 from .engine import Divergence
 from .events import Events
+from .family import Taxonomy, taxonomy
 from .functional import Gradient, Simulation, gradient, simulate
 from .losses import CrossEntropy, MeanSquaredError, RateRegularizer
 from .network import Network, Readout, Weights
@@ -78,6 +80,7 @@ __all__ = [
     "Sparse",
     "Step",
     "StepDecay",
+    "Taxonomy",
     "TruncatedBPTT",
     "Weights",
     "__version__",
@@ -87,6 +90,7 @@ __all__ = [
     "plot",
     "simulate",
     "tasks",
+    "taxonomy",
 ]
 
 
