@@ -190,11 +190,20 @@ MURRAY = "Murray 2019, eLife 8:e43299"
 MURRAY_BACKWARD = "the sum of RFLO forward, per neuron and backward in time"
 
 
-def _member(name: str, direction: str, can: str, crossings: str, memory: str, time: str, source: str, *costs: Any) -> Member:
+def _member(
+    name: str,
+    direction: str,
+    can: str,
+    crossings: str,
+    memory: str,
+    time: str,
+    source: str,
+    floats: Callable[[Size], float],
+    operations: Callable[[Size], float],
+) -> Member:
     """A row; `can` lists those of causal, local, exact, online that hold."""
-    return Member(
-        name, direction, *(flag in can.split() for flag in Member._fields[2:6]), crossings, memory, time, source, *costs
-    )
+    causal, local, exact, online = (flag in can.split() for flag in ("causal", "local", "exact", "online"))
+    return Member(name, direction, causal, local, exact, online, crossings, memory, time, source, floats, operations)
 
 
 MEMBERS: tuple[Member, ...] = (
@@ -289,7 +298,7 @@ def affordable(
     weights: Weights,
     n_steps: int,
     itemsize: int = 8,
-    max_bytes: float = 2**30,
+    max_bytes: float = MAX_BYTES,
     max_operations: float = MAX_OPERATIONS,
 ) -> tuple[list[str], dict[str, str]]:
     """Names of the standard rules that a trial of so many steps can be compared with, and why the others cannot."""

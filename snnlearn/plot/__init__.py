@@ -9,6 +9,7 @@ Raises ImportError without matplotlib, KeyError for what the file does not have,
 
 from .learning import confusion_matrix, learning_curve, weights_histogram
 from .page import story
+from .rules import comparison
 from .trial import membrane, raster, readout
 
-__all__ = ["confusion_matrix", "learning_curve", "membrane", "raster", "readout", "story", "weights_histogram"]
+__all__ = ["comparison", "confusion_matrix", "learning_curve", "membrane", "raster", "readout", "story", "weights_histogram"]
