@@ -152,8 +152,8 @@ def _traces(size: Size) -> float:
 
 
 def _influence(size: Size, neurons: float) -> float:
-    """Hidden state and spikes in flight of so many neurons for each synapse, and its influence on every readout."""
-    return size.synapses * (neurons * (size.n_hidden + size.delay) + size.n_out)
+    """Hidden state, spike and spikes in flight of so many neurons for each synapse, and its influence on every readout."""
+    return size.synapses * (neurons * (size.n_hidden + size.delay + 1) + size.n_out)
 
 
 def _neighbourhood(size: Size) -> float:

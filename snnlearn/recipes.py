@@ -50,10 +50,8 @@ class Options:
     coding: str | None = None  # digits: "poisson" or "rows"
 
     def make_rule(self) -> Rule:
-        """The rule of this name. ValueError for an unknown one, and for one that cannot update so often."""
-        rule = parse_rule(self.rule, feedback=self.feedback, seed=self.seed)
-        rule.direction(None if self.update_every == "trial" else int(self.update_every), False, False)
-        return rule
+        """The rule of this name. ValueError for an unknown one."""
+        return parse_rule(self.rule, feedback=self.feedback, seed=self.seed)
 
     def simulator(self, net: Network, optimizer: Optimizer, loss: Loss, regularizer: RateRegularizer, tau: float) -> Simulator:
         """The simulator with these choices; the rate is regularised online, with `tau`, where weights change within a trial."""
