@@ -130,7 +130,7 @@ def _train(options: argparse.Namespace) -> int:
     groups = " + ".join(f"{g.n} {type(g).__name__}" for g in net.neurons)
     print(f"{recipe.task.name}: {net.n_inputs} inputs, {groups}, {net.n_outputs} outputs, {recipe.task.n_steps} steps a trial")
     rule = type(recipe.simulator.rule).__name__
-    print(f"{recipe.trials} trials in batches of {recipe.batch}, {rule}, {options.feedback} feedback")
+    print(f"{recipe.trials} trials in batches of {recipe.batch}, {rule} ({options.rule}), {options.feedback} feedback")
     progress = _Progress(recipe, n_updates, options.quiet)
     status = "failed: not finished"
     try:
