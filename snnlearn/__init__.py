@@ -17,6 +17,7 @@ The package, in the order in which its parts build on each other:
     tasks          what to learn
     training       batches, evaluation, History
     functional     simulate, gradient
+    family         taxonomy: what each rule follows, can do and costs; names of rules
     compare        rules side by side
     report         Run, Alignment: what a run reports
     simulator      Simulator
@@ -31,6 +32,7 @@ from ._version import __version__
 from .compare import Comparison, compare
 from .connectivity import Dense, Masked, Sparse
 from .events import Events
+from .family import Taxonomy, taxonomy
 from .functional import Gradient, Simulation, gradient, simulate
 from .job import Divergence
 from .losses import CrossEntropy, MeanSquaredError, RateRegularizer
@@ -84,6 +86,7 @@ __all__ = [
     "Sparse",
     "Step",
     "StepDecay",
+    "Taxonomy",
     "TruncatedBPTT",
     "Weights",
     "__version__",
@@ -93,6 +96,7 @@ __all__ = [
     "plot",
     "simulate",
     "tasks",
+    "taxonomy",
 ]
 
 

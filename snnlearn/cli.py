@@ -1,4 +1,4 @@
-"""The command line: ``snnlearn train | info | plot``."""
+"""The command line: ``snnlearn train | info | plot | compare | taxonomy``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import numpy as np
 
 from ._version import __version__
 
+RULES = "bptt, tbptt:STEPS, rtrl, eprop, eprop:ORDER, eprop:all, snap:N or rflo"  # of `family.parse_rule`
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, 1 after an error, 130 after Ctrl-C."""
@@ -21,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.showwarning = lambda message, *_: print(f"snnlearn: {message}", file=sys.stderr)
     try:
         return options.run(options)
-    except (ValueError, TypeError, OSError, FloatingPointError, ImportError, KeyError) as error:
+    except (ValueError, TypeError, OSError, FloatingPointError, ImportError, KeyError, MemoryError) as error:
         print(f"snnlearn: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -39,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("task", metavar="TASK", help="digits, evidence-accumulation or pattern-generation")
     train.add_argument("--out", type=pathlib.Path, metavar="FILE", help="record the run to this HDF5 file")
     train.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
-    train.add_argument("--rule", default="eprop", help="eprop or bptt")
+    train.add_argument("--rule", default="eprop", help=RULES)
     train.add_argument("--feedback", default="random", help="symmetric, random or adaptive")
     train.add_argument("--coding", help="digits only: poisson (all pixels at once) or rows (row by row)")
     train.add_argument("--neurons", type=int, metavar="N", help="recurrent neurons; default: the task's")
@@ -65,6 +67,21 @@ def _parser() -> argparse.ArgumentParser:
     plot.add_argument("--out", type=pathlib.Path, metavar="PNG", help="default: the recording's name with .png")
     plot.add_argument("--trial", type=int, metavar="N", help="the trial to show; default: the last one recorded")
     plot.set_defaults(run=_plot)
+
+    text = (
+        "Compare the gradients of learning rules with BPTT's, on the first trial of a task and a network at its initial weights."
+    )
+    compare = commands.add_parser("compare", help="rules side by side", description=text, formatter_class=_Help)
+    compare.add_argument("task", metavar="TASK", help="digits, evidence-accumulation or pattern-generation")
+    compare.add_argument("--rules", nargs="+", metavar="RULE", help=f"{RULES}; default: the rules that the network's size allows")
+    compare.add_argument("--neurons", type=int, metavar="N", help="recurrent neurons; default: the task's")
+    compare.add_argument("--dtype", default="float64", help="float32 or float64")
+    compare.add_argument("--seed", type=int, default=0, help="of weights and trial")
+    compare.add_argument("--plot", type=pathlib.Path, metavar="PNG", help="draw the table to this file")
+    compare.set_defaults(run=_compare)
+
+    text = "Print the table of learning rules: what each follows, can do and costs."
+    commands.add_parser("taxonomy", help="the table of learning rules", description=text).set_defaults(run=_taxonomy)
     return parser
 
 
@@ -113,7 +130,7 @@ def _train(options: argparse.Namespace) -> int:
     groups = " + ".join(f"{g.n} {type(g).__name__}" for g in net.neurons)
     print(f"{recipe.task.name}: {net.n_inputs} inputs, {groups}, {net.n_outputs} outputs, {recipe.task.n_steps} steps a trial")
     rule = type(recipe.simulator.rule).__name__
-    print(f"{recipe.trials} trials in batches of {recipe.batch}, {rule}, {options.feedback} feedback")
+    print(f"{recipe.trials} trials in batches of {recipe.batch}, {rule} ({options.rule}), {options.feedback} feedback")
     progress = _Progress(recipe, n_updates, options.quiet)
     status = "failed: not finished"
     try:
@@ -192,4 +209,44 @@ def _plot(options: argparse.Namespace) -> int:
     figure = plot.story(options.file, trial=options.trial)
     figure.savefig(out, dpi=120)
     print(f"drawn to {out}")
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from . import _check
+    from .compare import compare
+    from .family import affordable, parse_rule
+    from .functional import check_dtype
+    from .recipes import RECIPES
+
+    make = RECIPES[_check.choice("compare TASK", options.task, RECIPES)]
+    if options.neurons is not None:
+        _check.integer("--neurons", options.neurons, "be a number >= 2", low=2)
+    dtype = check_dtype("--dtype", options.dtype)
+    names = None if options.rules is None else [name for given in options.rules for name in given.split(",") if name]
+    rules = None if names is None else [parse_rule(name, "--rules") for name in names]
+    recipe = make(neurons=options.neurons, seed=options.seed)
+    simulator, trial = recipe.simulator, recipe.task.trial(0)
+    net, weights = simulator.net, simulator.net.init_weights(options.seed)
+    print(f"{recipe.task.name}: {net.n} neurons, {net.n_inputs} inputs, {recipe.task.n_steps} steps, seed {options.seed}")
+    if rules is None:
+        names, unfit = affordable(net, weights, recipe.task.n_steps, dtype.itemsize)
+        rules = [parse_rule(name) for name in names]
+        for name, why in unfit.items():
+            print(f"left out: {name} {why}; fewer --neurons, or name it in --rules")
+    table = compare(net, weights, tuple(trial), rules, simulator.loss, simulator.regularizer, dtype=dtype)
+    print(table)
+    if options.plot is not None:
+        from . import plot
+
+        title = f"Gradients against BPTT: {recipe.task.name}, {net.n} neurons, {recipe.task.n_steps} steps, initial weights"
+        plot.comparison(table, title).savefig(options.plot, dpi=120)
+        print(f"drawn to {options.plot}")
+    return 0
+
+
+def _taxonomy(options: argparse.Namespace) -> int:
+    from .family import taxonomy
+
+    print(taxonomy())
     return 0

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from . import _check
+from .family import parse_rule
 from .losses import CrossEntropy, Loss, MeanSquaredError, RateRegularizer
 from .network import Network, Readout
 from .neurons import ALIF, LIF
 from .optimizers import Adam, ExponentialDecay, Optimizer
-from .rules import BPTT, EProp, Rule
+from .rules import Rule
 from .simulator import Simulator
 from .tasks.base import Task, make
 
@@ -38,7 +38,7 @@ class Options:
     """What a user may choose; None: the recipe's own."""
 
     neurons: int | None = None
-    rule: str = "eprop"  # or "bptt"
+    rule: str = "eprop"  # a name that `family.parse_rule` knows
     feedback: Any = "random"
     iterations: int | None = None
     batch: int | None = None
@@ -51,8 +51,7 @@ class Options:
 
     def make_rule(self) -> Rule:
         """The rule of this name. ValueError for an unknown one."""
-        kinds: dict[str, type[Rule]] = {"eprop": EProp, "bptt": BPTT}
-        return kinds[_check.choice("rule", self.rule, kinds)](feedback=self.feedback, seed=self.seed)
+        return parse_rule(self.rule, feedback=self.feedback, seed=self.seed)
 
     def simulator(self, net: Network, optimizer: Optimizer, loss: Loss, regularizer: RateRegularizer, tau: float) -> Simulator:
         """The simulator with these choices; the rate is regularised online, with `tau`, where weights change within a trial."""

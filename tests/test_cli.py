@@ -9,6 +9,7 @@ import time
 import pytest
 
 import snnlearn as sl
+from snnlearn.family import rule_names
 
 SMALL = ["--neurons", "20", "--iterations", "4", "--batch", "4", "--quiet"]
 
@@ -43,11 +44,57 @@ def test_other_tasks(task):
     assert "complete after 1 updates" in done.stdout
 
 
+@pytest.mark.parametrize(("rule", "name"), [("snap:1", "SnAp"), ("eprop:2", "EProp"), ("tbptt:20", "TruncatedBPTT")])
+def test_train_takes_every_rule(rule, name):
+    done = command("train", "pattern-generation", "--rule", rule, "--neurons", "10", "--iterations", "1", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert f"1 trials in batches of 1, {name} ({rule}), random feedback" in done.stdout
+
+
+def test_train_online_with_a_causal_rule():
+    small = ["--neurons", "10", "--iterations", "1", "--quiet", "--update-every", "50"]
+    done = command("train", "pattern-generation", "--rule", "snap:1", *small)
+    assert done.returncode == 0, done.stderr
+    assert "complete after 1 updates" in done.stdout  # of the table of updates: one a trial
+
+
+def test_compare(tmp_path):
+    pytest.importorskip("matplotlib")
+    png = tmp_path / "rules.png"
+    done = command("compare", "pattern-generation", "--neurons", "10", "--rules", "eprop,eprop:2", "rtrl", "--plot", png)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "pattern-generation: 10 neurons, 100 inputs, 1000 steps, seed 0"
+    first = [line.split()[0] for line in lines if " w_in " in line]
+    assert first == ["EProp()", "EProp(order=2)", "RTRL()"]
+    exact = next(line for line in lines if line.startswith("RTRL()"))
+    assert exact.split()[2] == "1.0000"
+    assert png.read_bytes().startswith(b"\x89PNG")
+
+
+def test_taxonomy():
+    done = command("taxonomy")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(sl.taxonomy())
+    told = command("train", "--help").stdout
+    assert all(name.split(":")[0] in told for name in rule_names())
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["train", "digit"], "train TASK must be one of 'digits', 'evidence-accumulation', 'pattern-generation' (got 'digit')"),
-        (["train", "digits", "--rule", "magic"], "rule must be one of 'eprop', 'bptt' (got 'magic')"),
+        (["train", "digits", "--rule", "magic"], "rule must be one of bptt, tbptt:m, rtrl, eprop, eprop:m, "),
+        (["train", "digits", "--rule", "snap"], "rule must have a number, as snap:2 (got 'snap')"),
+        (
+            ["train", "digits", "--rule", "bptt", "--update-every", "5"],
+            "BPTT must run on whole trials with update_every='trial' (got 'update_every=5')",
+        ),
+        (["train", "digits", "--rule", "rtrl", "--update-every", "10"], "RTRL needs"),
+        (["compare", "digit"], "compare TASK must be one of 'digits', 'evidence-accumulation', 'pattern-generation'"),
+        (["compare", "digits", "--rules", "eprop", "magic"], "--rules must be one of bptt, "),
+        (["compare", "digits", "--dtype", "int"], "--dtype must be 'float32' or 'float64' (got 'int')"),
+        (["compare", "digits", "--neurons", "1"], "--neurons must be a number >= 2 (got 1)"),
         (["train", "digits", "--iterations", "0"], "--iterations must be a positive number (got 0)"),
         (["train", "digits", "--update-every", "x"], "--update-every must be 'trial' or a positive number of steps (got 'x')"),
         (["train", "digits", "--out", "missing/run.h5"], "folder"),

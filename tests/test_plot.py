@@ -1,6 +1,7 @@
 """Plots: the artists hold the recorded numbers, and what was not recorded is left out."""
 
 import sys
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,9 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
+import snnlearn as sl
 from snnlearn import plot
+from snnlearn.plot.learning import running_mean
 from snnlearn.recording import Recorder, open_recording
 
 N, T, DT, UPDATES = 6, 40, 0.5, 30
@@ -174,7 +177,7 @@ def test_learning_curve_has_loss_and_score(make, ax, kind, scale, name):
 
 
 def test_running_mean_keeps_constants_and_length():
-    y = plot._smooth(np.r_[np.full(500, 2.0), np.full(500, 4.0)])
+    y = running_mean(np.r_[np.full(500, 2.0), np.full(500, 4.0)])
     assert y.size == 1000 and y[0] == 2 and y[-1] == 4
     assert 2 < y[500] < 4  # the step is smoothed
 
@@ -238,6 +241,54 @@ def test_errors_tell_what_is_missing(make, ax):
         plot.membrane(make(v=False), ax=ax)
     with pytest.raises(KeyError, match="no updates"):
         plot.learning_curve(empty, ax)
+
+
+@pytest.fixture
+def table(rng):
+    """Four rules, one exact and one without figures."""
+    error = rng.uniform(0.2, 3.0, (4, 3))
+    error[0], error[3] = 1e-15, np.nan
+    cosine = np.where(np.isnan(error), np.nan, 1 - 0.1 * error)
+    cost = np.array([2e-3, 4e-2, 1.5, np.nan])
+    notes = ("", "", "", "RTRL needs 11.1 GB for its influence of weights (n_rec=200), limit 1.1 GB")
+    figures = (cosine, cosine, error, cosine, cost, 1e7 * cost)
+    return sl.Comparison(("BPTT()", "EProp()", "SnAp(n=2)", "RTRL()"), ("w_in", "w_rec", "w_out"), *figures, notes)
+
+
+def test_comparison_shows_the_table(table):
+    figure = plot.comparison(table)
+    assert titles(figure) == ["Cosine", "Relative error", "Time", "Memory"]
+    assert figure.get_suptitle() == "Gradients of learning rules against BPTT"
+    cosine, error, seconds, memory = figure.axes
+    drawn = [np.array([line.get_xdata() for line in ax.lines if len(line.get_xdata()) == 4]).T for ax in (cosine, error)]
+    np.testing.assert_array_equal(drawn[0], table.cosine)
+    np.testing.assert_array_equal(drawn[1], np.maximum(table.relative_error, 1e-4))
+    assert [label.get_text() for label in cosine.get_yticklabels()] == ["BPTT", "EProp", "SnAp(n=2)", "RTRL"]
+    assert texts(cosine) == ["RTRL needs 11.1 GB"]
+    assert texts(seconds) == ["2", "40", "1500"] and texts(memory) == ["0.02", "0.4", "15"]
+    assert seconds.get_xscale() == memory.get_xscale() == error.get_xscale() == "log"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["input", "recurrent", "readout"]
+    figure.canvas.draw()
+    assert not pyplot.get_fignums()
+
+
+def test_comparison_keeps_labels_apart(table):
+    """Ticks of an axis do not overlap, whatever the range of costs."""
+    for scale in (1.0, 1e-6, 1e6):
+        wide = table._replace(seconds=np.array([1e-3, 1e-3 * scale, 1.1e-3, np.nan]))
+        figure = plot.comparison(wide, "a title")
+        figure.canvas.draw()
+        for ax in figure.axes:
+            boxes = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
+            left, right = ax.get_window_extent().x0, ax.get_window_extent().x1
+            shown = sorted((b for b in boxes if left - 1 <= (b.x0 + b.x1) / 2 <= right + 1), key=lambda b: b.x0)
+            assert len(shown) >= 2
+            assert all(a.x1 < b.x0 for a, b in pairwise(shown))
+
+
+def test_comparison_where_no_rule_has_figures(table):
+    nothing = table._replace(**{name: np.full_like(getattr(table, name), np.nan) for name in table._fields[2:8]})
+    plot.comparison(nothing._replace(notes=("too large",) * 4)).canvas.draw()
 
 
 def test_new_axes_come_from_pyplot(make):

@@ -1,0 +1,15 @@
+"""Plots: panels of a recording, `story`, which puts them on a page, and `comparison` of rules. They need matplotlib.
+
+    fig = story("run.h5")
+    fig.savefig("run.png")
+
+The panels take `ax`, matplotlib Axes to draw into (None: a new pyplot figure), and return it. Nothing is shown by itself.
+Raises ImportError without matplotlib, KeyError for what the file does not have, IndexError for a trial that it does not have.
+"""
+
+from .learning import confusion_matrix, learning_curve, weights_histogram
+from .page import story
+from .rules import comparison
+from .trial import membrane, raster, readout
+
+__all__ = ["comparison", "confusion_matrix", "learning_curve", "membrane", "raster", "readout", "story", "weights_histogram"]

@@ -1,0 +1,124 @@
+"""Panels of a run: learning curves, confusion matrix, weights, firing rate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..recording import Recording
+from .about import SCORES, finite_rows, label_names, n_rows, task_kind
+from .style import BLACK, BLUE, GREEN, GREY, LIGHT, axes_or_new, legend_above, log_axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MAX_WRITTEN_CLASSES = 20
+
+
+def learning_curve(recording: Recording, ax: Axes | None = None) -> Axes:
+    """Loss (left) and score (right, on the Axes `ax.score_axes`) per update: training as lines, evaluations as points.
+
+    Training is drawn faintly, and averaged over about a fiftieth of the updates.
+    """
+    tables = {name: recording.table(name) for name in ("updates", "evaluations") if n_rows(recording, name)}
+    if not tables:
+        raise KeyError(f"{recording.path} has no updates and no evaluations")
+    ax = axes_or_new(ax)
+    kind = task_kind(recording)
+    ax.score_axes = None  # type: ignore[attr-defined]
+    for column, color, axes in (("loss", GREY, ax), ("score", BLUE, None)):
+        found = {name: finite_rows(table, column) for name, table in tables.items()}
+        if not any(x.size for x, _ in found.values()):
+            continue
+        if axes is None:
+            axes = ax.score_axes = ax.twinx()  # type: ignore[attr-defined]
+            axes.spines["right"].set_visible(True)
+        if "updates" in found:
+            _curve(axes, *found["updates"], color, column)
+        if "evaluations" in found:
+            marker = {"marker": "s" if column == "loss" else "o", "markersize": 6, "markeredgecolor": "white"}
+            axes.plot(*found["evaluations"], linestyle="none", color=color, zorder=5, **marker)
+        axes.set_ylabel("loss" if column == "loss" else SCORES.get(kind or "", "score"), color=color)
+        axes.tick_params(axis="y", colors=color, which="both")
+        if kind == "regression" and all((y > 0).all() for _, y in found.values()):
+            log_axis(axes, room_above=column == "loss")
+        elif kind == "classification":
+            axes.set_ylim(0.0, 1.02 if column == "score" else None)
+    ax.set_xlabel("updates")
+    ax.set_title("Learning", loc="left")
+    points = {"color": GREY, "marker": "o", "linestyle": "none"}
+    entries = {"updates": ("training", {"color": GREY}), "evaluations": ("evaluation", points)}
+    legend_above(ax, [entries[name] for name in tables])
+    return ax
+
+
+def confusion_matrix(recording: Recording, ax: Axes | None = None) -> Axes:
+    """Labels against predictions of the last evaluation: counts, and colours by the share of the label."""
+    table = recording.table("predictions")
+    if not table.label.size:
+        raise KeyError(f"{recording.path} has no predictions")
+    last = table.evaluation == table.evaluation.max()
+    label, prediction = table.label[last], table.prediction[last]
+    names = label_names(recording, int(max(label.max(), prediction.max())) + 1)
+    n = len(names)
+    counts = np.zeros((n, n), np.int64)
+    np.add.at(counts, (label, prediction), 1)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    ax = axes_or_new(ax)
+    ax.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0, aspect="equal")
+    style = {"ha": "center", "va": "center", "fontsize": float(np.clip(110 / n, 6, 13))}
+    for i, j in np.argwhere(counts) if n <= MAX_WRITTEN_CLASSES else ():
+        ax.text(j, i, str(counts[i, j]), color="white" if share[i, j] > 0.55 else BLACK, **style)
+    shown = np.arange(0, n, -(-n // MAX_WRITTEN_CLASSES))
+    long = max(map(len, names)) > max(2, 40 // n)
+    ax.set_xticks(shown, [names[k] for k in shown], rotation=90 if long else 0)
+    ax.set_yticks(shown, [names[k] for k in shown])
+    ax.tick_params(length=0)
+    for k in range(1, n):
+        ax.axhline(k - 0.5, color="#E4E4E4", linewidth=0.6)
+        ax.axvline(k - 0.5, color="#E4E4E4", linewidth=0.6)
+    ax.set(xlabel="prediction", ylabel="label")
+    ax.set_title(f"Last evaluation: accuracy {np.mean(label == prediction):.1%} of {label.size}", loc="left")
+    return ax
+
+
+def weights_histogram(recording: Recording, ax: Axes | None = None, matrix: str = "w_rec") -> Axes:
+    """A matrix of weights in the first and the last snapshot; entries that are zero in both are left out."""
+    updates = np.unique(recording.weight_updates[[0, -1]]).tolist() if recording.weight_updates.size else [None]
+    values = [getattr(recording.weights(u), matrix) for u in updates]
+    arrays = np.stack([np.ravel(w.data if hasattr(w, "indptr") else w) for w in values]).astype(np.float64)
+    arrays = arrays[:, (arrays != 0).any(axis=0) & np.isfinite(arrays).all(axis=0)]
+    ax = axes_or_new(ax)
+    bins = np.histogram_bin_edges(arrays, bins=60)
+    for w, update in zip(arrays, updates, strict=True):
+        last = {"histtype": "step", "color": BLUE, "linewidth": 1.6}
+        style = last if update == updates[-1] else {"histtype": "stepfilled", "color": LIGHT}
+        ax.hist(w, bins=bins, label=f"update {update}", **style)
+    ax.set(xlabel=f"{matrix}, in units of v", ylabel="weights")
+    names = {"w_in": "Input weights", "w_rec": "Recurrent weights", "w_out": "Readout weights"}
+    ax.set_title(names.get(matrix, matrix), loc="left")
+    legend_above(ax)
+    return ax
+
+
+def firing_rate(recording: Recording, ax: Axes) -> Axes:
+    x, y = finite_rows(recording.table("updates"), "rate")
+    _curve(ax, x, y, GREEN, "rate")
+    ax.set(xlabel="updates", ylabel="mean rate (Hz)", ylim=(0.0, None))
+    ax.set_title("Firing rate", loc="left")
+    return ax
+
+
+def _curve(ax: Axes, x: np.ndarray, y: np.ndarray, color: str, label: str) -> None:
+    """A noisy curve, drawn faintly, and its running mean."""
+    marker = "o" if x.size == 1 else None
+    ax.plot(x, y, color=color, linewidth=0.8, alpha=0.25, marker=marker)
+    ax.plot(x, running_mean(y), color=color, linewidth=1.8, marker=marker, label=label)
+
+
+def running_mean(y: np.ndarray) -> np.ndarray:
+    """Running mean over about a fiftieth of the values, over fewer at the ends."""
+    at, half, total = np.arange(y.size), y.size // 100, np.concatenate(([0.0], np.cumsum(y)))
+    low, high = np.maximum(at - half, 0), np.minimum(at + half + 1, y.size)
+    return (total[high] - total[low]) / (high - low)

@@ -1,0 +1,93 @@
+"""`story`: the panels of a recording on one page."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._check import fail
+from ..recording import Recording, open_recording
+from .about import SCORES, finite_rows, n_rows, neuron_groups, shown_trial, task_kind
+from .learning import confusion_matrix, firing_rate, learning_curve, running_mean, weights_histogram
+from .style import STYLE, need_matplotlib
+from .trial import membrane, raster, readout
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def story(recording: Recording | str | os.PathLike[str], trial: int | None = None) -> Figure:
+    """What happened in a run, on one page: a trial on the left, learning on the right.
+
+    trial : the trial that is shown; None: the last one with raw data
+
+    Panels for which the recording has no data are left out; ValueError where none is left.
+    """
+    matplotlib = need_matplotlib()
+    if not isinstance(recording, Recording):
+        with open_recording(recording) as opened:
+            return story(opened, trial)
+    from matplotlib.figure import Figure
+
+    left, right = _panels(recording, trial)
+    if not left and not right:
+        raise fail("story.recording", "hold something to plot", str(recording.path), "it has no trials, updates or weights")
+    with matplotlib.rc_context(STYLE):
+        fig = Figure(figsize=(16, 10), dpi=100, layout="constrained")
+        fig.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
+        columns = [column for column in (left, right) if column]
+        grid = fig.add_gridspec(1, len(columns), width_ratios=[1.75, 1.0][: len(columns)], wspace=0.04)
+        for k, panels in enumerate(columns):
+            cells = grid[k].subgridspec(len(panels), 1, height_ratios=[ratio for _, ratio, _ in panels])
+            for i, (draw, _, arguments) in enumerate(panels):
+                ax = draw(recording, ax=fig.add_subplot(cells[i, 0]), **arguments)
+                if panels is left and i < len(panels) - 1:
+                    ax.set_xlabel("")
+                    ax.tick_params(labelbottom=False)
+        fig.suptitle(_headline(recording), fontsize=14, fontweight="bold", x=0.01, ha="left")
+    return fig
+
+
+def _panels(recording: Recording, trial: int | None) -> tuple[list[Any], list[Any]]:
+    """(function, height, arguments) of the panels of a trial and of the run that have data."""
+    left: list[Any] = []
+    if trial is not None or recording.n_trials:
+        chosen = {"trial": shown_trial(recording, trial)}
+        s = recording.segments
+        start, n_steps = (x[s.trial == chosen["trial"]] for x in (s.start, s.n_steps))
+        whole = bool((start[1:] == (start + n_steps)[:-1]).all())  # signals are drawn only without a gap
+        if "spikes" in recording.file:
+            left.append((raster, 1.5, chosen))
+        left += [(draw, 1.0, chosen) for name, draw in (("v", membrane), ("readout", readout)) if whole and name in recording]
+    right: list[Any] = []
+    if n_rows(recording, "updates") or n_rows(recording, "evaluations"):
+        right.append((learning_curve, 1.0, {}))
+    if n_rows(recording, "predictions"):
+        right.append((confusion_matrix, 1.6, {}))
+    elif recording.weight_updates.size:
+        right.append((weights_histogram, 1.0, {}))
+    elif n_rows(recording, "updates") and "rate" in recording.table("updates")._fields:
+        right.append((firing_rate, 1.0, {}))
+    return left, right
+
+
+def _headline(recording: Recording) -> str:
+    """Task, rule, sizes and final score in a line."""
+    config = recording.config
+    network, task, rule, optimizer = (config.get(name) or {} for name in ("network", "task", "rule", "optimizer"))
+    parts = [str(task.get("name") or recording.path.name)]
+    if rule.get("type"):
+        lr = f", lr {optimizer['lr']:g}" if isinstance(optimizer.get("lr"), (int, float)) else ""
+        parts.append(str(rule["type"]) + (f" with {optimizer['type']}{lr}" if optimizer.get("type") else ""))
+    sizes = [f"{g.stop - g.start} {g.name}" for g in neuron_groups(recording)]
+    chain = [f"{network['n_inputs']} in"] if "n_inputs" in network else []
+    parts.append(" → ".join([*chain, " + ".join(sizes), f"{recording.n_outputs} out"]))
+    for name, source in (("evaluations", "evaluation"), ("updates", "training")):
+        values = finite_rows(recording.table(name), "score")[1] if n_rows(recording, name) else np.empty(0)
+        if values.size:
+            value = values[-1] if name == "evaluations" else running_mean(values)[-1]
+            parts.append(f"{SCORES.get(task_kind(recording) or '', 'score')} {value:.3g} ({source})")
+            break
+    return "   ·   ".join(parts)
