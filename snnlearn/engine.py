@@ -34,12 +34,14 @@ from .losses import NONE, SIGNAL, RateRegularizer, rate_arrays
 from .network import FlatWeights, Network, Weights, flatten, unflatten, zeros_like
 from .optimizers import SGD, NoOptimizer, Optimizer, apply_gradient, sum_accumulators
 from .rules.base import NO_WINDOW, NoRule, Rule
-from .rules.several import several, silence
-from .tape import Outcome, Span, State, Tape, make_outcome, make_state, make_tape, tape_bytes
+from .rules.influence import MAX_BYTES
+from .rules.several import carried, several, silence
+from .tape import WINDOW_STEPS, Outcome, Span, State, Tape, make_outcome, make_state, make_tape, tape_bytes
 
 ACCUMULATORS = 8  # at most; a constant, because it decides the order of sums
 TAPE_LIMIT = 256 * 2**20  # bytes of tape of one lane; beyond, it runs fewer trials at a time
-BLOCK_WORK = 4_000_000  # neurons x steps of one compiled call: under a second, so that Ctrl-C answers
+BLOCK_WORK = 1_000_000  # neurons x steps of one compiled call: under a second, so that Ctrl-C answers
+SHARING = 16  # trials that share a pass over the weights, going back; more gain nothing
 NEVER = 2**62  # an update interval that does not end
 IDLE = SGD(0.0)
 
@@ -123,7 +125,8 @@ class Engine:
         rows = segment or rows
         bytes_ = self._tape_bytes(rows, plan)
         most = max(hi - lo for _, lo, hi in tasks)
-        slots = 1 if segment else int(max(1, min(TAPE_LIMIT // bytes_, most, self._block_steps() // rows)))
+        at_a_time = max(SHARING if plan.whole else 1, self._block_steps() // rows)
+        slots = 1 if segment else int(max(1, min(TAPE_LIMIT // bytes_, most, at_a_time)))
 
         def work(worker: int, mine: list[tuple[int, int, int]]) -> list[tuple[int, Result]]:
             lane = self._lane(("trials", worker), slots, rows, plan)
@@ -135,6 +138,9 @@ class Engine:
             return done
 
         workers = 1 if job.error is not None else max(1, min(self.threads, len(tasks)))
+        if workers > 1 and "forward" in (plan.directions or ()):
+            needed = sum(array.nbytes for array in carried(self._lane(("trials", 0), slots, rows, plan).rule))
+            workers = max(1, min(workers, max(r.max_bytes or MAX_BYTES for r in self.rules) // needed))
         if workers == 1:
             done = work(0, tasks)
         else:
@@ -257,11 +263,12 @@ class Engine:
         return frozenset(full)
 
     def _block_steps(self) -> int:
-        return int(np.clip(BLOCK_WORK // self.arrays.n, 16, 50_000))
+        return int(np.clip(BLOCK_WORK // self.arrays.n, 16, 20_000))
 
     def _block(self, n_steps: int, window: int) -> int:
         """Steps of one compiled call."""
-        return min(n_steps, max(1, self._block_steps() // window) * window)
+        steps = self._block_steps() if window == 1 else min(WINDOW_STEPS, self._block_steps())
+        return min(n_steps, max(1, steps // window) * window)
 
     def _tape_bytes(self, rows: int, plan: Plan) -> int:
         return tape_bytes(self.arrays, self.arrays.n, rows, self.dtype.itemsize, plan.full)

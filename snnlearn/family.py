@@ -19,8 +19,9 @@ import numpy as np
 
 from . import _check
 from .network import Network, Weights
-from .rules import BPTT, RFLO, RTRL, EProp, Rule, SnAp, TruncatedBPTT
+from .rules import BPTT, RFLO, RTRL, UORO, EProp, Rule, SnAp, TruncatedBPTT
 from .rules.influence import MAX_BYTES
+from .tape import WINDOW_STEPS
 
 DIRECTIONS = ("forward", "adjoint")
 
@@ -42,6 +43,7 @@ KINDS: dict[str, Kind] = {
     "eprop": Kind(EProp, "order", optional=True, all=True, directed=True),
     "snap": Kind(SnAp, "n"),
     "rflo": Kind(RFLO, directed=True),
+    "uoro": Kind(UORO),
 }
 
 
@@ -147,6 +149,11 @@ def _tape(size: Size) -> float:
     return float(size.n_steps * (size.n + size.n_out))
 
 
+def _window(size: Size) -> float:
+    """The tape of the windows of one call."""
+    return _tape(size._replace(n_steps=min(size.n_steps, max(size.number, WINDOW_STEPS))))
+
+
 def _traces(size: Size) -> float:
     return float(size.n_hidden * size.synapses)
 
@@ -186,6 +193,7 @@ BELLEC = "Bellec et al. 2020, Nat. Commun. 11:3625, eqs 2-4, 13, 21-25"
 BELLEC_BACKWARD = "the sum of e-prop forward, per neuron and backward in time"
 ORDERS = f"{TAXONOMY}: m-order e-prop; all orders together are RTRL (forward) and BPTT (adjoint)"
 MENICK = "Menick et al. 2021, arXiv 2006.07232; here the unit of the pattern is the neuron"
+TALLEC = "Tallec & Ollivier 2017, arXiv 1702.05043: unbiased, one outer product instead of the influence"
 MURRAY = "Murray 2019, eLife 8:e43299"
 MURRAY_BACKWARD = "the sum of RFLO forward, per neuron and backward in time"
 
@@ -208,7 +216,7 @@ def _member(
 
 MEMBERS: tuple[Member, ...] = (
     _member("bptt", "adjoint", "exact", "all", "T n", "s", WERBOS, _tape, _every_synapse),
-    _member("tbptt:m", "adjoint", "", "all within m steps", "T n", "s", WILLIAMS_PENG, _tape, _every_synapse),
+    _member("tbptt:m", "adjoint", "", "all within m steps", "m n", "s", WILLIAMS_PENG, _window, _every_synapse),
     _member("rtrl", "forward", "causal exact online", "all", "n s", "d n s", WILLIAMS_ZIPSER, _rtrl_floats, _rtrl_operations),
     _member("eprop", "forward", "causal local online", "none", "s", "s", BELLEC, _traces, _every_synapse),
     _member("eprop", "adjoint", "local", "none", "T n", "n + d a", BELLEC_BACKWARD, _tape, _every_synapse),
@@ -234,6 +242,7 @@ MEMBERS: tuple[Member, ...] = (
         lambda size: size.synapses * _neighbourhood(size) * (size.fan_out if size.number > 1 else 1.0),
     ),
     _member("rflo", "forward", "causal local online", "none; leak only", "s", "s", MURRAY, _every_synapse, _every_synapse),
+    _member("uoro", "forward", "causal online", "all, in the mean", "s", "s", TALLEC, _every_synapse, _every_synapse),
     _member("rflo", "adjoint", "local", "none; leak only", "T n", "n + d a", MURRAY_BACKWARD, _tape, _every_synapse),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import NamedTuple
 
 import numpy as np
@@ -105,25 +106,39 @@ def _normalized_error(loss: np.ndarray, targets: TargetArrays) -> np.ndarray:
     return np.divide(2.0 * loss, spread, out=np.full(loss.shape, np.nan), where=spread > 0)
 
 
-def join_runs(runs: list[Run]) -> Run:
-    """One report of a stream's pieces: means over pieces, the rate over time."""
-    steps = np.array([run.n_steps for run in runs], np.float64)
+class Pieces:
+    """The report of a stream, piece by piece; a few numbers a piece are all that is kept."""
 
-    def mean(name: str) -> float:
-        return float(np.mean([getattr(run, name) for run in runs]))
+    def __init__(self) -> None:
+        self._columns = {name: array("d") for name in ("loss", "regularization", "rate", "accuracy", "nmse", "n_steps")}
+        self._joined = {name: array("d") for name in ("losses", "scores", "prediction")}
+        self._alignment: Alignment | None = None
 
-    def joined(name: str) -> np.ndarray:
-        return np.concatenate([getattr(run, name) for run in runs])
+    def add(self, run: Run) -> None:
+        """Count the report of the next piece."""
+        for name, column in self._columns.items():
+            column.append(getattr(run, name))
+        for name, column in self._joined.items():
+            column.extend(getattr(run, name).reshape(-1))
+        self._alignment = run.alignment or self._alignment
 
-    return Run(
-        loss=mean("loss"),
-        regularization=mean("regularization"),
-        rate=float((steps * [run.rate for run in runs]).sum() / steps.sum()),
-        accuracy=mean("accuracy"),
-        nmse=mean("nmse"),
-        losses=joined("losses"),
-        scores=joined("scores"),
-        prediction=joined("prediction"),
-        n_steps=int(steps.sum()),
-        alignment=next((run.alignment for run in reversed(runs) if run.alignment is not None), None),
-    )
+    def run(self) -> Run | None:
+        """Means over pieces, the rate over time; None where there was no piece."""
+        steps, rate = np.array(self._columns["n_steps"]), np.array(self._columns["rate"])
+        if not steps.size:
+            return None
+        return Run(
+            loss=self._mean("loss"),
+            regularization=self._mean("regularization"),
+            rate=float((steps * rate).sum() / steps.sum()),
+            accuracy=self._mean("accuracy"),
+            nmse=self._mean("nmse"),
+            losses=np.array(self._joined["losses"]),
+            scores=np.array(self._joined["scores"]),
+            prediction=np.array(self._joined["prediction"]).reshape(steps.size, -1),
+            n_steps=int(steps.sum()),
+            alignment=self._alignment,
+        )
+
+    def _mean(self, name: str) -> float:
+        return float(np.mean(self._columns[name]))

@@ -31,7 +31,7 @@ from .network import FlatWeights, Network, Weights
 from .neurons.base import spec_to_dict as describe_spec
 from .optimizers import Optimizer
 from .recording import Recorder
-from .report import Alignment, Run, SilentNetworkWarning, Step, align, alignment_columns, join_runs, report
+from .report import Alignment, Pieces, Run, SilentNetworkWarning, Step, align, alignment_columns, report
 from .rules import Rule
 from .training import History, train
 
@@ -261,7 +261,7 @@ class Simulator:
     # ---- parts --------------------------------------------------------------------------------------
 
     def _run_stream(self, pieces: Iterable[Any], recorder: Recorder | None, learn: bool | None, error: Any) -> Run:
-        runs: list[Run] = []
+        pieces_done = Pieces()
         for piece in pieces:
             x, target, mask = _piece(piece)
             if is_batch(x):
@@ -275,12 +275,14 @@ class Simulator:
             self.stream_steps += job.n_steps
             self.trials_done += 1
             alignment = self._alignment(1, self._engine.total) if job.learn else None
-            runs.append(self._report(job, result, alignment, streaming=True))
+            run = self._report(job, result, alignment, streaming=True)
+            pieces_done.add(run)
             if recorder is not None:
-                self._write(recorder, job, result, runs[-1], trial)
-        if not runs:
+                self._write(recorder, job, result, run, trial)
+        joined = pieces_done.run()
+        if joined is None:
             raise _check.fail("Simulator.run.inputs", "yield at least one piece", "none")
-        return join_runs(runs)
+        return joined
 
     def _job(self, inputs: Any, targets: Any, mask: Any, learn: bool | None, error: Any, signal: Any) -> Job:
         """Everything checked and in the form of kernels."""

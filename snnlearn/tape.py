@@ -11,6 +11,8 @@ import numpy as np
 
 from .network import NetArrays
 
+WINDOW_STEPS = 1000  # at least so many steps of tape, where truncation windows are shorter: calls cost time
+
 
 class State(NamedTuple):
     """What a network carries from step to step."""

@@ -32,7 +32,7 @@ class ChainParams(NamedTuple):
 
 def chain(params: Any, n_hidden: int, n: int, dtype: Any, own_spike: bool = True) -> Any:
     """What rules take as the neurons' params: the model's own where it registers its chain rule, else `ChainParams`."""
-    if own_spike and type(params) in adjoint.table:
+    if own_spike and (type(params),) in adjoint.table:
         return params
     d = make_derivatives(n_hidden, n, dtype)
     return ChainParams(params, d, np.dtype(dtype).type(own_spike), np.zeros((n_hidden, n), dtype))
