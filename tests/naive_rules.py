@@ -11,22 +11,8 @@ rule is written from its definition; where it has two directions, both are here.
 "c" stands for a presynaptic index (inputs, then recurrent neurons), "l" for the neuron that an influence has reached.
 """
 
-from typing import NamedTuple
-
 import naive
 import numpy as np
-
-NAMES = naive.NAMES
-
-
-class Found(NamedTuple):
-    """Gradient of E_task + E_reg of one trial, 0 where there is no synapse; arrays as in `naive.Result`."""
-
-    gradient: dict
-    size: dict  # sums of the absolute values of what is added up to the gradient: per step and, where graded, per grade
-    loss: float
-    regularization: float
-    forward: naive.Forward
 
 
 class _Sum:
@@ -43,7 +29,7 @@ class _Sum:
         n_pre = net.n_in + net.n
         self.Py, self.s, self.c = np.zeros((net.n_out, n_pre, net.n)), np.zeros(net.n), 0.0
         shapes = {"w": (n_pre, net.n), "w_out": (net.n, net.n_out), "b_out": (net.n_out,)}
-        self.sum, self.size = ({name: np.zeros(shape) for name, shape in shapes.items()} for _ in range(2))
+        self.sum = {name: np.zeros(shape) for name, shape in shapes.items()}
 
     def add(self, Pz, z, err, reg, readout=True):
         net = self.net
@@ -55,21 +41,16 @@ class _Sum:
             earned |= {"w_out": np.outer(self.s, err), "b_out": self.c * err}  # (3) (4)
         for name, value in earned.items():
             self.sum[name] += value
-            self.size[name] += np.abs(value)
 
     def forget(self):
         self.Py, self.s, self.c = 0.0 * self.Py, 0.0 * self.s, 0.0
 
 
-def _found(net, sums, trial, sizes=None):
+def _found(net, sums, trial):
     """Result of arrays by name, with "w" [n_in + n, n] for both hidden matrices."""
     f, _, _, loss, regularization = trial
-
-    def split(a):
-        return naive.present(net, {"w_in": a["w"][: net.n_in], "w_rec": a["w"][net.n_in :]} | {k: a[k] for k in NAMES[2:]})
-
-    sizes = {name: np.abs(value) for name, value in sums.items()} if sizes is None else sizes
-    return Found(split(sums), split(sizes), loss, regularization, f)
+    gradient = {"w_in": sums["w"][: net.n_in], "w_rec": sums["w"][net.n_in :], "w_out": sums["w_out"], "b_out": sums["b_out"]}
+    return naive.Result(naive.present(net, gradient), loss, regularization, f)
 
 
 def _begin(net, w, x, target, mask, kind, reg, feedback, noise, smooth=False):
@@ -100,7 +81,7 @@ def order_m(
     """
     w, feedback, trial = _begin(net, w, x, target, mask, kind, reg, feedback, noise)
     rule = {"influence": _graded_influence, "adjoint": _graded_adjoint}[method]
-    return _found(net, *rule(net, w["w_rec"], trial, feedback, reset_gradient, order))
+    return _found(net, rule(net, w["w_rec"], trial, feedback, reset_gradient, order), trial)
 
 
 def _graded_influence(net, w_rec, trial, feedback, reset_gradient, order):
@@ -128,8 +109,7 @@ def _graded_influence(net, w_rec, trial, feedback, reset_gradient, order):
         for g in range(order):
             sums[g].add(Pz[g], f.z[t], err[t], reg[t], readout=g == 0)
         past = [Pz, *past[:-1]]
-    total = {name: sum(s.sum[name] for s in sums) for name in sums[0].sum}
-    return total, trial, {name: sum(s.size[name] for s in sums) for name in total}
+    return {name: sum(s.sum[name] for s in sums) for name in sums[0].sum}
 
 
 def _graded_adjoint(net, w_rec, trial, feedback, reset_gradient, order):
@@ -155,7 +135,7 @@ def _graded_adjoint(net, w_rec, trial, feedback, reset_gradient, order):
             gz -= net.thr * gv[t + 1]  # (2)
         gv[t] = net.alpha * gv[t + 1] + f.psi[t] * gz  # (3)
         ga[t] = net.rho * ga[t + 1] - f.psi[t] * net.beta * gz  # (4)
-    return _earned(net, f, gv[:n_steps].sum(1), gy[:n_steps]), trial
+    return _earned(net, f, gv[:n_steps].sum(1), gy[:n_steps])
 
 
 def _earned(net, f, gv, gy):
@@ -194,7 +174,7 @@ def snap(
     total = _Sum(net, feedback)
     for t, Pz in enumerate(_influence(net, w["w_rec"], f, reset_gradient, keep[:, None, :])):  # (1)
         total.add(Pz, f.z[t], err[t], reg[t])
-    return _found(net, total.sum, trial, total.size)
+    return _found(net, total.sum, trial)
 
 
 def truncated(
@@ -222,7 +202,7 @@ def truncated(
         if t % window == 0:
             total.forget()
         total.add(Pz, f.z[t], err[t], reg[t])
-    return _found(net, total.sum, trial, total.size)
+    return _found(net, total.sum, trial)
 
 
 def _influence(net, w_rec, f, reset_gradient, keep, window=None):
@@ -270,4 +250,4 @@ def rflo(net, w, x, target, mask=None, *, kind="mse", reg=None, feedback=None, n
     for t in range(len(f.z)):
         eps = net.alpha * eps + net.zeta * f.pre[t][:, None]
         total.add(np.einsum("lj,cj->lcj", np.eye(net.n), f.psi[t] * eps), f.z[t], err[t], reg[t])
-    return _found(net, total.sum, trial, total.size)
+    return _found(net, total.sum, trial)

@@ -117,9 +117,3 @@ def test_rflo_is_eprop_for_lif_alone(case):
             )
             > 1e-6
         )
-
-
-def test_size_bounds_the_gradient(case):
-    for found in (naive_rules.order_m(case.net, case.w, **case.trial, order=2), naive_rules.snap(case.net, case.w, **case.trial)):
-        for name in naive.NAMES:
-            assert (np.abs(found.gradient[name]) <= found.size[name] * (1 + 1e-12)).all()

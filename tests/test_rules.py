@@ -1,4 +1,4 @@
-"""Identities between the rules, each where the mathematics guarantees it, with negative controls."""
+"""Rules in streams and batches, their limits, and how fast orders converge; identities are in test_identities.py."""
 
 import naive
 import numpy as np
@@ -6,97 +6,6 @@ import pytest
 from twin import assert_same, distance, draw, library, simulator
 
 import snnlearn as sl
-
-SHAPES = {
-    "lif dense": dict(kind="lif"),
-    "alif dense": dict(kind="alif", n_ref=1, delay=2),
-    "mixed masked": dict(kind="mixed", density=0.5, self_connections=False, heterogeneous=True),
-    "alif sparse": dict(kind="alif", density=0.4, delay=3, kappa=0.0, density_in=0.7),
-}
-
-
-@pytest.fixture(params=SHAPES, scope="module")
-def problem(request):
-    """A live case as (gradient of a rule, naive case)."""
-    case = draw(T=30, n=5, n_in=3, seed=11, **SHAPES[request.param])
-    sparse = "sparse" in request.param
-    net, weights, trial = library(case, sparse_rec=sparse, sparse_in=sparse)
-    exact = naive.bptt(case.net, case.w, **case.trial)
-    naive.assert_live(exact.gradient, exact.forward.z)
-    return lambda rule, **changes: sl.gradient(net, weights, rule=rule, **(trial | changes)), case
-
-
-def test_rtrl_is_bptt(problem):
-    gradient, case = problem
-    for attached in (True, False):
-        want = naive.bptt(case.net, case.w, **case.trial, reset_gradient=attached).gradient
-        assert_same(gradient(sl.RTRL(reset_gradient=attached)), want)
-        assert_same(gradient(sl.BPTT(reset_gradient=attached)), want)
-
-
-@pytest.mark.parametrize("order", [1, 2, 3])
-def test_order_m_forward_is_adjoint(problem, order):
-    gradient, case = problem
-    for feedback in ("symmetric", case.feedback):
-        rules = [sl.EProp(order, feedback, method=method, reset_gradient=True) for method in ("forward", "adjoint")]
-        assert_same(gradient(rules[0]), gradient(rules[1]))
-
-
-def test_orders_reach_bptt(problem):
-    gradient, case = problem
-    exact = gradient(sl.BPTT())
-    enough = (case.x.shape[0] - 1) // case.net.delay + 1
-    assert_same(gradient(sl.EProp(order=enough)), exact)
-    assert_same(gradient(sl.EProp(order=None)), exact)
-    assert_same(gradient(sl.EProp(order=None, method="forward")), exact)
-
-
-def test_snap_reaches_rtrl_and_starts_at_eprop(problem):
-    gradient, case = problem
-    assert_same(gradient(sl.SnAp(case.net.n)), gradient(sl.RTRL()))
-    first, eprop = gradient(sl.SnAp(1)), gradient(sl.EProp(reset_gradient=True))
-    if not np.diag(case.net.conn_rec).any():
-        assert_same(first, eprop)
-    else:
-        assert distance(first, eprop, "w_rec") > 1e-6
-
-
-def test_truncation(problem):
-    gradient, case = problem
-    assert_same(gradient(sl.TruncatedBPTT(case.x.shape[0])), gradient(sl.BPTT()))
-    assert distance(gradient(sl.TruncatedBPTT(4)), gradient(sl.BPTT()), "w_in") > 1e-6
-
-
-def test_rflo(problem):
-    gradient, case = problem
-    forward = gradient(sl.RFLO(method="forward"))
-    assert_same(forward, gradient(sl.RFLO(method="adjoint")))
-    eprop = gradient(sl.EProp(reset_gradient=False))
-    if not case.net.beta.any():
-        assert_same(forward, eprop)
-    else:
-        assert distance(forward, eprop, "w_in") > 1e-6
-
-
-def test_the_rules_differ(problem):
-    gradient, _ = problem
-    rules = [sl.EProp(reset_gradient=True), sl.EProp(order=2), sl.EProp(order=3), sl.BPTT(), sl.RFLO(), sl.TruncatedBPTT(3)]
-    found = [gradient(rule) for rule in rules]
-    for i, a in enumerate(found):
-        for b in found[:i]:
-            assert distance(a, b, "w_rec") > 1e-9
-
-
-def test_snap_is_order_n_on_a_chain():
-    rng = np.random.default_rng(2)
-    n, chain = 5, np.eye(5, k=1, dtype=bool)
-    net = sl.Network(3, sl.LIF(n, tau_m=10.0, threshold=0.5), sl.Readout(2, tau=10.0), recurrent=sl.Masked(chain))
-    weights = net.init_weights(seed=1, gain={"w_in": 1.5, "w_rec": 0.5})
-    x, target = (rng.random((40, 3)) < 0.4).astype(float), rng.standard_normal((40, 2))
-    assert np.abs(sl.gradient(net, weights, x, target, sl.BPTT()).w_rec).max() > 1e-6
-    for order in (1, 2, 3):
-        snap = sl.gradient(net, weights, x, target, sl.SnAp(order))
-        assert_same(snap, sl.gradient(net, weights, x, target, sl.EProp(order, reset_gradient=True)))
 
 
 @pytest.mark.parametrize(
