@@ -18,6 +18,8 @@ The package, in the order in which its parts build on each other:
     functional     simulate, gradient
     compare        rules side by side
     simulator      Simulator
+    published      a training whose losses other simulators print
+    verification   verify: identities between rules, reference cases, published losses
     recipes        settings that learn the tasks
     plot, cli      figures (needs matplotlib), the command line
 
@@ -40,6 +42,7 @@ from .rules import BPTT, RFLO, RTRL, EProp, SnAp, TruncatedBPTT
 from .simulator import Run, SilentNetworkWarning, Simulator, Step
 from .surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
 from .training import History
+from .verification import Verification, verify
 
 __all__ = [
     "ALIF",
@@ -79,6 +82,7 @@ __all__ = [
     "Step",
     "StepDecay",
     "TruncatedBPTT",
+    "Verification",
     "Weights",
     "__version__",
     "compare",
@@ -87,6 +91,7 @@ __all__ = [
     "plot",
     "simulate",
     "tasks",
+    "verify",
 ]
 
 

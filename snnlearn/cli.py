@@ -1,4 +1,4 @@
-"""The command line: ``snnlearn train | info | plot``."""
+"""The command line: ``snnlearn train | info | plot | verify``."""
 
 from __future__ import annotations
 
@@ -65,6 +65,14 @@ def _parser() -> argparse.ArgumentParser:
     plot.add_argument("--out", type=pathlib.Path, metavar="PNG", help="default: the recording's name with .png")
     plot.add_argument("--trial", type=int, metavar="N", help="the trial to show; default: the last one recorded")
     plot.set_defaults(run=_plot)
+
+    text = (
+        "Check on this machine that learning rules agree where they must, that gradients are those of independent reference "
+        "cases, and that a seeded training has its published losses. Takes seconds, and minutes the first time, while kernels "
+        "compile. Exit status 1 where a check fails."
+    )
+    verify = commands.add_parser("verify", help="check gradients against references", description=text)
+    verify.set_defaults(run=_verify)
     return parser
 
 
@@ -193,3 +201,21 @@ def _plot(options: argparse.Namespace) -> int:
     figure.savefig(out, dpi=120)
     print(f"drawn to {out}")
     return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from .verification import Check, verify
+
+    began, shown = time.monotonic(), sys.stderr.isatty()  # a terminal shows what is running
+
+    def progress(name: str, check: Check | None) -> None:
+        if shown:
+            print("\r\033[K" if check else f"\r\033[K      {name} ...", end="", file=sys.stderr, flush=True)
+        if check is not None:
+            print(check, flush=True)
+
+    table = verify(progress)
+    failed = sum(not check.ok for check in table.checks)
+    verdict = f"{failed} of {len(table.checks)} checks FAILED" if failed else f"all {len(table.checks)} checks passed"
+    print(f"{verdict} in {time.monotonic() - began:.1f} s")
+    return int(failed > 0)

@@ -6,13 +6,14 @@ import pytest
 from twin import assert_same, distance, draw, library, simulator
 
 import snnlearn as sl
+from snnlearn.published import superimposed_sines
 
 
 @pytest.mark.parametrize(
     "rule", [sl.RTRL(), sl.SnAp(2), sl.EProp(order=2), sl.RFLO(method="forward"), sl.EProp(reset_gradient=True)], ids=repr
 )
-def test_streams_do_not_depend_on_intervals_or_pieces(rule):
-    """With frozen hidden weights and a small step of the readout, sums over intervals are the gradient of the whole."""
+def test_streams_do_not_depend_on_pieces(rule):
+    """One update earns the gradient of the trial, also where the trial comes in pieces."""
     case = draw(kind="alif", delay=2, T=36, n=5, n_in=3)
     sim, trial = simulator(case, rule, sl.SGD(1.0), update_every=36)
     whole = naive.plain(sim.weights)
@@ -69,20 +70,7 @@ def _one(trial, b):
 
 def test_published_cosines():
     """The published 100-neuron regression, first trial, initial weights: cosine of order m to BPTT, w_rec."""
-    draws, f32 = np.random.RandomState(1), np.float32
-    w_in, w_rec, w_out = ((draws.randn(100, k) / 10.0).astype(f32).astype(float) for k in (100, 100, 1))
-    np.fill_diagonal(w_rec, 0.0)
-    draws.randn(100, 1)  # the random feedback of the publication, not used here
-    x = (draws.rand(1000, 100) < 0.05).astype(float)
-    x[0] = 0.0
-    amplitude, phase = draws.uniform(0.5, 2.0, 4), draws.uniform(0.0, 2.0 * np.pi, 4)
-    turns = 2.0 * np.pi * (1000 // np.array([1000, 500, 333, 200]))
-    target = sum(a * np.sin(np.linspace(p, p + c, 1000)) for a, p, c in zip(amplitude, phase, turns, strict=True))
-    target = target - target[0]
-    target = (target / np.abs(target).max())[:, None]
-    lif = sl.LIF(100, tau_m=30.0, threshold=0.03, normalize_input=True)
-    net = sl.Network(100, lif, sl.Readout(1, tau=30.0, normalize_input=True))
-    weights = sl.Weights(w_in, w_rec, w_out, np.zeros(1))
+    sines = superimposed_sines()
     rules = [sl.EProp(m, reset_gradient=True) for m in (1, 2, 3, 4, 5, 8)]
-    table = sl.compare(net, weights, (x, target), rules, regularizer=sl.RateRegularizer(10.0, 300.0))
+    table = sl.compare(sines.net, sines.weights, (sines.x, sines.target), rules, regularizer=sines.regularizer)
     np.testing.assert_allclose(table.cosine[:, 1], [0.8095, 0.9353, 0.9787, 0.9932, 0.9977, 0.9999], atol=5e-5)
