@@ -100,7 +100,9 @@ def learning_time(net, weights, rule, x, target, repeats) -> tuple[np.ndarray, f
 
 def adjoint_rows(sizes: list[int], steps: int, repeats: int) -> None:
     print("\nbackward: microseconds a step and trial; floor: one pass over w_rec")
-    print(f"{'n':>5} {'rule':>16} {'batch':>5} {'median':>9} {'range':>19} {'floor':>8} {'x floor':>8} {'x bptt':>7} {'alone':>8}")
+    print(
+        f"{'n':>5} {'rule':>16} {'batch':>5} {'median':>9} {'range':>19} {'floor':>8} {'x floor':>8} {'x bptt':>7} {'alone':>8}"
+    )
     for n in sizes:
         net, weights = network(n, n)
         rng = np.random.default_rng(0)

@@ -21,6 +21,8 @@ The package, in the order in which its parts build on each other:
     compare        rules side by side
     report         Run, Alignment: what a run reports
     simulator      Simulator
+    published      a training whose losses other simulators print
+    verification   verify: identities between rules, reference cases, published losses
     recipes        settings that learn the tasks
     plot, cli      figures (needs matplotlib), the command line
 
@@ -45,6 +47,7 @@ from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
 from .simulator import Simulator
 from .surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
 from .training import History
+from .verification import Verification, verify
 
 __all__ = [
     "ALIF",
@@ -88,6 +91,7 @@ __all__ = [
     "StepDecay",
     "Taxonomy",
     "TruncatedBPTT",
+    "Verification",
     "Weights",
     "__version__",
     "compare",
@@ -97,6 +101,7 @@ __all__ = [
     "simulate",
     "tasks",
     "taxonomy",
+    "verify",
 ]
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``snnlearn train | info | plot | compare | taxonomy``."""
+"""The command line: ``snnlearn train | info | plot | compare | taxonomy | verify``."""
 
 from __future__ import annotations
 
@@ -82,6 +82,14 @@ def _parser() -> argparse.ArgumentParser:
 
     text = "Print the table of learning rules: what each follows, can do and costs."
     commands.add_parser("taxonomy", help="the table of learning rules", description=text).set_defaults(run=_taxonomy)
+
+    text = (
+        "Check on this machine that learning rules agree where they must, that gradients are those of independent reference "
+        "cases, and that a seeded training has its published losses. Takes seconds, and minutes the first time, while kernels "
+        "compile. Exit status 1 where a check fails."
+    )
+    verify = commands.add_parser("verify", help="check gradients against references", description=text)
+    verify.set_defaults(run=_verify)
     return parser
 
 
@@ -250,3 +258,21 @@ def _taxonomy(options: argparse.Namespace) -> int:
 
     print(taxonomy())
     return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from .verification import Check, verify
+
+    began, shown = time.monotonic(), sys.stderr.isatty()  # a terminal shows what is running
+
+    def progress(name: str, check: Check | None) -> None:
+        if shown:
+            print("\r\033[K" if check else f"\r\033[K      {name} ...", end="", file=sys.stderr, flush=True)
+        if check is not None:
+            print(check, flush=True)
+
+    table = verify(progress)
+    failed = sum(not check.ok for check in table.checks)
+    verdict = f"{failed} of {len(table.checks)} checks FAILED" if failed else f"all {len(table.checks)} checks passed"
+    print(f"{verdict} in {time.monotonic() - began:.1f} s")
+    return int(failed > 0)

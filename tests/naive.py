@@ -9,7 +9,8 @@ gradients are dicts with these four names; wherever weights are taken, an object
     rate_signal rate regulariser               train    e-prop with weights that change during the run
     SGD, Adam   optimizers                     random_case, assert_live    material for tests
 
-"c" stands for a presynaptic index: the inputs first, then the recurrent neurons.
+The rules between e-prop and BPTT are in naive_rules.py. "c" stands for a presynaptic index: the inputs first, then the
+recurrent neurons.
 """
 
 from dataclasses import dataclass
