@@ -126,11 +126,11 @@ def crossing_count(net, weights, rule, x) -> float:
     """Multiply-adds a step that the influence of this rule needs, crossings from neurons with psi = 0 left out."""
     arrays = net.arrays(weights, np.float32)
     found = rule.arrays(arrays, flatten(weights, np.float32), "forward", 1, np.ones(4, bool))
-    degree = np.diff(found.start)
+    layout = found.layout
     live = (sl.simulate(net, weights, x, record=("psi",)).psi != 0).mean(axis=0)
-    into = np.repeat(np.arange(degree.size), np.diff(found.cross_ptr))
-    crossings = float((live[found.node_l[found.cross_node]] * degree[into]).sum())
-    return crossings + (2 + 2 + net.n_outputs) * float(degree.sum())  # tangent of v and z, and the readout's sums
+    length = np.repeat(layout.seg_length, np.diff(layout.term_ptr))
+    crossings = float((live[layout.term_q] * length).sum())
+    return crossings + (2 + 2 + net.n_outputs) * float(layout.row[-1])  # tangent of v and z, and the readout's sums
 
 
 def influence_rows(repeats: int) -> None:
