@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._jit import device
+from .._jit import inlined
 from ..connectivity import add_to_row, back_over
 from ..network import FlatWeights, NetArrays
 from ..neurons.base import adjoint, prepare
@@ -96,7 +96,7 @@ def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
             _earn(rule, net, grad, tape, inputs, span, b, t, now)  # (5) (6)
 
 
-@device
+@inlined
 def _from_readout(rule, net, weights, grad, tape, targets, span, b, t):
     """Equations (1) and (2), and the bias of (6)."""
     w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
@@ -115,7 +115,7 @@ def _from_readout(rule, net, weights, grad, tape, targets, span, b, t):
         gz[j] = scale * total + reg[j]  # (2)
 
 
-@device
+@inlined
 def _cross(rule, net, weights, t, border):
     """Equation (3): what the spikes of t earn at the arrivals of t + delay; one pass over the weights."""
     rows, trials = rule.gz.shape[0], rule.ly.shape[0]
@@ -128,7 +128,7 @@ def _cross(rule, net, weights, t, border):
         back_over(net.proj_rec, weights.w_rec, later[: rows - first], rule.gz[first:])
 
 
-@device
+@inlined
 def _back(rule, tape, b, row, now):
     """Equation (4) for all grades."""
     psi = tape.psi[b, row]
@@ -137,7 +137,7 @@ def _back(rule, tape, b, row, now):
         adjoint(rule.params, psi, rule.gz[m], rule.attached, rule.lam[m], rule.c[now, m])
 
 
-@device
+@inlined
 def _earn(rule, net, grad, tape, inputs, span, b, t, now):
     """Equations (5) and, for the spikes of t, (6)."""
     earned, ly, row, delay, n_out = rule.earned, rule.ly[b], t - span.origin, net.delay, net.n_out
@@ -160,7 +160,7 @@ def _earn(rule, net, grad, tape, inputs, span, b, t, now):
             g_out[j * n_out + k] += net.scale * ly[k]
 
 
-@device
+@inlined
 def _cut(lam, ly):
     """Nothing comes back from later steps."""
     lam.fill(0)

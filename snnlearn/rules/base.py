@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import _check
-from .._jit import device, generic
+from .._jit import generic, inlined
 from ..losses import SIGNAL
 from ..network import FlatWeights, NetArrays, Network
 
@@ -98,7 +98,7 @@ class Rule(ABC):
         """The rule's arrays for so many trials at rest; `learns` [4] tells which matrices learn."""
 
 
-@device
+@inlined
 def learning_signal(targets, b, t, err, w_feedback, signal):
     """Fill signal (n,) with L_j = sum_k B_jk err_k, or with the user's own learning signal."""
     n_out = err.shape[0]
@@ -113,7 +113,7 @@ def learning_signal(targets, b, t, err, w_feedback, signal):
             signal[j] = total
 
 
-@device
+@inlined
 def readout_step(s, bias_trace, net, tape, grad, b, span, row, err):
     """Gradient of the readout, carried forward: s (n,) is the filtered spike train. In place."""
     g_out, g_b, n_out = grad.w_out[span.group], grad.b_out[span.group], net.n_out
@@ -150,7 +150,7 @@ class NoRule(NamedTuple):
     unused: int
 
 
-@generic(1)
+@generic(1, inline=True)
 def digest(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
     """Add the gradient of steps start .. stop-1 of all trials to accumulator span.group of `grad`; carry on, in place.
 

@@ -25,7 +25,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import _check
-from .._jit import device, generic
+from .._jit import generic, inlined
 from ..connectivity import n_pre, row_start, target
 from ..network import FlatWeights, NetArrays
 from ..neurons.alif import ALIFParams
@@ -184,7 +184,7 @@ def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
         _advance_traces(rule, net, weights, grad, tape, inputs, targets, b, span, start, stop)
 
 
-@device
+@inlined
 def _advance_traces(rule, net, weights, grad, tape, inputs, targets, b, span, start, stop):
     """Steps start .. stop-1 of trial b."""
     kappa, scale, p, traces = net.kappa, net.scale, rule.params, rule.carry
@@ -209,7 +209,7 @@ def _advance_traces(rule, net, weights, grad, tape, inputs, targets, b, span, st
         readout_step(traces.readout[b], traces.bias, net, tape, grad, b, span, row, err)  # (7)
 
 
-@generic(1)
+@generic(1, inline=True)
 def arrive(traces, proj, p, b, i, value):
     """Add an arrival from source i to eps: the pre term of equation (1). In place."""
 
@@ -232,7 +232,7 @@ def _(traces, proj, p, b, i, value):
     traces.pre[b, i] += value
 
 
-@generic(2)
+@generic(2, inline=True)
 def trace_step(traces, p, proj, b, psi, signal, reg, attached, kappa, scale, grad):
     """One step of the traces of one projection after the arrivals, equations (1)-(4) and (6). In place."""
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._jit import device
+from .._jit import inlined
 from ..network import FlatWeights, NetArrays
 from ..neurons.base import prepare, tangent
 from ..neurons.chain import chain
@@ -134,7 +134,7 @@ def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
         _advance_influence(rule, net, weights, grad, tape, inputs, b, span, start, stop)
 
 
-@device
+@inlined
 def _advance_influence(rule, net, weights, grad, tape, inputs, b, span, start, stop):
     """Steps start .. stop-1 of trial b."""
     w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
@@ -163,7 +163,7 @@ def _advance_influence(rule, net, weights, grad, tape, inputs, b, span, start, s
         gradient[s] = 0
 
 
-@device
+@inlined
 def _sources(rule, tape, inputs, b, row, t):
     """What arrives at step t: inputs, then the spikes of t - delay."""
     pre = rule.pre
@@ -175,7 +175,7 @@ def _sources(rule, tape, inputs, b, row, t):
         pre[rule.synapses.n_in + tape.spike_index[b, event]] += 1
 
 
-@device
+@inlined
 def _propagate(rule, net, weights, w_feedback, b, psi, reg):
     """Equations (1) and (2) for every row, the sum in (3), and the regulariser's part of (4)."""
     carry, layout, n = rule.carry, rule.layout, psi.shape[0]
@@ -200,7 +200,7 @@ def _propagate(rule, net, weights, w_feedback, b, psi, reg):
     carry.clock[b] += 1
 
 
-@device
+@inlined
 def _direct(rule, l, first, last, current):
     """What the neuron's own synapses receive, for entries first .. last-1."""
     start, synapses = rule.layout.direct[l], rule.synapses
@@ -209,7 +209,7 @@ def _direct(rule, l, first, last, current):
         current[e - first] = rule.pre[synapses.source[e + at]]
 
 
-@device
+@inlined
 def _cross(layout, w_rec, earlier, live, terms, r, first, last, current):
     """Add what crosses to entries first .. last-1 of a row: a matrix product that skips rows of zeros."""
     weight, at = terms.weight, terms.start
@@ -236,7 +236,7 @@ def _cross(layout, w_rec, earlier, live, terms, r, first, last, current):
                 into[c] += w0 * z0[c]
 
 
-@device
+@inlined
 def _collect(layout, r, first, last, new, w_feedback, l, reg, sum_z, gradient):
     """Add Pz of entries first .. last-1 of a row to the sums over neurons."""
     n_out = sum_z.shape[0]

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import _check
-from .._jit import device, summing
+from .._jit import inlined, summing
 from ..connectivity import add_row, n_pre, row_start, target
 from ..network import FlatWeights, NetArrays
 from ..neurons.base import prepare, tangent
@@ -141,7 +141,7 @@ def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
             carry.clock[b] += 1
 
 
-@device
+@inlined
 def _mix(x):
     """A well-mixed 64-bit number (SplitMix64; Steele, Lea & Flood 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -149,7 +149,7 @@ def _mix(x):
     return x ^ (x >> np.uint64(31))
 
 
-@device
+@inlined
 def _signs(rule, trial, step):
     """nu of a step: a pure function of seed, trial and step, so that a run that is resumed draws the same again."""
     golden = np.uint64(0x9E3779B97F4A7C15)
@@ -159,7 +159,7 @@ def _signs(rule, trial, step):
         rule.sign[j] = 1 if bit != 0 else -1
 
 
-@device
+@inlined
 def _sources(rule, net, tape, inputs, b, row, t):
     """What arrives at step t, by source; returns |w|^2 of (1)."""
     rule.pre_in.fill(0)
@@ -176,7 +176,7 @@ def _sources(rule, net, tape, inputs, b, row, t):
     return energy
 
 
-@device
+@inlined
 def _energy(proj, pre):
     """Sum over synapses of pre_i squared."""
     total = 0.0
@@ -186,7 +186,7 @@ def _energy(proj, pre):
     return total
 
 
-@device
+@inlined
 def _state_step(rule, net, weights, w_feedback, b, psi, energy, err, reg):
     """Equations (1) to (3) for X; returns what W is to be multiplied by, 1/r1, and the factor of (4)."""
     carry, kick, kick_z = rule.carry, rule.kick, rule.kick_z
@@ -250,7 +250,7 @@ def _square_of(x):
     return total
 
 
-@device
+@inlined
 def _square(x):
     total = 0.0
     for d in range(x.shape[0]):
@@ -258,7 +258,7 @@ def _square(x):
     return total
 
 
-@device
+@inlined
 def _weight_step(proj, w, sign, pre, keep, add, earned, grad):
     """Equations (3) for W and (4), one pass over the synapses; returns the new |W|^2. In place."""
     total = 0.0
