@@ -138,9 +138,9 @@ class Engine:
             return done
 
         workers = 1 if job.error is not None else max(1, min(self.threads, len(tasks)))
-        if workers > 1 and "forward" in (plan.directions or ()):
+        if workers > 1 and set(plan.directions or ()) - {"adjoint"}:
             needed = sum(array.nbytes for array in carried(self._lane(("trials", 0), slots, rows, plan).rule))
-            workers = max(1, min(workers, max(r.max_bytes or MAX_BYTES for r in self.rules) // needed))
+            workers = max(1, min(workers, max(r.max_bytes or MAX_BYTES for r in self.rules) // max(needed, 1)))
         if workers == 1:
             done = work(0, tasks)
         else:
@@ -239,7 +239,7 @@ class Engine:
             need = "have tau (the online form) where weights change within a trial"
             raise _check.fail("RateRegularizer", need, f"tau=None, update_every={interval}")
         windows = [rule.truncation for rule, d in zip(self.rules, directions, strict=True) if d == "adjoint"]
-        early = any(d == "forward" for d in directions) or any(w != NO_WINDOW for w in windows)
+        early = any(d != "adjoint" for d in directions) or any(w != NO_WINDOW for w in windows)
         return Plan(
             directions,
             whole=NO_WINDOW in windows,
@@ -278,7 +278,7 @@ class Engine:
         limit = min((r.max_bytes or TAPE_LIMIT for r in self.rules), default=TAPE_LIMIT)
         if not plan.whole or self._tape_bytes(rows, plan) <= limit:
             return 0
-        if plan.window > 1 or "forward" in (plan.directions or ()):
+        if plan.window > 1 or set(plan.directions or ()) != {"adjoint"}:
             need = f"have max_bytes of {self._tape_bytes(rows, plan)} for the tape of a trial, beside rules of another direction"
             raise _check.fail(type(self.rule).__name__, need, limit, error=MemoryError)
         state = sum(array.nbytes for array in make_state(self.arrays, self.hidden, 1))
@@ -413,7 +413,8 @@ class Engine:
         if job.error is None:
             self._call(span, *call)
             return
-        chunk = 1 if "forward" in (lane.plan.directions or ("forward",)) else lane.plan.window
+        causal = set(lane.plan.directions or ("forward",)) - {"adjoint"}
+        chunk = 1 if causal else lane.plan.window
         chunk = stop - start if lane.plan.whole else chunk
         for t in range(start, stop, chunk):
             here = span._replace(start=t, stop=min(stop, t + chunk))

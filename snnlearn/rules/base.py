@@ -1,9 +1,10 @@
 """What a learning rule is: a spec, and a digest of the tape.
 
 A rule adds the gradient of an interval of steps to the accumulator `grad`, from the tape that the forward
-simulation left. It works in one of two directions:
+simulation left. It works in one of three directions:
 
     forward    influence is carried along with the network (eligibility traces): causal, any interval
+    interval   the same, by adjoints within each interval and traces across its borders
     adjoint    the chain rule goes back over the tape of a window that has closed (a whole trial)
 
 `digest` is registered for the class of the rule's arrays; the block loop in `block.py` calls it after
@@ -81,7 +82,7 @@ class Rule(ABC):
 
     @abstractmethod
     def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
-        """Either "forward" or "adjoint": a pure function of the configuration.
+        """One of "forward", "interval" and "adjoint": a pure function of the configuration.
 
         interval : K in steps, None for one update a trial; streaming : the network continues without end;
         signal : the user gives the learning signal itself, which only traces carried forward can take.

@@ -35,6 +35,7 @@ from ..neurons.lif import LIFParams
 from .adjoint import make_adjoint
 from .base import Rule, digest, learning_signal, pick_direction, readout_step
 from .influence import MAX_BYTES, make_influence
+from .interval import SHORT, make_interval
 
 
 class SourceTraces(NamedTuple):
@@ -92,8 +93,9 @@ class EProp(Rule):
     reset_gradient : differentiate the reset; None means False at order 1, as published, and True above,
         where a detached reset diverges
     method : "forward" (order 1: eligibility traces in place; above: influence graded by crossings, for small or
-        sparse networks), "adjoint" (graded adjoints on the tape of a trial) or "auto", the cheaper one that the
-        setting allows. Both give the same gradient
+        sparse networks), "adjoint" (graded adjoints on the tape of a trial) or "auto", the cheapest one that the
+        setting allows (for order 1 in streams adjoints within each interval, unless it is short). All give the
+        same gradient
     feedback, seed, feedback_decay, max_bytes : see `Rule`
     """
 
@@ -129,14 +131,21 @@ class EProp(Rule):
         return self.order != 1 if self.reset_gradient is None else bool(self.reset_gradient)
 
     def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
-        """See `Rule.direction`. The adjoint form needs a closed window: one update a trial that starts at rest."""
-        return pick_direction(f"EProp(method={self.method!r})", self.method, True, interval, streaming, signal)
+        """See `Rule.direction`. The adjoint form needs a closed window: one update a trial that starts at rest.
+
+        "interval" is the causal form for order 1 where weights change every few steps or more seldom (`interval.py`).
+        """
+        found = pick_direction(f"EProp(method={self.method!r})", self.method, True, interval, streaming, signal)
+        by_interval = found == "forward" and self.method == "auto" and self.order == 1 and (interval or SHORT) >= SHORT
+        return "interval" if by_interval else found
 
     def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> Any:
         """The rule's arrays for so many trials, traces at zero."""
         if direction == "adjoint":
             grades, through = (1, True) if self.order is None else (self.order, False)
             return make_adjoint(net, weights, trials, learns, attached=self.attached, grades=grades, through=through)
+        if direction == "interval":
+            return make_interval(net, weights, self.attached, trials, learns)
         if self.order == 1:
             return make_eligibility(net, weights, self.attached, trials, learns)
         hops = None if self.order is None else self.order - 1

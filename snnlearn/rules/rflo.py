@@ -22,6 +22,7 @@ from ..neurons.lif import LIFParams
 from .adjoint import make_adjoint
 from .base import Rule, pick_direction
 from .eprop import make_eligibility
+from .interval import SHORT, make_interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,9 @@ class RFLO(Rule):
 
     def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
         """See `Rule.direction`."""
-        return pick_direction(f"RFLO(method={self.method!r})", self.method, True, interval, streaming, signal)
+        found = pick_direction(f"RFLO(method={self.method!r})", self.method, True, interval, streaming, signal)
+        by_interval = found == "forward" and self.method == "auto" and (interval or SHORT) >= SHORT
+        return "interval" if by_interval else found
 
     def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> Any:
         """e-prop's arrays, with neurons whose own spikes the rule does not see."""
@@ -54,4 +57,6 @@ class RFLO(Rule):
             blind = chain(p, net.n_hidden, net.n, weights.w_in.dtype, own_spike=False)
         if direction == "adjoint":
             return make_adjoint(net, weights, trials, learns, attached=False, params=blind)
+        if direction == "interval":
+            return make_interval(net, weights, False, trials, learns, blind)
         return make_eligibility(net, weights, False, trials, learns, blind)
