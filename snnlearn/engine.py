@@ -33,6 +33,7 @@ from .job import Block, Divergence, Job, Result, cut_blocks
 from .losses import NONE, SIGNAL, RateRegularizer, rate_arrays
 from .network import FlatWeights, Network, Weights, flatten, unflatten, zeros_like
 from .optimizers import SGD, NoOptimizer, Optimizer, apply_gradient, sum_accumulators
+from .rules import RFLO, EProp
 from .rules.base import NO_WINDOW, NoRule, Rule
 from .rules.influence import MAX_BYTES
 from .rules.several import carried, several, silence
@@ -97,7 +98,10 @@ class Engine:
         self.rate_form = None if not active else "online" if self.rates.per_step > 0 else "trial"
         decay, adaptive = (rule.feedback_decay, rule.adaptive) if rule is not None else (0.0, False)
         self.opt = (optimizer or IDLE).arrays(net, self.weights, decay, adaptive)
+        self.straight = self._goes_straight(passive)
         self.block_opt = self.opt if interval is not None else NoOptimizer(0)
+        if self.straight:  # what is left for the optimizer
+            self.block_opt = self.opt._replace(learns=self.opt.learns & [False, False, True, True])
         self.learns = np.ones(4, bool) if optimizer is None else self.opt.learns
         self.grad = zeros_like(self.weights, 1 if rule is not None else 0)
         self.stream_grad = zeros_like(self.weights, 1 if rule is not None else 0)  # its interval may stay open
@@ -228,6 +232,15 @@ class Engine:
         return unflatten(self.weights, self.like, copy=False)
 
     # ---- parts --------------------------------------------------------------------------------------
+
+    def _goes_straight(self, passive: Sequence[Rule]) -> bool:
+        """Whether hidden weights take each step's gradient at once: plain SGD at every step with traces in place."""
+        if self.interval != 1 or passive or not isinstance(self.rule, (EProp, RFLO)) or type(self.optimizer) is not SGD:
+            return False
+        if self.rule.direction(1, True, False) != "forward" or getattr(self.rule, "order", 1) != 1:
+            return False
+        plain = self.optimizer.momentum == 0 and self.optimizer.weight_decay == 0 and self.optimizer.clip_norm is None
+        return plain and not callable(self.optimizer.lr) and self.optimizer.bounds is None
 
     def _plan(self, job: Job, streaming: bool, interval: int | None) -> Plan:
         names = set(job.variables or ())
@@ -438,8 +451,12 @@ class Engine:
             ends += span.stop == span.n_steps and (span.stop + span.offset) % span.interval != 0
         lr = np.zeros(0) if not ends else self.optimizer.rates(int(self.opt.done[0]), ends)  # type: ignore[union-attr]
         arguments = (self.arrays, self.weights, lane.state, job.inputs, job.targets, noise, self.rates, lane.tape)
-        grad = self.stream_grad if lane is self._lanes.get("stream") else self.grad
-        self._run_block(*arguments, outcome, lane.rule, grad, self.block_opt, lr, span)
+        grad, rule = self.stream_grad if lane is self._lanes.get("stream") else self.grad, lane.rule
+        if self.straight and span.update:
+            hidden = {"w_in": self.weights.w_in.reshape(1, -1), "w_rec": self.weights.w_rec.reshape(1, -1)}
+            factor = self.dtype.type(-self.optimizer.lr / span.trials)  # type: ignore[operator, union-attr]
+            grad, rule = grad._replace(**hidden), rule._replace(factor=factor)
+        self._run_block(*arguments, outcome, rule, grad, self.block_opt, lr, span)
         if outcome.trouble[0]:
             trial, step, neuron = (int(x) for x in outcome.trouble[1:])
             raise Divergence(trial + base, step + span.offset, neuron)

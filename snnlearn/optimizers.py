@@ -263,7 +263,10 @@ class NoOptimizer(NamedTuple):
 
 @generic(1)
 def update(opt, net, weights, grad, group, trials, lr64):
-    """One update from accumulator `group` of the gradient (summed over trials); clears it. Equations (1) to (7)."""
+    """One update from accumulator `group` of the gradient (summed over trials); clears it. Equations (1) to (7).
+
+    Where w_in and w_rec do not learn here their gradients are left alone: they may be the weights themselves.
+    """
 
 
 @update.register(NoOptimizer)
@@ -296,10 +299,12 @@ def _(opt, net, weights, grad, group, trials, lr64):
         step(opt.method, weights.w_in, g_in, m.w_in, s2.w_in, factor, lr, keep, low[0], high[0], count)
         for s in net.absent_in:
             weights.w_in[s] = 0
+        g_in.fill(0)
     if opt.learns[1]:
         step(opt.method, weights.w_rec, g_rec, m.w_rec, s2.w_rec, factor, lr, keep, low[1], high[1], count)
         for s in net.absent_rec:
             weights.w_rec[s] = 0
+        g_rec.fill(0)
     if opt.learns[2]:
         step(opt.method, weights.w_out, g_out, m.w_out, s2.w_out, factor, lr, keep, low[2], high[2], count)
         if opt.feedback_decay >= 0:  # (7)
@@ -310,8 +315,6 @@ def _(opt, net, weights, grad, group, trials, lr64):
                 weights.feedback[s] *= fade
     if opt.learns[3]:
         step(opt.method, weights.b_out, g_b, m.b_out, s2.b_out, factor, lr, one, low[3], high[3], count)
-    g_in.fill(0)
-    g_rec.fill(0)
     g_out.fill(0)
     g_b.fill(0)
 

@@ -13,7 +13,9 @@ equals BPTT where w_rec = 0 (and the reset is treated alike).
 
 Where alpha is common to all neurons and the reset is detached, eps_v_ij = zeta_j eps_i factorises and one
 number per source suffices (`SourceTraces`); otherwise it is kept per synapse (`SynapseTraces`). Traces are
-stored as the next step finds them: eps after its decay, q = rho eps_a + e. Models without kernels of their
+stored as the next step finds them: eps after its decay, q = rho eps_a + e. With plain SGD at every step the
+weights themselves take the place of the gradient, with L and reg times minus the learning rate: one pass over
+the synapses a step. Models without kernels of their
 own carry the derivative of their whole hidden state per synapse (`StateTraces`).
 """
 
@@ -78,6 +80,8 @@ class EligibilityArrays(NamedTuple):
     params: Any  # of the neurons, as the rule sees them
     carry: EligibilityTraces
     attached: float  # 1 with reset_gradient, else 0
+    factor: float  # of (6): 1, or minus the learning rate where `grad` is the weights themselves
+    scaled: np.ndarray  # [2, n] scratch: factor times L and reg
     learn_in: bool
     learn_rec: bool
 
@@ -182,6 +186,8 @@ def make_eligibility(
             bias=np.zeros(trials, dtype),
         ),
         attached=dtype.type(attached),
+        factor=dtype.type(1),
+        scaled=np.zeros((2, n), dtype),
         learn_in=bool(learns[0]),
         learn_rec=bool(learns[1]),
     )
@@ -199,13 +205,15 @@ def _advance_traces(rule, net, weights, grad, tape, inputs, targets, b, span, st
     kappa, scale, p, traces = net.kappa, net.scale, rule.params, rule.carry
     w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
     g_in, g_rec = grad.w_in[span.group], grad.w_rec[span.group]
-    one = g_in.dtype.type(1)
+    one, signal, reg = g_in.dtype.type(1), rule.scaled[0], rule.scaled[1]
     for t in range(start, stop):
         row = t - span.origin
         psi, err = tape.psi[b, row % tape.psi.shape[1]], tape.error[b, row]
-        signal = tape.signal[b, row % tape.signal.shape[1]]
-        reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
-        learning_signal(targets, b, t, err, w_feedback, signal)  # (5)
+        unscaled = tape.signal[b, row % tape.signal.shape[1]]
+        rate_signal = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
+        learning_signal(targets, b, t, err, w_feedback, unscaled)  # (5)
+        for j in range(signal.shape[0]):
+            signal[j], reg[j] = rule.factor * unscaled[j], rule.factor * rate_signal[j]
         prepare(p, psi, tape.local[b, row % tape.local.shape[1]])
         if rule.learn_in:
             for event in range(inputs.indptr[b, t], inputs.indptr[b, t + 1]):
