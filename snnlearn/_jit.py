@@ -42,13 +42,9 @@ OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 TUPLES = ("tape.py", "events.py")  # Numba tells tuples apart by their class's name, not by the order of its fields
 
 
-def _source_digest() -> int:
-    """A hash of the sources that kernels are made of, part of the cache key of every kernel.
-
-    Numba's cache looks only at the file of the root kernel; an edited helper in another file would
-    otherwise go unnoticed and the old machine code would run. The sources are the modules that import this
-    one, those of the tuples that kernels take (`TUPLES`) and, because constants are compiled in, all that
-    they import in turn.
+def kernel_sources() -> set[pathlib.Path]:
+    """The files that kernels are made of: the modules that import this one, those of the tuples that kernels take
+    (`TUPLES`) and, because constants are compiled in, all that they import in turn.
     """
     root = pathlib.Path(__file__).parent
     imports = {path: _imports(path, root) for path in root.rglob("*.py")}
@@ -59,8 +55,17 @@ def _source_digest() -> int:
         if path not in found:
             found.add(path)
             waiting += imports.get(path, ())
-    digest = hashlib.sha256()
-    for path in sorted(found):
+    return found
+
+
+def _source_digest() -> int:
+    """A hash of the sources that kernels are made of, part of the cache key of every kernel.
+
+    Numba's cache looks only at the file of the root kernel; an edited helper in another file would
+    otherwise go unnoticed and the old machine code would run.
+    """
+    root, digest = pathlib.Path(__file__).parent, hashlib.sha256()
+    for path in sorted(kernel_sources()):
         digest.update(path.relative_to(root).as_posix().encode())
         digest.update(path.read_bytes())
     return int.from_bytes(digest.digest()[:6], "big")

@@ -13,9 +13,12 @@ The timeline of step t of a trial:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from ._jit import SOURCE, device, kernel
+from ._jit import SOURCE, device, is_ours, kernel, uncached
 from .connectivity import add_row
 from .losses import ENTROPY, NONE, SIGNAL, error_step, rate_step, rate_trial
 from .neurons.base import advance, threshold
@@ -53,6 +56,11 @@ def run_block(net, weights, state, inputs, targets, noise, rates, tape, outcome,
     if span.forward:
         for b in range(span.trials):
             _finish(net, state, tape, b, span)
+
+
+def runner(params: Any) -> Callable:
+    """`run_block` for neurons with these params, uncached where they are not the package's own."""
+    return run_block if is_ours(params) else uncached(run_block)
 
 
 @device

@@ -27,8 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _check
-from ._jit import is_ours, uncached
-from .block import run_block
+from .block import runner
 from .job import Block, Divergence, Job, Result, cut_blocks
 from .losses import NONE, SIGNAL, RateRegularizer, rate_arrays
 from .network import FlatWeights, Network, Weights, flatten, unflatten, zeros_like
@@ -111,7 +110,7 @@ class Engine:
         self.total = zeros_like(self.weights, 1 if passive else 0)  # what the active rule's updates were made of
         self._lanes: dict[Any, Lane] = {}
         self._pool: ThreadPoolExecutor | None = None
-        self._run_block = run_block if is_ours(self.arrays.params) else uncached(run_block)
+        self._run_block = runner(self.arrays.params)
         self._absent = self.arrays._replace(params=0, proj_in=0, proj_rec=0)  # all that an update needs of the network
 
     # ---- ways to run --------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Compilation: one specialisation per kind of network, found again on disk, and the same numbers without it."""
 
+import inspect
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from numba import config
 from twin import assert_same, draw, library, simulator
 
 import snnlearn as sl
+from snnlearn._jit import kernel_sources
 from snnlearn.block import run_block
 
 compiled = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled")
@@ -122,3 +124,26 @@ def test_every_way_of_online_learning_shares_one_kernel():
     ):
         simulator(case, RULES["forward"], optimizer, update_every=1)[0].run(**data)
     assert len(run_block.signatures) == n_signatures
+
+
+def test_the_cache_key_covers_what_kernels_are_made_of(monkeypatch):
+    """Every class of tuple that reaches a kernel is defined in a file whose edit recompiles; a figure's is not."""
+    seen = set()
+
+    def note(value):
+        if isinstance(value, tuple):
+            if hasattr(value, "_fields"):
+                seen.add(Path(inspect.getfile(type(value))))
+            for part in value:
+                note(part)
+
+    for rule in (sl.EProp(), sl.EProp(method="forward"), sl.SnAp(1), sl.UORO()):
+        case = draw(T=5)
+        sim, trial = simulator(case, rule, sl.Adam(0.1), update_every=5, passive=[sl.SnAp(1)])
+        monkeypatch.setattr(sim._engine, "_run_block", lambda *arguments: note(arguments))
+        sim.run(iter([(trial["inputs"], trial["targets"])]))
+    assert len(seen) > 10
+    assert seen <= kernel_sources()
+    package = Path(sl.__file__).parent
+    assert package / "cli.py" not in kernel_sources() and package / "rules" / "bptt.py" not in kernel_sources()
+    assert package / "losses.py" in kernel_sources()
