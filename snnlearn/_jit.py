@@ -105,8 +105,8 @@ def is_ours(arrays: Any) -> bool:
 class Generic:
     """A function with one implementation per combination of its leading argument classes."""
 
-    def __init__(self, stub: Callable, n_dispatch: int):
-        self.stub, self.n_dispatch = stub, n_dispatch
+    def __init__(self, stub: Callable, n_dispatch: int, default: bool = False):
+        self.stub, self.n_dispatch, self.default = stub, n_dispatch, default
         self.table: dict[tuple[type, ...], Callable] = {}
         self.parameters = tuple(inspect.signature(stub).parameters)
 
@@ -127,16 +127,21 @@ class Generic:
         try:
             return self.table[classes]
         except KeyError:
+            if self.default:
+                return self.stub
             known = ", ".join("(" + ", ".join(c.__name__ for c in key) + ")" for key in self.table)
             wanted = ", ".join(c.__name__ for c in classes)
             raise TypeError(f"{self.stub.__name__} has no implementation for ({wanted}); it has {known}") from None
 
 
-def generic(n_dispatch: int, inline: bool = False) -> Callable[[Callable], Any]:
-    """Make a dispatching function of a stub, always inlined if `inline`; see the module's docstring."""
+def generic(n_dispatch: int, inline: bool = False, default: bool = False) -> Callable[[Callable], Any]:
+    """Make a dispatching function of a stub; see the module's docstring.
+
+    inline : it is always inlined; default : the stub itself serves classes that nothing is registered for
+    """
 
     def decorate(stub: Callable) -> Any:
-        chooser = Generic(stub, n_dispatch)
+        chooser = Generic(stub, n_dispatch, default)
 
         def call(*args):
             return chooser.find(tuple(type(a) for a in args[:n_dispatch]))(*args)

@@ -23,7 +23,7 @@ from .connectivity import add_row
 from .losses import ENTROPY, NONE, SIGNAL, error_step, rate_step, rate_trial
 from .neurons.base import advance, threshold
 from .optimizers import update
-from .rules.base import digest
+from .rules.base import before, digest
 
 
 @kernel
@@ -40,6 +40,8 @@ def run_block(net, weights, state, inputs, targets, noise, rates, tape, outcome,
     t, updates = span.start, 0
     while t < span.stop:
         end = min(span.stop, ((t + span.offset) // span.interval + 1) * span.interval - span.offset)
+        if span.learn and span.forward:
+            before(rule, net, weights, tape, inputs, span, t)
         for b in range(span.trials):
             if span.forward:
                 _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, span, t, end)

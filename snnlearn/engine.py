@@ -35,6 +35,7 @@ from .optimizers import SGD, NoOptimizer, Optimizer, apply_gradient, sum_accumul
 from .rules import RFLO, EProp
 from .rules.base import NO_WINDOW, NoRule, Rule
 from .rules.influence import MAX_BYTES
+from .rules.lazy import SHORTEST
 from .rules.several import carried, several, silence
 from .tape import WINDOW_STEPS, Outcome, Span, State, Tape, make_outcome, make_state, make_tape, tape_bytes
 
@@ -454,7 +455,8 @@ class Engine:
         if self.straight and span.update:
             hidden = {"w_in": self.weights.w_in.reshape(1, -1), "w_rec": self.weights.w_rec.reshape(1, -1)}
             factor = self.dtype.type(-self.optimizer.lr / span.trials)  # type: ignore[operator, union-attr]
-            grad, rule = grad._replace(**hidden), rule._replace(factor=factor)
+            on_read = span.trials == 1 and span.stop - span.start >= SHORTEST and span.forward and span.learn
+            grad, rule = grad._replace(**hidden), rule._replace(factor=factor, on_read=on_read)
         self._run_block(*arguments, outcome, rule, grad, self.block_opt, lr, span)
         if outcome.trouble[0]:
             trial, step, neuron = (int(x) for x in outcome.trouble[1:])

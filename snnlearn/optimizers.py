@@ -280,10 +280,12 @@ def _(opt, net, weights, grad, group, trials, lr64):
     lr = as_dtype(lr64)
     one = as_dtype(1)
     g_in, g_rec, g_out, g_b = grad.w_in[group], grad.w_rec[group], grad.w_out[group], grad.b_out[group]
-    for s in net.absent_in:
-        g_in[s] = 0
-    for s in net.absent_rec:
-        g_rec[s] = 0
+    if opt.learns[0]:
+        for s in net.absent_in:
+            g_in[s] = 0
+    if opt.learns[1]:
+        for s in net.absent_rec:
+            g_rec[s] = 0
     factor = one / as_dtype(trials)
     if opt.clip_norm < np.inf:
         total = 0.0

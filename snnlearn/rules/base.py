@@ -159,6 +159,12 @@ def digest(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
     """
 
 
+@generic(1, inline=True, default=True)
+def before(rule, net, weights, tape, inputs, span, t):
+    """Called before step t is simulated, for rules that bring weights up to date when they are read. In place."""
+    return None
+
+
 @digest.register(NoRule)
 def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
     return None

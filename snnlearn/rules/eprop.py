@@ -15,7 +15,7 @@ Where alpha is common to all neurons and the reset is detached, eps_v_ij = zeta_
 number per source suffices (`SourceTraces`); otherwise it is kept per synapse (`SynapseTraces`). Traces are
 stored as the next step finds them: eps after its decay, q = rho eps_a + e. With plain SGD at every step the
 weights themselves take the place of the gradient, with L and reg times minus the learning rate: one pass over
-the synapses a step. Models without kernels of their
+the synapses a step, or none where a row can be brought up to date when it is read (`lazy.py`). Models without kernels of their
 own carry the derivative of their whole hidden state per synapse (`StateTraces`).
 """
 
@@ -35,9 +35,10 @@ from ..neurons.base import prepare
 from ..neurons.chain import ChainParams, chain
 from ..neurons.lif import LIFParams
 from .adjoint import make_adjoint
-from .base import Rule, digest, learning_signal, pick_direction, readout_step
+from .base import Rule, before, digest, learning_signal, pick_direction, readout_step
 from .influence import MAX_BYTES, make_influence
 from .interval import SHORT, make_interval
+from .lazy import NoLazy, catch_up, is_lazy, make_lazy, sum_up
 
 
 class SourceTraces(NamedTuple):
@@ -82,6 +83,8 @@ class EligibilityArrays(NamedTuple):
     attached: float  # 1 with reset_gradient, else 0
     factor: float  # of (6): 1, or minus the learning rate where `grad` is the weights themselves
     scaled: np.ndarray  # [2, n] scratch: factor times L and reg
+    lazy: Any  # `Lazy` where rows can be brought up to date when they are read, else NoLazy
+    on_read: bool  # whether they are, in this call
     learn_in: bool
     learn_rec: bool
 
@@ -166,6 +169,7 @@ def make_eligibility(
     p = chain(net.params, net.n_hidden, n, dtype) if params is None else params
     general = isinstance(p, ChainParams)
     factorises = not general and not attached and bool((p.alpha == p.alpha[0]).all())
+    same_input = not general and bool((p.zeta == p.zeta[0]).all())
 
     def traces(sources: int, synapses: int) -> SourceTraces | SynapseTraces | StateTraces:
         ebar = np.zeros((trials, synapses), dtype)
@@ -188,6 +192,8 @@ def make_eligibility(
         attached=dtype.type(attached),
         factor=dtype.type(1),
         scaled=np.zeros((2, n), dtype),
+        lazy=make_lazy(net, float(p.alpha[0])) if factorises and same_input and isinstance(p, LIFParams) else NoLazy(0),
+        on_read=False,
         learn_in=bool(learns[0]),
         learn_rec=bool(learns[1]),
     )
@@ -195,8 +201,31 @@ def make_eligibility(
 
 @digest.register(EligibilityArrays)
 def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
+    if is_lazy(rule.lazy) and rule.on_read:
+        _advance_sums(rule, net, weights, grad, tape, targets, span, start, stop)
+        return
     for b in range(span.trials):
         _advance_traces(rule, net, weights, grad, tape, inputs, targets, b, span, start, stop)
+
+
+@before.register(EligibilityArrays)
+def _(rule, net, weights, tape, inputs, span, t):
+    if is_lazy(rule.lazy) and rule.on_read:
+        catch_up(rule.lazy, rule, net, weights, tape, inputs, span, t)
+
+
+@inlined
+def _advance_sums(rule, net, weights, grad, tape, targets, span, start, stop):
+    """Steps start .. stop-1 of the one trial, where weights are brought up to date as they are read (`lazy.py`)."""
+    w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
+    for t in range(start, stop):
+        row = t - span.origin
+        psi, err = tape.psi[0, row % tape.psi.shape[1]], tape.error[0, row]
+        signal = tape.signal[0, row % tape.signal.shape[1]]
+        reg = tape.rate_signal[0, row % tape.rate_signal.shape[1]]
+        learning_signal(targets, 0, t, err, w_feedback, signal)  # (5)
+        sum_up(rule.lazy, rule, net, weights, psi, signal, reg, t == span.stop - 1)
+        readout_step(rule.carry.readout[0], rule.carry.bias, net, tape, grad, 0, span, row, err)  # (7)
 
 
 @inlined
@@ -224,6 +253,11 @@ def _advance_traces(rule, net, weights, grad, tape, inputs, targets, b, span, st
                 arrive(traces.w_rec, net.proj_rec, p, b, tape.spike_index[b, event], one)
             trace_step(traces.w_rec, p, net.proj_rec, b, psi, signal, reg, rule.attached, kappa, scale, g_rec)
         readout_step(traces.readout[b], traces.bias, net, tape, grad, b, span, row, err)  # (7)
+    if rule.factor != 1:
+        for s in net.absent_in:
+            g_in[s] = 0
+        for s in net.absent_rec:
+            g_rec[s] = 0
 
 
 @generic(1, inline=True)
