@@ -291,6 +291,43 @@ def test_comparison_where_no_rule_has_figures(table):
     plot.comparison(nothing._replace(notes=("too large",) * 4)).canvas.draw()
 
 
+@pytest.fixture(scope="module")
+def aligned(tmp_path_factory):
+    """A history with two passive rules, and the path of its recording."""
+    task = sl.tasks.DelayedRecall(n_per_group=4, seed=1)
+    net = sl.Network(task.n_inputs, sl.LIF(8, threshold=0.3), sl.Readout(task.n_outputs), dt=task.dt, delay=task.dt)
+    passive = [sl.BPTT(), sl.EProp(2)]
+    sim = sl.Simulator(net, rule=sl.EProp(), optimizer=sl.Adam(1e-2), loss=sl.CrossEntropy(), passive=passive, passive_every=2)
+    path = tmp_path_factory.mktemp("aligned") / "run.h5"
+    with sl.Recorder(path) as recorder:
+        return sim.train(task, 6, recorder=recorder), path
+
+
+def test_alignment_draws_history_and_recording_alike(aligned, ax):
+    history, path = aligned
+    with open_recording(path) as recording:
+        recorded = plot.alignment(recording, Figure().add_subplot())
+    drawn = plot.alignment(history, ax)
+    assert len(history.alignment) == 3 and np.isfinite([a.cosine for a in history.alignment]).all()
+    for lines, other in zip(drawn.lines[:8:2], recorded.lines[:8:2], strict=True):
+        np.testing.assert_allclose(lines.get_xydata(), other.get_xydata())
+    second_rec = np.array([(a.updates, a.cosine[1, 1]) for a in history.alignment])
+    np.testing.assert_allclose(drawn.lines[6].get_xydata(), second_rec)
+    assert legend(drawn) == legend(recorded) == ["BPTT", "EProp(order=2)", "w_in", "w_rec"]
+    drawn.figure.canvas.draw()
+
+
+def test_alignment_of_one_matrix_and_of_none(aligned, make, ax):
+    history, _ = aligned
+    assert legend(plot.alignment(history, ax, "w_out")) == ["BPTT", "EProp(order=2)"]
+    with pytest.raises(ValueError, match=r"plot\.alignment\.matrices must be among w_in, w_rec, w_out \(got 'w'\)"):
+        plot.alignment(history, ax, ["w"])
+    with pytest.raises(KeyError, match="no alignments"):
+        plot.alignment(sl.History(), ax)
+    with pytest.raises(KeyError, match="no alignments"):
+        plot.alignment(make(), ax)
+
+
 def test_new_axes_come_from_pyplot(make):
     made = plot.raster(make())
     assert pyplot.fignum_exists(made.figure.number)

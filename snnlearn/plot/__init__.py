@@ -7,9 +7,19 @@ The panels take `ax`, matplotlib Axes to draw into (None: a new pyplot figure), 
 Raises ImportError without matplotlib, KeyError for what the file does not have, IndexError for a trial that it does not have.
 """
 
-from .learning import confusion_matrix, learning_curve, weights_histogram
+from .learning import alignment, confusion_matrix, learning_curve, weights_histogram
 from .page import story
 from .rules import comparison
 from .trial import membrane, raster, readout
 
-__all__ = ["comparison", "confusion_matrix", "learning_curve", "membrane", "raster", "readout", "story", "weights_histogram"]
+__all__ = [
+    "alignment",
+    "comparison",
+    "confusion_matrix",
+    "learning_curve",
+    "membrane",
+    "raster",
+    "readout",
+    "story",
+    "weights_histogram",
+]

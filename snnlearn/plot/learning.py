@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._check import fail
 from ..recording import Recording
+from ..training import History
 from .about import SCORES, finite_rows, label_names, n_rows, task_kind
-from .style import BLACK, BLUE, GREEN, GREY, LIGHT, axes_or_new, legend_above, log_axis
+from .style import BLACK, BLUE, COLORS, GREEN, GREY, LIGHT, axes_or_new, legend_above, log_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MAX_WRITTEN_CLASSES = 20
+MATRIX_LINES = {"w_in": "solid", "w_rec": (0, (4, 2)), "w_out": (0, (1, 1.5))}
 
 
 def learning_curve(recording: Recording, ax: Axes | None = None) -> Axes:
@@ -51,6 +55,59 @@ def learning_curve(recording: Recording, ax: Axes | None = None) -> Axes:
     entries = {"updates": ("training", {"color": GREY}), "evaluations": ("evaluation", points)}
     legend_above(ax, [entries[name] for name in tables])
     return ax
+
+
+def alignment(source: Recording | History, ax: Axes | None = None, matrices: Iterable[str] = ("w_in", "w_rec")) -> Axes:
+    """Cosine of the updating rule's gradient with those of passive rules over learning: a colour per rule, a line per matrix.
+
+    source : a recording, or the history of `Simulator.train`, of a run with passive rules
+
+    Cosines are drawn faintly, and averaged over about a fiftieth of them. Raises KeyError for a run without alignments.
+    """
+    updates, rule, names, cosines = _alignments(source)
+    chosen = (matrices,) if isinstance(matrices, str) else tuple(matrices)
+    for matrix in chosen:
+        if matrix not in cosines:
+            raise fail("plot.alignment.matrices", f"be among {', '.join(cosines)}", matrix)
+    ax = axes_or_new(ax)
+    styles = {matrix: MATRIX_LINES[matrix] if len(chosen) > 1 else "solid" for matrix in chosen}
+    colors = [COLORS[k % len(COLORS)] for k in range(len(names))]
+    for k, color in enumerate(colors):
+        for matrix, style in styles.items():
+            use = (rule == k) & np.isfinite(cosines[matrix])
+            x, y = updates[use], cosines[matrix][use]
+            ax.plot(x, y, color=color, linewidth=0.8, alpha=0.25)
+            ax.plot(x, running_mean(y), color=color, linewidth=1.8, linestyle=style, marker="o" if y.size == 1 else None)
+    shown = np.concatenate([cosines[matrix] for matrix in chosen])
+    ax.axhline(1.0, color=LIGHT, linewidth=0.8, zorder=0)
+    ax.set(
+        xlabel="updates", ylabel="cosine with the updating rule's gradient", ylim=(min(0.0, np.nanmin(shown, initial=0.0)), 1.05)
+    )
+    ax.set_title("Alignment of passive rules", loc="left")
+    entries: list[tuple[str, dict[str, Any]]] = []
+    entries += [(name.removesuffix("()"), {"color": color}) for name, color in zip(names, colors, strict=True)]
+    entries += [(matrix, {"color": GREY, "linestyle": style}) for matrix, style in styles.items() if len(chosen) > 1]
+    legend_above(ax, entries)
+    return ax
+
+
+def _alignments(source: Recording | History) -> tuple[np.ndarray, np.ndarray, list[str], dict[str, np.ndarray]]:
+    """(updates, rule of each row, names of rules, cosines of each matrix) of a run."""
+    if isinstance(source, Recording):
+        if not n_rows(source, "alignment"):
+            raise KeyError(f"{source.path} has no alignments with passive rules")
+        table = source.table("alignment")
+        names = [str(entry.get("name", k)) for k, entry in enumerate(source.config.get("passive") or [])]
+        names += [f"rule {k}" for k in range(len(names), int(table.rule.max()) + 1)]
+        cosines = {f.removeprefix("cosine_"): getattr(table, f) for f in table._fields if f.startswith("cosine_")}
+        return np.asarray(table.update), np.asarray(table.rule), names, cosines
+    if not source.alignment:
+        raise KeyError("the history has no alignments with passive rules")
+    first, n = source.alignment[0], len(source.alignment)
+    columns = np.array([a.cosine for a in source.alignment])  # [alignments, rules, matrices]
+    cosines = {matrix: columns[:, :, m].ravel() for m, matrix in enumerate(first.matrices)}
+    updates = np.repeat([a.updates for a in source.alignment], len(first.rules))
+    return updates, np.tile(np.arange(len(first.rules)), n), list(first.rules), cosines
 
 
 def confusion_matrix(recording: Recording, ax: Axes | None = None) -> Axes:
