@@ -76,7 +76,7 @@ def membrane(recording: Recording, trial: int | None = None, neurons: Any = None
             ax.plot(time, level(limit), **DASHED)
             if level(limit[0]) - level(0.0) > 0.2:
                 ticks[level(limit[0])] = f"{limit[0]:.2g}"
-        if "spikes" in recording.file:
+        if recording.has_spikes:
             fired = recording.spikes(trial, neurons=neuron).step * recording.dt
             ax.plot(fired, np.full(fired.size, base + 1.1), **TICKS)
         margin_label(ax, base + 0.5, f"{group.name}\n#{neuron}", group.color)
@@ -87,7 +87,7 @@ def membrane(recording: Recording, trial: int | None = None, neurons: Any = None
     entries: list[tuple[str, dict[str, Any]]] = [("v", {"color": GREY})]
     if limits:
         entries.append(("threshold" if all(limits) else "threshold at rest", DASHED))
-    if "spikes" in recording.file:
+    if recording.has_spikes:
         entries.append(("spike", TICKS))
     legend_above(ax, entries)
     return ax
@@ -147,7 +147,7 @@ def _time_axis(ax: Axes, recording: Recording, trial: int) -> None:
 def _most_active(recording: Recording, trial: int, there: np.ndarray) -> np.ndarray:
     """Up to N_MEMBRANES of these neurons in order: the most active of each group, then the second of each, and so on."""
     n_spikes = np.zeros(recording.n_neurons, np.int64)
-    if "spikes" in recording.file:
+    if recording.has_spikes:
         n_spikes += np.bincount(recording.spikes(trial).neuron, minlength=recording.n_neurons)
     ranked = []
     for group in neuron_groups(recording):

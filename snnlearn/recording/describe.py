@@ -68,8 +68,7 @@ def _tables(rec: Recording) -> list[str]:
             span = "no values"
             if known.size:
                 span = f"first {_value(known[0])}, last {_value(known[-1])}, range {_value(known.min())} to {_value(known.max())}"
-            attributes = rec.file[f"tables/{name}/{column}"].attrs
-            units, description = attributes["units"], attributes["description"]
+            units, description = rec.about(f"tables/{name}/{column}")
             rows.append((column, span, description + (f", {units}" if units != "1" else "")))
         lines += _aligned(rows)
     return lines
