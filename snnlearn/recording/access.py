@@ -24,6 +24,10 @@ START = 2.0  # s that a process takes at most to create its file
 T = TypeVar("T")
 
 
+class Busy(OSError):
+    """A writer left no moment in which to read."""
+
+
 class OpenFile:
     """An HDF5 file, open for reading without a lock, also while a process writes it; see `pulse`.
 
@@ -48,6 +52,8 @@ class OpenFile:
         while True:
             try:
                 result = function(self._h5 or self._open())
+            except Busy:
+                raise
             except (KeyError, OSError, RuntimeError, AttributeError, ValueError, TypeError):
                 new = self._seen is None and time.monotonic() - began < START and self.path.is_file() and pulse.is_held(self.path)
                 if self._raw is None or (self._undisturbed() and not new):
@@ -57,7 +63,7 @@ class OpenFile:
                     return result
             self.close()
             if time.monotonic() - began > PATIENCE:
-                raise OSError(f"the recording {self.path} cannot be read: it is written without a pause; try again")
+                raise Busy(f"the recording {self.path} cannot be read: it is written without a pause; try again")
             time.sleep(pause)
             pause = min(2 * pause, 0.05)
 
@@ -116,9 +122,7 @@ class OpenFile:
             if held is False or (held is None and waited > 2 * START):
                 return seen
             if time.monotonic() - began > PATIENCE:
-                raise OSError(
-                    f"the recording {self.path} cannot be read: a flush has been under way for {waited:.0f} s; try again"
-                )
+                raise Busy(f"the recording {self.path} cannot be read: a flush has been under way for {waited:.0f} s; try again")
             time.sleep(0.001)
 
 
@@ -187,3 +191,27 @@ def choose(what: str, value: Any, there: np.ndarray) -> np.ndarray:
     if unknown.size:
         raise fail(where, f"be among {listed(there)}", int(unknown[0]), error=IndexError)
     return numbers.astype(np.int64)
+
+
+def stamp(path: pathlib.Path) -> tuple[int, int, int]:
+    """What tells a file at this path from another one, or from an earlier state of it."""
+    now = path.stat()
+    return now.st_ino, now.st_size, now.st_mtime_ns
+
+
+def entries(h5: h5py.File, name: str, part: slice, columns: Any = slice(None)) -> np.ndarray:
+    """Entries of a data set; raises KeyError where it has fewer."""
+    dataset = h5[name]
+    if dataset.shape[0] < part.stop:
+        raise KeyError(f"{name} has {dataset.shape[0]} of {part.stop} entries")
+    return dataset[part] if dataset.ndim == 1 else dataset[part, columns]
+
+
+def in_order(trial: np.ndarray, step: np.ndarray, neuron: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The spikes in order of trial, step, neuron."""
+    by_trial, by_step, by_neuron = np.diff(trial), np.diff(step), np.diff(neuron)
+    late = (by_trial < 0) | ((by_trial == 0) & ((by_step < 0) | ((by_step == 0) & (by_neuron < 0))))
+    if late.any():
+        order = np.lexsort((neuron, step, trial))
+        return trial[order], step[order], neuron[order]
+    return trial, step, neuron

@@ -19,6 +19,7 @@ import contextlib
 import os
 import pathlib
 import struct
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -47,7 +48,8 @@ class Writer:
         self._file = None
         if user_block >= SIZE:
             self._file = open(path, "r+b", buffering=0)
-            self.n = max(read(self._file) or (0, 0))
+            # not from 0: a file that takes the place of another one must not repeat its numbers
+            self.n = max(*(read(self._file) or (0, 0)), time.time_ns() // 1000)
             self._put(self.n, self.n)
 
     @contextlib.contextmanager

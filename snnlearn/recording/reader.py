@@ -15,8 +15,9 @@ import h5py
 import numpy as np
 
 from .._check import fail
-from . import pulse
-from .access import OpenFile, choose, frozen, listed, neighbours, plain, size_text, window
+from . import convert, pulse
+from .access import OpenFile, choose, entries, frozen, in_order, listed, neighbours, plain, size_text, stamp, window
+from .pieces import Piece, iter_trials, iter_windows
 from .schema import SIGNALS, check_format
 from .signal import Signal
 
@@ -80,19 +81,18 @@ class Recording:
             raise
 
     def _load(self) -> None:
+        self._stamp = stamp(self.path)
         try:
             state = self._access.read(self._state)
         except (KeyError, OSError, RuntimeError) as error:
             raise self._damaged(error) from error
-        self.attrs, self.config, self._committed, self._present, columns = state
+        self.attrs, self.config, self._committed, self._present = state
         self.dt, self.status = float(self.attrs["dt"]), str(self.attrs["status"])
         self.n_neurons, self.n_outputs = int(self.attrs["n_neurons"]), int(self.attrs["n_outputs"])
         self.versions: dict[str, str] = json.loads(self.attrs["versions"])
-        order = np.lexsort((columns[1], columns[0]))
-        self.segments = Segments(*(frozen(column[order]) for column in columns))
 
-    def _state(self, h5: h5py.File) -> tuple[dict[str, Any], dict[str, Any], dict[str, int], tuple[str, ...], list[np.ndarray]]:
-        """Attributes, configuration, committed lengths, names of what there is, columns of the segments."""
+    def _state(self, h5: h5py.File) -> tuple[dict[str, Any], dict[str, Any], dict[str, int], tuple[str, ...]]:
+        """Attributes, configuration, committed lengths, names of what there is."""
         attrs = {name: plain(value) for name, value in h5.attrs.items()}
         check_format(self.path, attrs)
         missing = [name for name in REQUIRED if name not in attrs]
@@ -101,8 +101,7 @@ class Recording:
         committed = {name: int(h5[name].attrs["committed"]) for name in ("segments", "events", "weights") if name in h5}
         committed |= {f"tables/{name}": int(group.attrs["committed"]) for name, group in h5.get("tables", {}).items()}
         present = (*h5.get("traces", {}), *(name for name in (*SIGNALS, "spikes") if name in h5))
-        columns = [entries(h5, f"segments/{name}", slice(0, committed["segments"])) for name in Segments._fields]
-        return attrs, json.loads(h5["configuration"][()]), committed, present, columns
+        return attrs, json.loads(h5["configuration"][()]), committed, present
 
     def refresh(self) -> bool:
         """Take note of what was written since the file was opened; whether there is anything new.
@@ -110,19 +109,13 @@ class Recording:
         Until then a recording stands still: what it holds is what had been committed when it was opened.
         """
         self._need_open()
-        if self._access.unchanged() and not self._grew():
+        if self._access.unchanged() and self._stamp == stamp(self.path):
             return False
         self._access.close()
         self._load()
-        for name in ("trials", "weight_updates", "events"):
+        for name in ("segments", "trials", "weight_updates", "events"):
             self.__dict__.pop(name, None)
         return True
-
-    def _grew(self) -> bool:
-        """Whether the file at this path is another one now, or has grown without counters."""
-        now = (self.path.stat().st_ino, self.path.stat().st_size, self.path.stat().st_mtime_ns)
-        before, self._stat = getattr(self, "_stat", None), now
-        return before != now
 
     @property
     def is_running(self) -> bool:
@@ -169,6 +162,18 @@ class Recording:
     # Raw data
 
     @cached_property
+    def segments(self) -> Segments:
+        """The index of the raw data: where the steps and spikes of each piece of a trial are."""
+        part = slice(0, self._committed["segments"])
+
+        def read(h5: h5py.File) -> list[np.ndarray]:
+            return [entries(h5, f"segments/{name}", part) for name in Segments._fields]
+
+        columns = self._read(read)
+        order = np.lexsort((columns[1], columns[0]))
+        return Segments(*(frozen(column[order]) for column in columns))
+
+    @cached_property
     def trials(self) -> np.ndarray:
         """Numbers of the trials with raw data, int64, ascending."""
         return frozen(np.unique(self.segments.trial))
@@ -212,15 +217,13 @@ class Recording:
         if not self.has_spikes:
             raise KeyError(f"{self.path} has no spikes; it has {', '.join(map(repr, self.names))}")
         s, (low, high) = self.segments, window(self.dt, time)
-        use = (s.start < high) & (s.start + s.n_steps > low) & (s.n_spikes > 0)
-        if trials is not None:
-            use &= np.isin(s.trial, choose("trials", trials, self.trials))
+        index = self._segments_of(trials)
+        index = index[(s.start[index] < high) & (s.start[index] + s.n_steps[index] > low) & (s.n_spikes[index] > 0)]
         wanted = None
         if neurons is not None:
             wanted = np.zeros(self.n_neurons, bool)
             wanted[choose("neurons", neurons, np.arange(self.n_neurons))] = True
-        index = np.flatnonzero(use)
-        index = index[np.argsort(s.spike[index])]
+        index = index[np.argsort(s.spike[index], kind="stable")]
         result = []
         for piece in neighbours(index, s.spike, s.n_spikes):
             part = slice(s.spike[piece[0]], s.spike[piece[-1]] + s.n_spikes[piece[-1]])
@@ -231,7 +234,26 @@ class Recording:
             result.append((trial[keep], step[keep], neuron[keep]))
         if not result:
             return Spikes(*(frozen(np.empty(0, np.int64)) for _ in range(3)))
-        return Spikes(*map(frozen, _sorted(*(np.concatenate(x) for x in zip(*result, strict=True)))))
+        return Spikes(*map(frozen, in_order(*(np.concatenate(x) for x in zip(*result, strict=True)))))
+
+    def _segments_of(self, trials: Any) -> np.ndarray:
+        """Indices of the segments of these trials; of one trial at once, however many there are."""
+        known = self.segments.trial
+        if trials is None:
+            return np.arange(known.size)
+        if isinstance(trials, (int, np.integer)) and not isinstance(trials, bool):
+            low, high = np.searchsorted(known, [int(trials), int(trials) + 1])
+            if low < high:
+                return np.arange(low, high)
+        return np.flatnonzero(np.isin(known, choose("trials", trials, self.trials)))
+
+    def iter_trials(self, trials: Any = None) -> Iterator[Piece]:
+        """Each trial as a `Piece`, unread: `for piece in rec.iter_trials(): piece.spikes(), piece["v"]`."""
+        return iter_trials(self, trials)
+
+    def iter_windows(self, length: float, trials: Any = None) -> Iterator[Piece]:
+        """Pieces of `length` ms that follow each other within each trial; the last one of a trial may be shorter."""
+        return iter_windows(self, length, trials)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -250,6 +272,20 @@ class Recording:
         if name not in self.names:
             raise KeyError(f"{self.path} has no {name!r}; it has {', '.join(map(repr, self.names)) or 'no signals'}")
         return Signal(self, name)
+
+    # In other packages' terms; each raises ImportError that names the extra where the package is not installed
+
+    def to_xarray(self, names: Any = None, **selection: Any) -> Any:
+        """An xarray.Dataset; see `convert.to_xarray`."""
+        return convert.to_xarray(self, names, **selection)
+
+    def to_pandas(self, name: str | None = None, **selection: Any) -> Any:
+        """A pandas.DataFrame of a table, "spikes", "events" or a signal, or a dict of them; see `convert.to_pandas`."""
+        return convert.to_pandas(self, name, **selection)
+
+    def to_neo(self, **selection: Any) -> Any:
+        """A neo.Block with one segment a trial; see `convert.to_neo`."""
+        return convert.to_neo(self, **selection)
 
     # Tables, weights, events
 
@@ -364,21 +400,3 @@ class Recording:
     def _damaged(self, error: Exception) -> OSError:
         text = str(error.args[0] if len(error.args) == 1 else error)
         return OSError(text if text.startswith("the recording ") else f"the recording {self.path} is damaged: {text}")
-
-
-def entries(h5: h5py.File, name: str, part: slice, columns: Any = slice(None)) -> np.ndarray:
-    """Entries of a data set; raises KeyError where it has fewer."""
-    dataset = h5[name]
-    if dataset.shape[0] < part.stop:
-        raise KeyError(f"{name} has {dataset.shape[0]} of {part.stop} entries")
-    return dataset[part] if dataset.ndim == 1 else dataset[part, columns]
-
-
-def _sorted(trial: np.ndarray, step: np.ndarray, neuron: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The spikes in order of trial, step, neuron."""
-    by_trial, by_step, by_neuron = np.diff(trial), np.diff(step), np.diff(neuron)
-    late = (by_trial < 0) | ((by_trial == 0) & ((by_step < 0) | ((by_step == 0) & (by_neuron < 0))))
-    if late.any():
-        order = np.lexsort((neuron, step, trial))
-        return trial[order], step[order], neuron[order]
-    return trial, step, neuron
