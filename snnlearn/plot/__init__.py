@@ -1,4 +1,5 @@
 """Plots: panels of a recording, `story`, which puts them on a page, and `comparison` of rules. They need matplotlib.
+`watch` shows in a notebook how a run goes on.
 
     fig = story("run.h5")
     fig.savefig("run.png")
@@ -11,5 +12,16 @@ from .learning import confusion_matrix, learning_curve, weights_histogram
 from .page import story
 from .rules import comparison
 from .trial import membrane, raster, readout
+from .watching import watch
 
-__all__ = ["comparison", "confusion_matrix", "learning_curve", "membrane", "raster", "readout", "story", "weights_histogram"]
+__all__ = [
+    "comparison",
+    "confusion_matrix",
+    "learning_curve",
+    "membrane",
+    "raster",
+    "readout",
+    "story",
+    "watch",
+    "weights_histogram",
+]

@@ -210,8 +210,8 @@ def need(module: str, what: str, extra: str | None = None) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        extra = extra or module
-        raise ImportError(f'{what} needs {extra}; pip install "snnlearn[{extra}]"') from error
+        package, extra = module.partition(".")[0], extra or module
+        raise ImportError(f'{what} needs {package}; pip install "snnlearn[{extra}]"') from error
 
 
 def _matrices(recording: Recording) -> tuple[str, ...]:
