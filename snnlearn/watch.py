@@ -20,10 +20,12 @@ import numpy as np
 from ._check import number
 from .recording import Recording, open_recording
 from .recording.access import size_text
+from .recording.describe import duration, headline, moment
 
 SCORES = {"classification": "accuracy", "regression": "nmse"}
 BLOCKS = "▁▂▃▄▅▆▇█"
-RECENT = 20.0  # s over which the speed is measured
+RECENT = 20.0  # s over which the speed is measured,
+RECENT_UPDATES = 50  # or, where updates are timed, so many of them
 KEPT = 4096  # values of a curve; more are averaged in pairs
 
 
@@ -72,7 +74,8 @@ class View:
     def __init__(self, path: str | os.PathLike[str]):
         self.recording = open_recording(path)
         self.curves = {name: Curve() for name in ("loss", "score", "rate")}
-        self.steps, self._rows, self._recent = 0, {"updates": 0, "trials": 0}, [(0.0, 0, 0)]
+        self.steps, self._rows = 0, {"updates": 0, "trials": 0}
+        self._recent: list[tuple[float, int, int]] = []
         self.progress = self._progress()
 
     def close(self) -> None:
@@ -137,24 +140,30 @@ class View:
 
     def _elapsed(self, running: bool) -> float:
         rec = self.recording
-        begin = _moment(rec.attrs["created"])
+        begin = moment(rec.attrs["created"])
         if running:
             return (datetime.now(UTC) - begin).total_seconds()
         if "closed" in rec.attrs:
-            return (_moment(rec.attrs["closed"]) - begin).total_seconds()
+            return (moment(rec.attrs["closed"]) - begin).total_seconds()
         return max(rec.path.stat().st_mtime - begin.timestamp(), 0.0)
 
     def _speeds(self, elapsed: float, trials: int, running: bool) -> tuple[float | None, float | None]:
-        """Trials and steps per second: of the last seconds while it runs, of the whole run afterwards."""
-        if trials != self._recent[-1][1]:
+        """Trials and steps per second: of the last updates or seconds while it runs, of the whole run afterwards."""
+        rec, updates = self.recording, self._rows["updates"]
+        if "updates" in rec.tables and updates > 1 and "wall_time" in rec.table("updates", slice(0))._fields:
+            # not from the beginning of the run: its first seconds went into compiling
+            n = min(updates, RECENT_UPDATES) if running else updates
+            first, last = (float(rec.table("updates", slice(k, k + 1)).wall_time[0]) for k in (updates - n, updates - 1))
+            if last > first:
+                return (n - 1) * trials / updates / (last - first), (n - 1) * self.steps / updates / (last - first)
+        if trials and (not self._recent or trials != self._recent[-1][1]):
             self._recent.append((elapsed, trials, self.steps))
             while len(self._recent) > 2 and elapsed - self._recent[1][0] > RECENT:
                 self._recent.pop(0)
-        (t0, n0, s0), (t1, n1, s1) = (
-            (self._recent[0], self._recent[-1]) if running else ((0.0, 0, 0), (elapsed, trials, self.steps))
-        )
-        span = t1 - t0
-        return ((n1 - n0) / span, (s1 - s0) / span) if span > 0 and n1 > n0 else (None, None)
+        (t0, n0, s0), (t1, n1, s1) = (0.0, 0, 0), (elapsed, trials, self.steps)
+        if running and len(self._recent) > 1:
+            (t0, n0, s0), (t1, n1, s1) = self._recent[0], self._recent[-1]
+        return ((n1 - n0) / (t1 - t0), (s1 - s0) / (t1 - t0)) if t1 > t0 and n1 > n0 else (None, None)
 
     def text(self, width: int = 100) -> str:
         """The view, lines of at most `width` characters."""
@@ -230,20 +239,6 @@ def watch(
     return progress
 
 
-def headline(rec: Recording) -> str:
-    """Task, network, rule and optimizer in a line."""
-    config = rec.config
-    network, task, rule, optimizer = (config.get(name) or {} for name in ("network", "task", "rule", "optimizer"))
-    groups = [f"{g.get('n', '?')} {g.get('type', 'neurons')}" for g in network.get("neurons") or []]
-    sizes = [f"{network['n_inputs']} in"] if "n_inputs" in network else []
-    sizes += [" + ".join(groups) or f"{rec.n_neurons} neurons", f"{rec.n_outputs} out"]
-    parts = [str(task["name"])] if task.get("name") else []
-    parts.append(" → ".join(sizes))
-    if rule.get("type"):
-        parts.append(str(rule["type"]) + (f" with {optimizer['type']}" if optimizer.get("type") else ""))
-    return ", ".join(parts)
-
-
 def spark(values: np.ndarray, width: int) -> str:
     """A curve as a line of blocks."""
     if values.size < 2:
@@ -253,18 +248,6 @@ def spark(values: np.ndarray, width: int) -> str:
     low, span = means.min(), np.ptp(means)
     level = np.full(means.size, 3) if span == 0 else np.minimum((means - low) / span * len(BLOCKS), len(BLOCKS) - 1).astype(int)
     return "".join(BLOCKS[k] for k in level)
-
-
-def duration(seconds: float) -> str:
-    """A time span in a few characters, as "2 h 5 min"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{whole} s"
-    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    k = next(i for i, (_, length) in enumerate(units) if whole >= length)
-    (name, length), (next_name, next_length) = units[k], units[k + 1]
-    rest = whole % length // next_length
-    return f"{whole // length} {name}" + (f" {rest} {next_name}" if rest else "")
 
 
 def _alignment(rec: Recording) -> dict[str, dict[str, float]]:
@@ -286,7 +269,3 @@ def _mean(values: Any) -> float | None:
         return None
     known = values[np.isfinite(values)]
     return float(known.mean()) if known.size else None
-
-
-def _moment(text: Any) -> datetime:
-    return datetime.fromisoformat(str(text).replace("Z", "+00:00"))
