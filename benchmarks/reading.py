@@ -1,6 +1,6 @@
 """How long it takes to open a long recording and to plot one second of it.
 
-    python benchmarks/reading.py [--size 1.0] [--keep] [--folder DIR]
+    python benchmarks/reading.py [--size 1.0] [--plain] [--keep] [--folder DIR]
 
 Writes a recording of about `size` GB (1000 neurons at 8 Hz, v of 200 of them, readout, tables, weights; one long stream and
 100 000 short trials), and measures each look in a new process, so that nothing is in HDF5's caches. The file may be in the
@@ -21,7 +21,7 @@ from collections import namedtuple
 import numpy as np
 
 N, SHOWN, OUTPUTS, BLOCK, RATE = 1000, 200, 2, 1000, 0.008
-SHORT = 100_000  # trials of 20 steps, without v, before the stream
+SHORT, STEPS = 100_000, 2  # short trials before the stream, and their steps
 LOOK = """
 import sys, time
 import snnlearn as sl
@@ -47,7 +47,7 @@ print(f"{t1 - t0:.3f} {t2 - t1:.3f} {t3 - t2:.3f} {t4 - t3:.3f} {v[0, 7]:.0f} {v
 """
 
 
-def write(path: pathlib.Path, size: float) -> int:
+def write(path: pathlib.Path, size: float, compression: str | None) -> int:
     """Write the recording; returns the number of steps of the stream."""
     import snnlearn as sl
 
@@ -57,7 +57,7 @@ def write(path: pathlib.Path, size: float) -> int:
     )
     config = {"network": {"n_inputs": 100, "neurons": [{"type": "LIF", "n": N, "threshold": 1.0}]}, "seed": 0}
     noise = rng.random((BLOCK, SHOWN)).astype(np.float32)  # hard to compress, as membranes are
-    with sl.Recorder(path, v=slice(0, SHOWN), weights_every=1) as recorder:
+    with sl.Recorder(path, v=slice(0, SHOWN), weights_every=1, compression=compression) as recorder:
         recorder.open(config, n_neurons=N, n_outputs=OUTPUTS, dt=1.0, variables=("v",), weights=weights)
         for trial in range(SHORT):
             step = np.sort(rng.integers(0, 20, 10))
@@ -81,13 +81,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=float, default=1.0, help="GB")
     parser.add_argument("--folder", type=pathlib.Path, default=pathlib.Path(tempfile.gettempdir()))
+    parser.add_argument("--plain", action="store_true", help="without compression: it is written faster")
     parser.add_argument("--keep", action="store_true", help="do not delete the file")
     options = parser.parse_args()
     path = options.folder / "snnlearn-reading.h5"
     path.unlink(missing_ok=True)
     try:
         began = time.perf_counter()
-        n_steps = write(path, options.size)
+        n_steps = write(path, options.size, None if options.plain else "gzip")
         seconds = time.perf_counter() - began
         print(f"{path.stat().st_size / 1e9:.2f} GB, {n_steps} steps of {N} neurons and {SHORT} short trials", end=", ")
         print(f"written in {seconds:.0f} s, {path.stat().st_size / 1e6 / seconds:.0f} MB/s")
