@@ -280,3 +280,24 @@ def test_tables_in_part(path):
         assert rec.n_rows("updates") == 10 and rec.n_rows("none") == 0
         assert rec.table("updates", slice(-3, None)).update.tolist() == [7, 8, 9]
         assert rec.about("tables/updates/update") == ("1", "number of weight updates so far")
+
+
+def test_a_file_without_counters(path, twin):
+    """As other programs leave it that copy a recording."""
+    import h5py
+
+    with start(Recorder(path, v=True)) as recorder:
+        record(recorder, twin, 0, 0, T)
+    copy = path.with_name("copy.h5")
+    with h5py.File(path) as source, h5py.File(copy, "w") as target:
+        for name in source:
+            source.copy(name, target)
+        target.attrs.update(source.attrs)
+    with open(copy, "rb", buffering=0) as file:
+        assert pulse.read(file) is None
+    with open_recording(copy) as rec:
+        assert_array_equal(rec["v"][0], twin.v[0])
+        assert not rec.refresh()
+        with h5py.File(copy, "r+") as file:
+            file.attrs["status"] = "interrupted"
+        assert rec.refresh() and rec.status == "interrupted"
