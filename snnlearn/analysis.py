@@ -4,7 +4,7 @@
     intervals(rec)                histogram of interspike intervals, and the coefficient of variation of each neuron
     psth(rec, bin=10.0)           rate after the beginning of a trial, averaged over the trials of each class
 
-Every function goes through the recording in batches of a few million spikes; what it returns does not grow with the run,
+Every function goes through the recording in batches of half a million spikes; what it returns does not grow with the run,
 except `rates`, by a value a bin.
 """
 
@@ -18,7 +18,7 @@ from ._check import fail, number
 from .recording import Recording
 from .recording.pieces import extents, iter_batches
 
-BATCH = 1 << 21  # spikes that are looked at together
+BATCH = 1 << 19  # spikes that are looked at together
 
 
 class Rates(NamedTuple):
