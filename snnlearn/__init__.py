@@ -15,7 +15,7 @@ The package, in the order in which its parts build on each other:
     engine         arrays, threads and calls of that loop
     recording      Recorder, open_recording: HDF5
     analysis       rates, intervals, responses to classes, of a recording
-    export         recordings as SONATA, NWB, CSV
+    interop        export: recordings as SONATA, NWB, CSV
     watch          how a run goes on, as text
     tasks          what to learn
     training       batches, evaluation, History
@@ -35,9 +35,9 @@ from ._version import __version__
 from .compare import Comparison, compare
 from .connectivity import Dense, Masked, Sparse
 from .events import Events
-from .export import export
 from .family import Taxonomy, taxonomy
 from .functional import Gradient, Simulation, gradient, simulate
+from .interop import export
 from .job import Divergence
 from .losses import CrossEntropy, MeanSquaredError, RateRegularizer
 from .network import Network, Readout, Weights

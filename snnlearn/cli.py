@@ -237,7 +237,7 @@ def _watch(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     from . import _check
-    from .export import export
+    from .interop import export
 
     trials: Any = None
     if options.trials is not None:

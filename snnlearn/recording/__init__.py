@@ -5,7 +5,7 @@ store.py      data sets that grow, are written in chunks and committed
 sections.py   raw data, tables and snapshots of weights, as they are written
 writer.py     Recorder
 pulse.py      counters by which a file can be read while it is written
-access.py     opening a file; choosing trials, neurons and times
+access.py     opening a file for reading; choosing trials, neurons and times
 signal.py     one recorded signal, read on demand
 pieces.py     trials, windows and batches
 convert.py    xarray, pandas, neo

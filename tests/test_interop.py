@@ -9,8 +9,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from recording_twin import DT, N_OUT, N, T, record, start
 
-import snnlearn.export.common as common
-from snnlearn.export import export
+import snnlearn.interop.common as common
+from snnlearn.interop import export
 from snnlearn.recording import Recorder, open_recording
 
 LENGTH = T + 25 + T  # steps of the axis
