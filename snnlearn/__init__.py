@@ -14,6 +14,9 @@ The package, in the order in which its parts build on each other:
     job            what that loop runs and gives back
     engine         arrays, threads and calls of that loop
     recording      Recorder, open_recording: HDF5
+    analysis       rates, intervals, responses to classes, of a recording
+    interop        export: recordings as SONATA, NWB, CSV
+    watch          how a run goes on, as text
     tasks          what to learn
     training       batches, evaluation, History
     functional     simulate, gradient
@@ -29,13 +32,14 @@ The package, in the order in which its parts build on each other:
 Arrays are indexed [pre, post]; times are in ms, rates in Hz.
 """
 
-from . import tasks
+from . import analysis, tasks
 from ._version import __version__
 from .compare import Comparison, compare
 from .connectivity import Dense, Masked, Sparse
 from .events import Events
 from .family import Taxonomy, taxonomy
 from .functional import Gradient, Simulation, gradient, simulate
+from .interop import export
 from .job import Divergence
 from .losses import CrossEntropy, MeanSquaredError, RateRegularizer
 from .network import Network, Readout, Weights
@@ -94,7 +98,9 @@ __all__ = [
     "Verification",
     "Weights",
     "__version__",
+    "analysis",
     "compare",
+    "export",
     "gradient",
     "open_recording",
     "plot",

@@ -1,4 +1,4 @@
-"""The command line: ``snnlearn train | info | plot | compare | taxonomy | verify``."""
+"""The command line: ``snnlearn train | info | watch | plot | export | compare | taxonomy | verify``."""
 
 from __future__ import annotations
 
@@ -59,6 +59,22 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="tell what a recording holds", description="Tell what a recording holds.")
     info.add_argument("file", type=pathlib.Path, metavar="FILE")
     info.set_defaults(run=_info)
+
+    text = "Show how a run goes on, refreshed in place until it has ended; of a finished recording, how it went."
+    watch = commands.add_parser("watch", help="follow a run", description=text, formatter_class=_Help)
+    watch.add_argument("file", type=pathlib.Path, metavar="FILE")
+    watch.add_argument("--interval", type=float, default=1.0, metavar="S", help="seconds between two looks")
+    watch.add_argument("--once", action="store_true", help="look once")
+    watch.set_defaults(run=_watch)
+
+    text = "Write a recording in another format: sonata or csv (a folder), or nwb (a file)."
+    export = commands.add_parser("export", help="a recording in another format", description=text, formatter_class=_Help)
+    export.add_argument("file", type=pathlib.Path, metavar="FILE")
+    export.add_argument("--format", required=True, help="sonata, nwb or csv")
+    export.add_argument("--out", type=pathlib.Path, required=True, metavar="PATH", help="the folder or the file")
+    export.add_argument("--trials", metavar="A:B", help="a number, or a range of numbers A:B without B; default: all")
+    export.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    export.set_defaults(run=_export)
 
     plot = commands.add_parser(
         "plot", help="draw a recording", description="Draw a recording as one PNG that tells the story.", formatter_class=_Help
@@ -141,6 +157,7 @@ def _train(options: argparse.Namespace) -> int:
     print(f"{recipe.trials} trials in batches of {recipe.batch}, {rule} ({options.rule}), {options.feedback} feedback")
     progress = _Progress(recipe, n_updates, options.quiet)
     status = "failed: not finished"
+    recipe.simulator.context["command"] = _command(options)
     try:
         history = recipe.simulator.train(
             recipe.task, recipe.trials, recipe.batch, recorder, callbacks=[progress], stop=options.stop, **recipe.options
@@ -155,6 +172,15 @@ def _train(options: argparse.Namespace) -> int:
             recorder.close(status)
     _summary(recipe, history, options.out)
     return 130 if history.status == "interrupted" else 0
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The command that repeats this training on any machine: without the names of files, and with the defaults that matter."""
+    words = ["snnlearn", "train", options.task]
+    for name, value in vars(options).items():
+        if name not in ("task", "out", "overwrite", "quiet", "threads", "run") and value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return " ".join(words)
 
 
 class _Progress:
@@ -207,6 +233,28 @@ def _info(options: argparse.Namespace) -> int:
     from .recording import describe
 
     print(describe(options.file))
+    return 0
+
+
+def _watch(options: argparse.Namespace) -> int:
+    from .watch import watch
+
+    watch(options.file, options.interval, timeout=0.0 if options.once else None)
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from . import _check
+    from .interop import export
+
+    trials: Any = None
+    if options.trials is not None:
+        parts = options.trials.split(":")
+        if len(parts) > 2 or not all(part.isdigit() or (part == "" and len(parts) == 2) for part in parts):
+            raise _check.fail("--trials", "be a number or a range A:B", options.trials)
+        trials = int(parts[0]) if len(parts) == 1 else slice(*(int(part) if part else None for part in parts))
+    for path in export(options.file, options.format, options.out, trials=trials, overwrite=options.overwrite):
+        print(f"written {path}")
     return 0
 
 

@@ -28,6 +28,32 @@ class Weights(NamedTuple):
     w_out: np.ndarray  # [n, n_out]
     b_out: np.ndarray  # [n_out]
 
+    @classmethod
+    def load(cls, path: Any, update: int | None = None, net: Network | None = None) -> Weights:
+        """The weights of a recording, for `Simulator(net, weights=...)` or `Simulator.set_weights`.
+
+        path : a recording with snapshots (`Recorder(weights_every=...)`), or an open `Recording`
+        update : after so many updates; None: the last snapshot
+        net : check that the weights fit this network
+
+        Raises as `open_recording` does, KeyError where there are no weights, IndexError that lists the updates with a
+        snapshot, and ValueError that names both shapes where they do not fit `net`.
+        """
+        from .recording import Recording, open_recording
+
+        if not isinstance(path, Recording):
+            with open_recording(path) as recording:
+                return cls.load(recording, update, net)
+        weights = cls(**path.weights(update)._asdict())
+        if net is not None:
+            shapes = ((net.n_inputs, net.n), (net.n, net.n), (net.n, net.n_outputs), (net.n_outputs,))
+            for name, w, shape in zip(cls._fields, weights, shapes, strict=True):
+                if w.shape != shape:
+                    hint = f"{path.path} is of a network with {path.n_neurons} neurons and {path.n_outputs} outputs"
+                    raise _check.fail(f"Weights.load.{name}", f"have shape {shape} for this network", w.shape, hint)
+            return net.check_weights(weights)
+        return weights
+
 
 class FlatWeights(NamedTuple):
     """The same as kernels see them: one flat array a matrix, rows by presynaptic neuron."""

@@ -76,7 +76,8 @@ def train(
     kind: dict[str, Any] = {"name": type(task).__name__}
     if isinstance(task, Task):
         kind = {**task.to_dict(), "kind": task.kind, "labels": None if task.labels is None else list(task.labels)}
-    simulator.context = {**simulator.context, "task": kind}
+    plan = {"trials": trials, "batch": batch, "start": start}
+    simulator.context = {**simulator.context, "task": kind, "training": plan}
     history, began = History(), time.perf_counter()
     starts = range(start, start + trials, batch)
 

@@ -1,4 +1,5 @@
 """Plots: panels of a recording, `story`, which puts them on a page, and `comparison` of rules. They need matplotlib.
+`watch` shows in a notebook how a run goes on.
 
     fig = story("run.h5")
     fig.savefig("run.png")
@@ -11,6 +12,7 @@ from .learning import alignment, confusion_matrix, learning_curve, weights_histo
 from .page import story
 from .rules import comparison
 from .trial import membrane, raster, readout
+from .watching import watch
 
 __all__ = [
     "alignment",
@@ -21,5 +23,6 @@ __all__ = [
     "raster",
     "readout",
     "story",
+    "watch",
     "weights_histogram",
 ]

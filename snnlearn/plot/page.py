@@ -58,7 +58,7 @@ def _panels(recording: Recording, trial: int | None) -> tuple[list[Any], list[An
         s = recording.segments
         start, n_steps = (x[s.trial == chosen["trial"]] for x in (s.start, s.n_steps))
         whole = bool((start[1:] == (start + n_steps)[:-1]).all())  # signals are drawn only without a gap
-        if "spikes" in recording.file:
+        if recording.has_spikes:
             left.append((raster, 1.5, chosen))
         left += [(draw, 1.0, chosen) for name, draw in (("v", membrane), ("readout", readout)) if whole and name in recording]
     right: list[Any] = []

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..recording import Recording
+from ..recording.access import window
 from .about import label_names, neuron_groups, shown_trial, task_kind
 from .style import BLACK, COLORS, DASHED, GREY, LIGHT, TICKS, axes_or_new, legend_above, margin_label
 
@@ -14,13 +15,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 N_MEMBRANES = 3
+Span = tuple[float | None, float | None] | None
 N_CURVES = len(COLORS)
 
 
-def raster(recording: Recording, trial: int | None = None, ax: Axes | None = None) -> Axes:
-    """Spikes of one trial (None: the last one), time against neuron, the groups of neurons in colours."""
+def raster(recording: Recording, trial: int | None = None, ax: Axes | None = None, time: Span = None) -> Axes:
+    """Spikes of one trial (None: the last one), time against neuron, the groups of neurons in colours.
+
+    time : (start, stop) in ms, of a long trial; only this much is read
+    """
     trial = shown_trial(recording, trial)
-    spikes = recording.spikes(trial)
+    spikes = recording.spikes(trial, time)
     ax = axes_or_new(ax)
     height = ax.get_position().height * ax.figure.get_figheight() * 72  # points
     size = float(np.clip(0.9 * height / recording.n_neurons, 3.0, 8.0))
@@ -33,16 +38,18 @@ def raster(recording: Recording, trial: int | None = None, ax: Axes | None = Non
         margin_label(ax, (group.start + group.stop - 1) / 2, f"{group.name}\n{group.stop - group.start}", group.color)
     ax.set(ylabel="neuron", ylim=(-0.5, recording.n_neurons - 0.5))
     ax.yaxis.get_major_locator().set_params(integer=True)
-    _time_axis(ax, recording, trial)
-    n_steps = recording.segments.n_steps[recording.segments.trial == trial].sum()
-    rate = 1000 * spikes.step.size / (n_steps * recording.dt * recording.n_neurons)
+    _time_axis(ax, recording, trial, time)
+    rate = 1000 * spikes.step.size / (max(_duration(recording, trial, time), recording.dt) * recording.n_neurons)
     ax.set_title(f"Spikes of trial {trial}: {rate:.3g} Hz per neuron", loc="left")
     return ax
 
 
-def membrane(recording: Recording, trial: int | None = None, neurons: Any = None, ax: Axes | None = None) -> Axes:
+def membrane(
+    recording: Recording, trial: int | None = None, neurons: Any = None, ax: Axes | None = None, time: Span = None
+) -> Axes:
     """Membrane potentials of a few neurons, one above the other, with their thresholds and spikes.
 
+    time : (start, stop) in ms, of a long trial; only this much is read
     neurons : list of neurons whose v was recorded; None: up to three that spike most, of each group in turn
 
     Each neuron is drawn to its own scale; the ticks are v = 0 and its threshold at the beginning. The threshold is the
@@ -50,18 +57,18 @@ def membrane(recording: Recording, trial: int | None = None, neurons: Any = None
     """
     trial = shown_trial(recording, trial)
     signal = recording["v"]
-    chosen = _most_active(recording, trial, np.asarray(signal.neurons)) if neurons is None else np.atleast_1d(neurons)
-    v = signal.read(trial, neurons=chosen)
-    time = np.asarray(signal.steps(trial)) * recording.dt
+    chosen = _most_active(recording, trial, np.asarray(signal.neurons), time) if neurons is None else np.atleast_1d(neurons)
+    v = signal.read(trial, time, chosen)
+    at = _times(recording, trial, time, v.shape[0])
     ax = axes_or_new(ax)
     ticks: dict[float, str] = {}
     limits: list[bool] = []  # of each threshold that is drawn: was it recorded
     for row, neuron in enumerate(chosen.tolist()):
         group = next(g for g in neuron_groups(recording) if g.start <= neuron < g.stop)
-        limit = None if group.threshold is None else np.full(time.size, group.threshold[neuron - group.start])
+        limit = None if group.threshold is None else np.full(at.size, group.threshold[neuron - group.start])
         recorded = "threshold" in recording and neuron in np.asarray(recording["threshold"].neurons)
         if recorded:
-            limit = recording["threshold"].read(trial, neurons=neuron)[:, 0]
+            limit = recording["threshold"].read(trial, time, neuron)[:, 0]
         limits += [] if limit is None else [recorded]
         shown = np.concatenate([v[:, row], [0.0], [] if limit is None else limit])
         low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
@@ -70,47 +77,50 @@ def membrane(recording: Recording, trial: int | None = None, neurons: Any = None
         def level(x: Any, base: float = base, low: float = low, span: float = high - low or 1.0) -> Any:
             return base + (x - low) / span
 
-        ax.plot(time, level(v[:, row]), color=group.color, linewidth=1.1)
+        ax.plot(at, level(v[:, row]), color=group.color, linewidth=1.1)
         ticks[level(0.0)] = "0"
         if limit is not None:
-            ax.plot(time, level(limit), **DASHED)
+            ax.plot(at, level(limit), **DASHED)
             if level(limit[0]) - level(0.0) > 0.2:
                 ticks[level(limit[0])] = f"{limit[0]:.2g}"
-        if "spikes" in recording.file:
-            fired = recording.spikes(trial, neurons=neuron).step * recording.dt
+        if recording.has_spikes:
+            fired = recording.spikes(trial, time, neuron).step * recording.dt
             ax.plot(fired, np.full(fired.size, base + 1.1), **TICKS)
         margin_label(ax, base + 0.5, f"{group.name}\n#{neuron}", group.color)
     ax.set_yticks(list(ticks), list(ticks.values()))
     ax.set(ylabel="v", ylim=(-0.1, 1.3 * len(chosen) - 0.05))
-    _time_axis(ax, recording, trial)
+    _time_axis(ax, recording, trial, time)
     ax.set_title("Membrane potentials", loc="left")
     entries: list[tuple[str, dict[str, Any]]] = [("v", {"color": GREY})]
     if limits:
         entries.append(("threshold" if all(limits) else "threshold at rest", DASHED))
-    if "spikes" in recording.file:
+    if recording.has_spikes:
         entries.append(("spike", TICKS))
     legend_above(ax, entries)
     return ax
 
 
-def readout(recording: Recording, trial: int | None = None, ax: Axes | None = None) -> Axes:
-    """Readout of one trial: the outputs against their targets, or the softmax of the classes with the label in the title."""
+def readout(recording: Recording, trial: int | None = None, ax: Axes | None = None, time: Span = None) -> Axes:
+    """Readout of one trial: the outputs against their targets, or the softmax of the classes with the label in the title.
+
+    time : (start, stop) in ms, of a long trial; only this much is read
+    """
     trial = shown_trial(recording, trial)
     signal = recording["readout"]
-    y = np.asarray(signal[trial], np.float64)
-    time = np.asarray(signal.steps(trial)) * recording.dt
-    target = recording["target"][trial] if "target" in recording else None
+    y = np.asarray(signal.read(trial, time), np.float64)
+    at = _times(recording, trial, time, y.shape[0])
+    target = recording["target"].read(trial, time) if "target" in recording else None
     ax = axes_or_new(ax)
-    _time_axis(ax, recording, trial)
+    _time_axis(ax, recording, trial, time)
     if task_kind(recording) == "classification":
-        _class_curves(ax, recording, time, y, target)
+        _class_curves(ax, recording, at, y, target)
         return ax
     n = min(y.shape[1], N_CURVES)
     known = target is not None and target.ndim == 2 and np.isfinite(target).any()
     for k in range(n):
-        ax.plot(time, y[:, k], color=COLORS[k], linewidth=1.4, label="readout" if n == 1 else f"readout {k}")
+        ax.plot(at, y[:, k], color=COLORS[k], linewidth=1.4, label="readout" if n == 1 else f"readout {k}")
     for k, values in enumerate(target.T[:n] if target is not None and known else ()):
-        ax.plot(time, values, **DASHED, label=None if k else "target")
+        ax.plot(at, values, **DASHED, label=None if k else "target")
     ax.set_ylabel("readout")
     title = "Readout against target" if known else "Readout"
     ax.set_title(title + (f", first {n} of {y.shape[1]} outputs" if n < y.shape[1] else ""), loc="left")
@@ -139,16 +149,36 @@ def _class_curves(ax: Axes, recording: Recording, time: np.ndarray, y: np.ndarra
     legend_above(ax, entries + ([("other classes", {"color": LIGHT})] if len(colored) < y.shape[1] else []))
 
 
-def _time_axis(ax: Axes, recording: Recording, trial: int) -> None:
+def _bounds(recording: Recording, trial: int, time: Span) -> tuple[int, int]:
+    """The steps [low, high) of a trial that are shown."""
     s, use = recording.segments, recording.segments.trial == trial
-    ax.set(xlabel="time (ms)", xlim=(s.start[use].min() * recording.dt, (s.start + s.n_steps)[use].max() * recording.dt))
+    low, high = window(recording.dt, time)
+    return max(int(s.start[use].min()), low), min(int((s.start + s.n_steps)[use].max()), high)
 
 
-def _most_active(recording: Recording, trial: int, there: np.ndarray) -> np.ndarray:
+def _duration(recording: Recording, trial: int, time: Span) -> float:
+    """Recorded time that is shown, ms."""
+    s, use = recording.segments, recording.segments.trial == trial
+    low, high = _bounds(recording, trial, time)
+    start, stop = s.start[use], (s.start + s.n_steps)[use]
+    return float(np.maximum(np.minimum(stop, high) - np.maximum(start, low), 0).sum() * recording.dt)
+
+
+def _times(recording: Recording, trial: int, time: Span, n: int) -> np.ndarray:
+    """The times [n] of the steps that are shown, ms."""
+    return (_bounds(recording, trial, time)[0] + np.arange(n)) * recording.dt
+
+
+def _time_axis(ax: Axes, recording: Recording, trial: int, time: Span) -> None:
+    low, high = _bounds(recording, trial, time)
+    ax.set(xlabel="time (ms)", xlim=(low * recording.dt, high * recording.dt))
+
+
+def _most_active(recording: Recording, trial: int, there: np.ndarray, time: Span) -> np.ndarray:
     """Up to N_MEMBRANES of these neurons in order: the most active of each group, then the second of each, and so on."""
     n_spikes = np.zeros(recording.n_neurons, np.int64)
-    if "spikes" in recording.file:
-        n_spikes += np.bincount(recording.spikes(trial).neuron, minlength=recording.n_neurons)
+    if recording.has_spikes:
+        n_spikes += np.bincount(recording.spikes(trial, time).neuron, minlength=recording.n_neurons)
     ranked = []
     for group in neuron_groups(recording):
         own = np.sort(there[(there >= group.start) & (there < group.stop)])

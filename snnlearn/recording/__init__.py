@@ -4,8 +4,11 @@ schema.py     the documented layout
 store.py      data sets that grow, are written in chunks and committed
 sections.py   raw data, tables and snapshots of weights, as they are written
 writer.py     Recorder
-access.py     opening a file; choosing trials, neurons and times
+pulse.py      counters by which a file can be read while it is written
+access.py     opening a file for reading; choosing trials, neurons and times
 signal.py     one recorded signal, read on demand
+pieces.py     trials, windows and batches
+convert.py    xarray, pandas, neo
 reader.py     open_recording, Recording
 describe.py   a recording as text
 """

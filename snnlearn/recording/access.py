@@ -2,42 +2,128 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
 import pathlib
 import re
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
 
 from .._check import fail
+from . import pulse
 
 LAST_STEP = 2.0**52
 PIECE = 1 << 22  # entries that are read at once before neurons and times are chosen
+PATIENCE = 30.0  # s that a reader waits for a moment without a flush
+START = 2.0  # s that a process takes at most to create its file
+T = TypeVar("T")
 
 
-def open_file(path: pathlib.Path) -> h5py.File:
-    """An HDF5 file, open for reading; errors as `open_recording`."""
-    where, name = "open_recording.path", str(path)
-    if path.is_dir():
-        raise fail(where, "be a file, not a folder", name, error=IsADirectoryError)
-    if not path.exists():
-        raise fail(where, "be a file that exists", name, error=FileNotFoundError)
-    if not h5py.is_hdf5(path):
-        raise fail(where, "be an HDF5 file", name, "it is empty" if path.stat().st_size == 0 else "")
-    try:
-        try:
-            return h5py.File(path, "r")
-        except OSError as error:
-            if "lock" not in str(error):
+class Busy(OSError):
+    """A writer left no moment in which to read."""
+
+
+class OpenFile:
+    """An HDF5 file, open for reading without a lock, also while a process writes it; see `pulse`.
+
+    HDF5 reads through a Python file: so every opening has an index of its own, where HDF5 would share an outdated one with
+    whatever else this process has opened, and the file can be opened for writing at any time. Raises as `open_recording`.
+    """
+
+    def __init__(self, path: pathlib.Path):
+        self.path = path
+        self._raw: io.FileIO | None = None
+        self._h5: h5py.File | None = None
+        self._seen: pulse.Counters | None = None
+
+    @property
+    def h5(self) -> h5py.File | None:
+        """The HDF5 file, or None when closed."""
+        return self._h5
+
+    def read(self, function: Callable[[h5py.File], T]) -> T:
+        """What `function` reads from the file, repeated until no flush of a writer came in between."""
+        began, pause = time.monotonic(), 0.001
+        while True:
+            try:
+                result = function(self._h5 or self._open())
+            except Busy:
                 raise
-            # another process is writing it
-            return h5py.File(path, "r", locking=False)
-    except OSError as error:
-        sizes = re.search(r"truncated file: eof = (\d+).*stored_eof = (\d+)", str(error))
-        if sizes:
-            raise fail(where, "be a whole file", name, f"it is truncated, {sizes[1]} of {sizes[2]} bytes", OSError) from error
-        raise OSError(f"the recording {path} cannot be opened: {error}") from error
+            except (KeyError, OSError, RuntimeError, AttributeError, ValueError, TypeError):
+                new = self._seen is None and time.monotonic() - began < START and self.path.is_file() and pulse.is_held(self.path)
+                if self._raw is None or (self._undisturbed() and not new):
+                    raise
+            else:
+                if self._undisturbed():
+                    return result
+            self.close()
+            if time.monotonic() - began > PATIENCE:
+                raise Busy(f"the recording {self.path} cannot be read: it is written without a pause; try again")
+            time.sleep(pause)
+            pause = min(2 * pause, 0.05)
+
+    def unchanged(self) -> bool:
+        """Whether nothing was written since the file was opened; True where the file has no counters."""
+        return self._raw is not None and self._undisturbed()
+
+    def close(self) -> None:
+        """Close the file; `read` opens it again."""
+        if self._h5 is not None:
+            self._h5.close()
+        if self._raw is not None:
+            self._raw.close()
+        self._h5 = self._raw = None
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):  # at the end of the program the modules may be gone
+            self.close()
+
+    def _undisturbed(self) -> bool:
+        return self._seen is None or (self._raw is not None and pulse.read(self._raw) == self._seen)
+
+    def _open(self) -> h5py.File:
+        where, name = "open_recording.path", str(self.path)
+        if self.path.is_dir():
+            raise fail(where, "be a file, not a folder", name, error=IsADirectoryError)
+        if not self.path.exists():
+            raise fail(where, "be a file that exists", name, error=FileNotFoundError)
+        self._raw = open(self.path, "rb", buffering=0)
+        self._seen = self._settled()
+        try:
+            self._h5 = h5py.File(self._raw, "r")
+        except OSError as error:
+            text = str(error)
+            if "signature" in text:
+                raise fail(where, "be an HDF5 file", name, "it is empty" if self.path.stat().st_size == 0 else "") from error
+            whole = re.search(r"truncated file: .*stored_eof = (\d+)", text)
+            if whole:
+                hint = f"it is truncated, {self.path.stat().st_size} of {whole[1]} bytes"
+                raise fail(where, "be a whole file", name, hint, OSError) from error
+            raise OSError(f"the recording {self.path} cannot be opened: {error}") from error
+        return self._h5
+
+    def _settled(self) -> pulse.Counters | None:
+        """The counters once no flush is under way; one that a dead process left unfinished is not waited for."""
+        assert self._raw is not None
+        began, last = time.monotonic(), None
+        while True:
+            seen = pulse.read(self._raw)
+            if seen is None or seen.begun == seen.finished:
+                return seen
+            if seen != last:
+                last, since = seen, time.monotonic()
+            waited = time.monotonic() - since
+            held = pulse.is_held(self.path) if waited > START / 4 else True
+            if held is False or (held is None and waited > 2 * START):
+                return seen
+            if time.monotonic() - began > PATIENCE:
+                raise Busy(f"the recording {self.path} cannot be read: a flush has been under way for {waited:.0f} s; try again")
+            time.sleep(0.001)
 
 
 def neighbours(index: np.ndarray, begin: np.ndarray, length: np.ndarray) -> list[np.ndarray]:
@@ -66,17 +152,23 @@ def listed(numbers: np.ndarray) -> str:
     return ", ".join(map(str, shown)) or "none"
 
 
-def window(dt: float, time: Any) -> tuple[int, int]:
-    """Steps [low, high) of the time (start, stop) in ms, start <= step * dt < stop; None: without an end."""
+def size_text(size: int) -> str:
+    """A number of bytes in a few characters."""
+    power = min(4, int(math.log(max(size, 1), 1000)))
+    return f"{size / 1000**power:.3g} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
+def window(dt: float, span: Any) -> tuple[int, int]:
+    """Steps [low, high) of the span (start, stop) in ms, start <= step * dt < stop; None: without an end."""
     bounds = [0.0, math.inf]
-    if time is None:
-        time = bounds
+    if span is None:
+        span = bounds
     try:
-        bounds = [end if x is None else float(x) for x, end in zip(time, bounds, strict=True)]
+        bounds = [end if x is None else float(x) for x, end in zip(span, bounds, strict=True)]
     except (TypeError, ValueError):
-        raise fail("Recording.time", "be (start, stop) in ms", time, error=TypeError) from None
+        raise fail("Recording.time", "be (start, stop) in ms", span, error=TypeError) from None
     if not bounds[0] <= bounds[1]:
-        raise fail("Recording.time", "be (start, stop) in ms with start <= stop", time)
+        raise fail("Recording.time", "be (start, stop) in ms with start <= stop", span)
     low, high = (min(max(x / dt, 0.0), LAST_STEP) for x in bounds)
     return math.ceil(round(low, 6)), math.ceil(round(high, 6))  # 0.3 / 0.1 is step 3, although it is above 3 by rounding
 
@@ -99,3 +191,27 @@ def choose(what: str, value: Any, there: np.ndarray) -> np.ndarray:
     if unknown.size:
         raise fail(where, f"be among {listed(there)}", int(unknown[0]), error=IndexError)
     return numbers.astype(np.int64)
+
+
+def stamp(path: pathlib.Path) -> tuple[int, int, int]:
+    """What tells a file at this path from another one, or from an earlier state of it."""
+    now = path.stat()
+    return now.st_ino, now.st_size, now.st_mtime_ns
+
+
+def entries(h5: h5py.File, name: str, part: slice, columns: Any = slice(None)) -> np.ndarray:
+    """Entries of a data set; raises KeyError where it has fewer."""
+    dataset = h5[name]
+    if dataset.shape[0] < part.stop:
+        raise KeyError(f"{name} has {dataset.shape[0]} of {part.stop} entries")
+    return dataset[part] if dataset.ndim == 1 else dataset[part, columns]
+
+
+def in_order(trial: np.ndarray, step: np.ndarray, neuron: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The spikes in order of trial, step, neuron."""
+    by_trial, by_step, by_neuron = np.diff(trial), np.diff(step), np.diff(neuron)
+    late = (by_trial < 0) | ((by_trial == 0) & ((by_step < 0) | ((by_step == 0) & (by_neuron < 0))))
+    if late.any():
+        order = np.lexsort((neuron, step, trial))
+        return trial[order], step[order], neuron[order]
+    return trial, step, neuron

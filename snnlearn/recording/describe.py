@@ -2,40 +2,82 @@
 
 from __future__ import annotations
 
-import math
 import os
 import textwrap
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from .access import listed
+from .access import listed, size_text
 from .reader import Recording, open_recording
 
 WIDTH = 120
 ITEMS = 8  # of a long list in the configuration
 EVENTS = 20
+KNOWN = {"configuration", "segments", "spikes", "traces", "neurons", "readout", "target", "weights", "tables", "events"}
 
 
 def describe(path: str | os.PathLike[str]) -> str:
-    """A text of lines: origin, network, raw data, tables, weights, events, configuration. Raises as `open_recording`."""
+    """A text of lines: origin, run, raw data, tables, alignment, weights, events, configuration. Raises as `open_recording`."""
     with open_recording(path) as rec:
-        sections = [_origin(rec), _raw_data(rec), _tables(rec), _weights(rec), _events(rec), _configuration(rec)]
+        parts = (_origin, _run, _raw_data, _tables, _alignment, _weights, _other, _events, _configuration)
+        sections = [part(rec) for part in parts]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
 
 def _origin(rec: Recording) -> list[str]:
     attrs = rec.attrs
-    state = {"running": "running (still being written, or ended without closing the file)"}.get(rec.status, rec.status)
+    state = "running (still being written, or ended without closing the file)" if rec.status == "running" else rec.status
+    if rec.status == "running" and not rec.is_running:
+        state = f"running, but no process has the file open: it {rec.ending}"
+    begin = moment(attrs["created"])
+    end = moment(attrs["closed"]).timestamp() if "closed" in attrs else rec.path.stat().st_mtime
+    span = f"closed {attrs['closed']}" if "closed" in attrs else f"last written {_clock(end)}"
     lines = [
         f"{rec.path}",
-        f"  format     {attrs['format']} {attrs['version']}, {_bytes(rec.path.stat().st_size)}",
+        f"  format     {attrs['format']} {attrs['version']}, {size_text(rec.path.stat().st_size)}",
         f"  status     {state}",
-        f"  created    {attrs['created']}" + (f", closed {attrs['closed']}" if "closed" in attrs else ""),
+        f"  created    {attrs['created']}, {span} ({duration(max(end - begin.timestamp(), 0.0))})",
         f"  software   {', '.join(f'{name} {version}' for name, version in rec.versions.items())}",
-        f"  network    {rec.n_neurons} neurons, {rec.n_outputs} outputs, dt = {rec.dt:g} ms",
     ]
+    if rec.config.get("command"):
+        lines.append(f"  command    {_cut(str(rec.config['command']))}")
     return lines + ([f"  seed       {attrs['seed']}"] if "seed" in attrs else [])
+
+
+def _run(rec: Recording) -> list[str]:
+    """What was run: the configuration in a few lines."""
+    config = rec.config
+    network = config.get("network") or {}
+    lines = [f"Run of {headline(rec)}", f"  network     {rec.n_neurons} neurons, {rec.n_outputs} outputs, dt = {rec.dt:g} ms"]
+    if network:
+        connect = [
+            f"{_short(network[key])} {name}"
+            for key, name in (("inputs", "inputs"), ("recurrent", "recurrent"))
+            if network.get(key)
+        ]
+        lines[-1] += "".join(f", {text}" for text in connect) + (f", delay {network['delay']:g} ms" if "delay" in network else "")
+    plan = config.get("training") or {}
+    for key in ("task", "rule", "optimizer", "loss", "regularizer"):
+        if config.get(key):
+            lines.append(f"  {key:<11} {_cut(_short(config[key]))}")
+    if plan:
+        lines.append(f"  training    {plan.get('trials')} trials in batches of {plan.get('batch')}")
+    if config.get("update_every") is not None:
+        every = config["update_every"]
+        every = every if every == "trial" else f"{every} steps"
+        lines.append(f"  updates     every {every}, in {config.get('dtype', 'unknown precision')}")
+    return lines
+
+
+def _short(value: Any) -> str:
+    """A described object as a call: "Adam(lr=0.005)"; parts that are not set are left out."""
+    if not isinstance(value, dict):
+        return _leaf(value)
+    name = value.get("type") or value.get("name") or ""
+    rest = {k: x for k, x in value.items() if k not in ("type", "name") and x is not None and x != [] and x != {}}
+    return f"{name}({', '.join(f'{k}={_short(x)}' for k, x in rest.items())})"
 
 
 def _raw_data(rec: Recording) -> list[str]:
@@ -44,7 +86,7 @@ def _raw_data(rec: Recording) -> list[str]:
     if not rec.n_trials:
         return [*lines, "  none"]
     seconds = rec.n_steps * rec.dt / 1000
-    lines.append(f"  {rec.n_trials} trials ({listed(rec.trials)}), {rec.n_steps} steps, {_duration(seconds)} of simulated time")
+    lines.append(f"  {rec.n_trials} trials ({listed(rec.trials)}), {rec.n_steps} steps, {duration(seconds)} of simulated time")
     rows = []
     if rec.n_spikes is not None:
         rows.append(("spikes", f"[{rec.n_spikes}]", f"trial, step, neuron; mean rate {rec.mean_rate:.3g} Hz"))
@@ -68,11 +110,27 @@ def _tables(rec: Recording) -> list[str]:
             span = "no values"
             if known.size:
                 span = f"first {_value(known[0])}, last {_value(known[-1])}, range {_value(known.min())} to {_value(known.max())}"
-            attributes = rec.file[f"tables/{name}/{column}"].attrs
-            units, description = attributes["units"], attributes["description"]
+            units, description = rec.about(f"tables/{name}/{column}")
             rows.append((column, span, description + (f", {units}" if units != "1" else "")))
         lines += _aligned(rows)
     return lines
+
+
+def _alignment(rec: Recording) -> list[str]:
+    """Cosines of passive rules' gradients to the updating rule's: at first, at last, and their mean."""
+    if not rec.n_rows("alignment"):
+        return []
+    table, passive = rec.table("alignment"), rec.config.get("passive") or []
+    rows = []
+    for k in np.unique(table.rule).tolist():
+        name = str(passive[k].get("name", k)) if k < len(passive) else f"rule {k}"
+        for column in table._fields:
+            x = getattr(table, column)[table.rule == k]
+            if column.startswith("cosine_") and np.isfinite(x).any():
+                known = x[np.isfinite(x)]
+                span = f"first {known[0]:.3f}, last {known[-1]:.3f}, mean {known.mean():.3f} of {known.size}"
+                rows.append((name, column.removeprefix("cosine_"), span))
+    return ["Alignment: cosine of a passive rule's gradient to the updating rule's", *_aligned(rows)]
 
 
 def _weights(rec: Recording) -> list[str]:
@@ -86,6 +144,12 @@ def _weights(rec: Recording) -> list[str]:
         text = f"mean {x.mean():.3g}, standard deviation {x.std():.3g}" if x.size else ""
         rows.append((name, f"{list(w.shape)} {x.dtype}{kind}", text))
     return lines + _aligned(rows)
+
+
+def _other(rec: Recording) -> list[str]:
+    """What else stands in the file, as checkpoints."""
+    names = sorted(set(rec.file) - KNOWN)
+    return [f"Also in the file: {', '.join('/' + name for name in names)}"] if names else []
 
 
 def _events(rec: Recording) -> list[str]:
@@ -136,13 +200,35 @@ def _value(x: Any) -> str:
     return f"{x:.4g}" if isinstance(x, np.floating) else str(x)
 
 
-def _bytes(size: int) -> str:
-    power = min(4, int(math.log(max(size, 1), 1000)))
-    return f"{size / 1000**power:.3g} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
+def headline(rec: Recording) -> str:
+    """Task, network, rule and optimizer in a line."""
+    config = rec.config
+    network, task, rule, optimizer = (config.get(name) or {} for name in ("network", "task", "rule", "optimizer"))
+    groups = [f"{g.get('n', '?')} {g.get('type', 'neurons')}" for g in network.get("neurons") or []]
+    sizes = [f"{network['n_inputs']} in"] if "n_inputs" in network else []
+    sizes += [" + ".join(groups) or f"{rec.n_neurons} neurons", f"{rec.n_outputs} out"]
+    parts = [str(task["name"])] if task.get("name") else []
+    parts.append(" → ".join(sizes))
+    if rule.get("type"):
+        parts.append(str(rule["type"]) + (f" with {optimizer['type']}" if optimizer.get("type") else ""))
+    return ", ".join(parts)
 
 
-def _duration(seconds: float) -> str:
-    for unit, length in (("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.3g} {unit}"
-    return f"{seconds:.3g} s"
+def duration(seconds: float) -> str:
+    """A time span in a few characters, as "2 h 5 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{whole} s"
+    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    k = next(i for i, (_, length) in enumerate(units) if whole >= length)
+    (name, length), (next_name, next_length) = units[k], units[k + 1]
+    rest = whole % length // next_length
+    return f"{whole // length} {name}" + (f" {rest} {next_name}" if rest else "")
+
+
+def moment(text: Any) -> datetime:
+    return datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+
+
+def _clock(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

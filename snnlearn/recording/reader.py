@@ -7,17 +7,22 @@ import math
 import os
 import pathlib
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import h5py
 import numpy as np
 
 from .._check import fail
-from .access import choose, frozen, listed, neighbours, open_file, plain, window
+from . import convert, pulse
+from .access import OpenFile, choose, entries, frozen, in_order, listed, neighbours, plain, size_text, stamp, window
+from .pieces import Piece, iter_trials, iter_windows
 from .schema import SIGNALS, check_format
 from .signal import Signal
+
+REQUIRED = ("status", "created", "versions", "dt", "n_neurons", "n_outputs")
+T = TypeVar("T")
 
 
 class Spikes(NamedTuple):
@@ -66,30 +71,65 @@ class Recording:
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = pathlib.Path(path)
-        self._h5 = open_file(self.path)
+        self._access, self._closed = OpenFile(self.path), False
+        self._checked: h5py.File | None = None
         try:
-            self.attrs = {name: plain(value) for name, value in self._h5.attrs.items()}
-            check_format(self.path, self.attrs)
-            self.dt, self.status = float(self.attrs["dt"]), str(self.attrs["status"])
-            self.n_neurons, self.n_outputs = int(self.attrs["n_neurons"]), int(self.attrs["n_outputs"])
-            self.versions: dict[str, str] = json.loads(self.attrs["versions"])
-            self.config: dict[str, Any] = json.loads(self._h5["configuration"][()])
-            self._committed = {name: int(g.attrs["committed"]) for name, g in self._growing()}
-            self._has_spikes = "spikes" in self._h5
-            self.segments = self._read_segments()
-        except (KeyError, OSError, RuntimeError) as error:
-            self._h5.close()
-            raise self._damaged(error) from error
+            self._access.read(lambda h5: None)
+            self._load()
         except BaseException:
-            self._h5.close()
+            self.close()
             raise
 
-    def _growing(self) -> Iterator[tuple[str, h5py.Group]]:
-        for name in ("segments", "events", "weights"):
-            if name in self._h5:
-                yield name, self._h5[name]
-        for name, group in self._h5.get("tables", {}).items():
-            yield f"tables/{name}", group
+    def _load(self) -> None:
+        self._stamp = stamp(self.path)
+        try:
+            state = self._access.read(self._state)
+        except (KeyError, OSError, RuntimeError) as error:
+            raise self._damaged(error) from error
+        self.attrs, self.config, self._committed, self._present = state
+        self.dt, self.status = float(self.attrs["dt"]), str(self.attrs["status"])
+        self.n_neurons, self.n_outputs = int(self.attrs["n_neurons"]), int(self.attrs["n_outputs"])
+        self.versions: dict[str, str] = json.loads(self.attrs["versions"])
+
+    def _state(self, h5: h5py.File) -> tuple[dict[str, Any], dict[str, Any], dict[str, int], tuple[str, ...]]:
+        """Attributes, configuration, committed lengths, names of what there is."""
+        attrs = {name: plain(value) for name, value in h5.attrs.items()}
+        check_format(self.path, attrs)
+        missing = [name for name in REQUIRED if name not in attrs]
+        if missing:
+            raise KeyError(f"it has no attribute {missing[0]!r}")
+        committed = {name: int(h5[name].attrs["committed"]) for name in ("segments", "events", "weights") if name in h5}
+        committed |= {f"tables/{name}": int(group.attrs["committed"]) for name, group in h5.get("tables", {}).items()}
+        present = (*h5.get("traces", {}), *(name for name in (*SIGNALS, "spikes") if name in h5))
+        return attrs, json.loads(h5["configuration"][()]), committed, present
+
+    def refresh(self) -> bool:
+        """Take note of what was written since the file was opened; whether there is anything new.
+
+        Until then a recording stands still: what it holds is what had been committed when it was opened.
+        """
+        self._need_open()
+        if self._access.unchanged() and self._stamp == stamp(self.path):
+            return False
+        self._access.close()
+        self._load()
+        for name in ("segments", "trials", "weight_updates", "events"):
+            self.__dict__.pop(name, None)
+        return True
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the run goes on: the file is not closed, and a process holds it (where the system tells)."""
+        return self.status == "running" and pulse.is_held(self.path) is not False
+
+    @property
+    def ending(self) -> str:
+        """How the run ended, in words."""
+        if self.status != "running":
+            return self.status
+        if self.is_running:
+            return "running (still being written)"
+        return "ended without closing the file (killed, or the machine stopped); what was committed is there"
 
     def __enter__(self) -> Recording:
         return self
@@ -99,25 +139,39 @@ class Recording:
 
     def close(self) -> None:
         """Close the file."""
-        self._h5.close()
+        self._closed = True
+        self._access.close()
 
     def __repr__(self) -> str:
-        state = "" if self._h5 else ", closed"
+        state = ", closed" if self._closed else ""
         n = self.n_spikes
         lines = [
-            f"Recording({str(self.path)!r}{state}), {self.status}",
+            f"Recording({str(self.path)!r}{state}), {self.ending}",
             f"  {self.n_neurons} neurons, {self.n_outputs} outputs, dt {self.dt:g} ms",
             f"  {self.n_trials} trials with raw data, {self.n_steps} steps, {self.n_steps * self.dt / 1000:g} s",
         ]
         if n is not None:
             lines.append(f"  {n} spikes, mean rate {self.mean_rate:.3g} Hz")
-        if self._h5:
+        if not self._closed:
+            lines[0] += f", {size_text(self.path.stat().st_size)}"
             lines += [f"  {signal!r}" for signal in map(self.__getitem__, self.names)]
             lines += [f"  table {name}: {self._committed[f'tables/{name}']} rows" for name in self.tables]
-            lines.append(f"  {len(self.weight_updates)} snapshots of the weights, {self._committed['events']} events")
+            lines.append(f"  {self._committed.get('weights', 0)} snapshots of the weights, {self._committed['events']} events")
         return "\n".join(lines)
 
     # Raw data
+
+    @cached_property
+    def segments(self) -> Segments:
+        """The index of the raw data: where the steps and spikes of each piece of a trial are."""
+        part = slice(0, self._committed["segments"])
+
+        def read(h5: h5py.File) -> list[np.ndarray]:
+            return [entries(h5, f"segments/{name}", part) for name in Segments._fields]
+
+        columns = self._read(read)
+        order = np.lexsort((columns[1], columns[0]))
+        return Segments(*(frozen(column[order]) for column in columns))
 
     @cached_property
     def trials(self) -> np.ndarray:
@@ -137,7 +191,12 @@ class Recording:
     @property
     def n_spikes(self) -> int | None:
         """Recorded spikes of all trials, or None where spikes were not recorded."""
-        return int(self.segments.n_spikes.sum()) if self._has_spikes else None
+        return int(self.segments.n_spikes.sum()) if self.has_spikes else None
+
+    @property
+    def has_spikes(self) -> bool:
+        """Whether spikes were recorded."""
+        return "spikes" in self._present
 
     @property
     def mean_rate(self) -> float:
@@ -154,18 +213,17 @@ class Recording:
 
         Raises KeyError where spikes were not recorded, IndexError for trials and neurons that are not there.
         """
-        if "spikes" not in self.file:
+        self._need_open()
+        if not self.has_spikes:
             raise KeyError(f"{self.path} has no spikes; it has {', '.join(map(repr, self.names))}")
         s, (low, high) = self.segments, window(self.dt, time)
-        use = (s.start < high) & (s.start + s.n_steps > low) & (s.n_spikes > 0)
-        if trials is not None:
-            use &= np.isin(s.trial, choose("trials", trials, self.trials))
+        index = self._segments_of(trials)
+        index = index[(s.start[index] < high) & (s.start[index] + s.n_steps[index] > low) & (s.n_spikes[index] > 0)]
         wanted = None
         if neurons is not None:
             wanted = np.zeros(self.n_neurons, bool)
             wanted[choose("neurons", neurons, np.arange(self.n_neurons))] = True
-        index = np.flatnonzero(use)
-        index = index[np.argsort(s.spike[index])]
+        index = index[np.argsort(s.spike[index], kind="stable")]
         result = []
         for piece in neighbours(index, s.spike, s.n_spikes):
             part = slice(s.spike[piece[0]], s.spike[piece[-1]] + s.n_spikes[piece[-1]])
@@ -176,12 +234,32 @@ class Recording:
             result.append((trial[keep], step[keep], neuron[keep]))
         if not result:
             return Spikes(*(frozen(np.empty(0, np.int64)) for _ in range(3)))
-        return Spikes(*map(frozen, _sorted(*(np.concatenate(x) for x in zip(*result, strict=True)))))
+        return Spikes(*map(frozen, in_order(*(np.concatenate(x) for x in zip(*result, strict=True)))))
+
+    def _segments_of(self, trials: Any) -> np.ndarray:
+        """Indices of the segments of these trials; of one trial at once, however many there are."""
+        known = self.segments.trial
+        if trials is None:
+            return np.arange(known.size)
+        if isinstance(trials, (int, np.integer)) and not isinstance(trials, bool):
+            low, high = np.searchsorted(known, [int(trials), int(trials) + 1])
+            if low < high:
+                return np.arange(low, high)
+        return np.flatnonzero(np.isin(known, choose("trials", trials, self.trials)))
+
+    def iter_trials(self, trials: Any = None) -> Iterator[Piece]:
+        """Each trial as a `Piece`, unread: `for piece in rec.iter_trials(): piece.spikes(), piece["v"]`."""
+        return iter_trials(self, trials)
+
+    def iter_windows(self, length: float, trials: Any = None) -> Iterator[Piece]:
+        """Pieces of `length` ms that follow each other within each trial; the last one of a trial may be shorter."""
+        return iter_windows(self, length, trials)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the signals that `recording[name]` gives."""
-        return (*self.file.get("traces", {}), *(name for name in SIGNALS if name in self.file))
+        self._need_open()
+        return tuple(name for name in self._present if name != "spikes")
 
     def __contains__(self, name: object) -> bool:
         return name in self.names
@@ -195,26 +273,55 @@ class Recording:
             raise KeyError(f"{self.path} has no {name!r}; it has {', '.join(map(repr, self.names)) or 'no signals'}")
         return Signal(self, name)
 
+    # In other packages' terms; each raises ImportError that names the extra where the package is not installed
+
+    def to_xarray(self, names: Any = None, **selection: Any) -> Any:
+        """An xarray.Dataset; see `convert.to_xarray`."""
+        return convert.to_xarray(self, names, **selection)
+
+    def to_pandas(self, name: str | None = None, **selection: Any) -> Any:
+        """A pandas.DataFrame of a table, "spikes", "events" or a signal, or a dict of them; see `convert.to_pandas`."""
+        return convert.to_pandas(self, name, **selection)
+
+    def to_neo(self, **selection: Any) -> Any:
+        """A neo.Block with one segment a trial; see `convert.to_neo`."""
+        return convert.to_neo(self, **selection)
+
     # Tables, weights, events
 
     @property
     def tables(self) -> tuple[str, ...]:
         """Names of the tables."""
-        return tuple(self.file.get("tables", {}))
+        return tuple(name.removeprefix("tables/") for name in self._committed if name.startswith("tables/"))
 
-    def table(self, name: str) -> Any:
-        """A NamedTuple of the table's columns, read-only arrays [rows]. Raises KeyError that lists the tables."""
+    def n_rows(self, table: str) -> int:
+        """Number of rows of a table; 0 where there is no such table."""
+        return self._committed.get(f"tables/{table}", 0)
+
+    def table(self, name: str, rows: slice = slice(None)) -> Any:
+        """A NamedTuple of the table's columns, read-only arrays [rows]. Raises KeyError that lists the tables.
+
+        rows : those to read, as slice(-100, None) for the last hundred
+        """
         if name not in self.tables:
             raise KeyError(f"{self.path} has no table {name!r}; it has {', '.join(map(repr, self.tables)) or 'no tables'}")
-        group = f"tables/{name}"
-        columns = sorted(self.file[group], key=lambda column: self.file[group][column].attrs["position"])
-        values = [frozen(self.read_entries(f"{group}/{column}", slice(0, self._committed[group]))) for column in columns]
-        return namedtuple(name.capitalize(), columns)(*values)  # type: ignore[misc]
+        group, part = f"tables/{name}", slice(*rows.indices(self.n_rows(name)))
+
+        def read(h5: h5py.File) -> dict[str, np.ndarray]:
+            columns = sorted(h5[group], key=lambda column: h5[group][column].attrs["position"])
+            return {column: frozen(entries(h5, f"{group}/{column}", part)) for column in columns}
+
+        values = self._read(read)
+        return namedtuple(name.capitalize(), values)(**values)  # type: ignore[misc]
+
+    def about(self, name: str) -> tuple[str, str]:
+        """Unit and description of a data set, as "tables/trials/loss"."""
+        return self._read(lambda h5: (str(h5[name].attrs["units"]), str(h5[name].attrs["description"])))
 
     @cached_property
     def weight_updates(self) -> np.ndarray:
         """The number of updates before each snapshot of the weights, int64."""
-        if "weights" not in self.file:
+        if "weights" not in self._committed:
             return frozen(np.empty(0, np.int64))
         return frozen(self.read_entries("weights/update", slice(0, self._committed["weights"])))
 
@@ -231,19 +338,23 @@ class Recording:
         where = np.flatnonzero(updates == update)
         if where.size != 1:
             raise fail("Recording.weights.update", f"be one of {listed(updates)}", update, error=IndexError)
-        group = self.file["weights"]
-        names = [name for name in group if name != "update" and "shape" in group[name].attrs]
-        names.sort(key=lambda name: group[name].attrs["position"])
-        values = []
-        for name in names:
-            value = frozen(self.read_entries(f"weights/{name}", slice(int(where[0]), int(where[0]) + 1))[0])
-            if f"{name}_indptr" in group:
-                from scipy.sparse import csr_array
+        at = slice(int(where[0]), int(where[0]) + 1)
 
-                indices, indptr = (group[f"{name}_{part}"][...] for part in ("indices", "indptr"))
-                value = csr_array((value, indices, indptr), shape=tuple(group[name].attrs["shape"]))
-            values.append(value)
-        return namedtuple("Weights", names)(*values)  # type: ignore[misc]
+        def read(h5: h5py.File) -> dict[str, Any]:
+            group = h5["weights"]
+            names = [name for name in group if name != "update" and "shape" in group[name].attrs]
+            values = {}
+            for name in sorted(names, key=lambda name: group[name].attrs["position"]):
+                values[name] = frozen(entries(h5, f"weights/{name}", at)[0])
+                if f"{name}_indptr" in group:
+                    from scipy.sparse import csr_array
+
+                    indices, indptr = (group[f"{name}_{part}"][...] for part in ("indices", "indptr"))
+                    values[name] = csr_array((values[name], indices, indptr), shape=tuple(group[name].attrs["shape"]))
+            return values
+
+        values = self._read(read)
+        return namedtuple("Weights", values)(**values)  # type: ignore[misc]
 
     @cached_property
     def events(self) -> tuple[Event, ...]:
@@ -256,36 +367,36 @@ class Recording:
 
     @property
     def file(self) -> h5py.File:
-        """The HDF5 file; raises ValueError when closed."""
-        if not self._h5:
-            raise fail("Recording", "be open", "closed", "open_recording opens it again")
-        return self._h5
+        """The HDF5 file; raises ValueError when closed.
 
-    def read_entries(self, name: str, part: Any, shape: Any = slice(None)) -> np.ndarray:
+        What is read from it directly is right only while no other process writes; the methods of a recording see to that.
+        """
+        self._need_open()
+        return self._access.h5 or self._access.read(lambda h5: h5)
+
+    def read_entries(self, name: str, part: slice, columns: Any = slice(None)) -> np.ndarray:
         """Committed entries of a data set."""
+        return self._read(lambda h5: entries(h5, name, part, columns))
+
+    def _read(self, function: Callable[[h5py.File], T]) -> T:
+        """What `function` reads from the file. Raises OSError where it is damaged, or was replaced by another recording."""
+        self._need_open()
+
+        def checked(h5: h5py.File) -> T:
+            if h5 is not self._checked and h5.attrs["created"] != self.attrs["created"]:
+                raise OSError("another recording took its place; open it again")
+            self._checked = h5
+            return function(h5)
+
         try:
-            dataset = self.file[name]
-            if dataset.shape[0] < part.stop:
-                raise KeyError(f"{name} has {dataset.shape[0]} of {part.stop} entries")
-            return dataset[part] if dataset.ndim == 1 else dataset[part, shape]
+            return self._access.read(checked)
         except (KeyError, OSError, RuntimeError) as error:
             raise self._damaged(error) from error
 
-    def _read_segments(self) -> Segments:
-        part = slice(0, self._committed["segments"])
-        columns = [self.read_entries(f"segments/{name}", part) for name in Segments._fields]
-        order = np.lexsort((columns[1], columns[0]))
-        return Segments(*(frozen(column[order]) for column in columns))
+    def _need_open(self) -> None:
+        if self._closed:
+            raise fail("Recording", "be open", "closed", "open_recording opens it again")
 
     def _damaged(self, error: Exception) -> OSError:
-        return OSError(f"the recording {self.path} is damaged: {error.args[0] if error.args else error}")
-
-
-def _sorted(trial: np.ndarray, step: np.ndarray, neuron: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The spikes in order of trial, step, neuron."""
-    by_trial, by_step, by_neuron = np.diff(trial), np.diff(step), np.diff(neuron)
-    late = (by_trial < 0) | ((by_trial == 0) & ((by_step < 0) | ((by_step == 0) & (by_neuron < 0))))
-    if late.any():
-        order = np.lexsort((neuron, step, trial))
-        return trial[order], step[order], neuron[order]
-    return trial, step, neuron
+        text = str(error.args[0] if len(error.args) == 1 else error)
+        return OSError(text if text.startswith("the recording ") else f"the recording {self.path} is damaged: {text}")

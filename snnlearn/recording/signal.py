@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 
 from .._check import fail, integer
@@ -26,12 +27,15 @@ class Signal:
     def __init__(self, recording: Recording, name: str):
         self._recording, self.name = recording, name
         self._path = name if name in SIGNALS else f"traces/{name}"
-        dataset = recording.file[self._path]
-        self.units, self.description = str(dataset.attrs["units"]), str(dataset.attrs["description"])
-        self.dtype, self.shape = dataset.dtype, (recording.n_steps, *dataset.shape[1:])
-        self.neurons: np.ndarray | None = None
-        if name not in SIGNALS:
-            self.neurons = frozen(recording.file[f"neurons/{name}"][...])
+        recorded = name not in SIGNALS
+
+        def read(h5: h5py.File) -> tuple[Any, ...]:
+            dataset = h5[self._path]
+            neurons = frozen(h5[f"neurons/{name}"][...]) if recorded else None
+            return str(dataset.attrs["units"]), str(dataset.attrs["description"]), dataset.dtype, dataset.shape[1:], neurons
+
+        self.units, self.description, self.dtype, width, self.neurons = recording._read(read)
+        self.shape: tuple[int, ...] = (recording.n_steps, *width)
 
     def __repr__(self) -> str:
         return f"{self.name}: {self.dtype} {list(self.shape)}"

@@ -4,13 +4,15 @@
     Stream      columns of one length, as the spikes (step, neuron) or the rows of a table
     Store       the file and its streams
 
-A flush writes the pending values of every stream, flushes the file, and only then raises the committed lengths. Values are
-pending together with the row at which they belong, so that a flush that was interrupted can simply be repeated.
+A flush writes the pending values of every stream, flushes the file, and only then raises the committed lengths; `pulse` tells
+readers that it is under way, as it must wherever else the file is changed (`with store.pulse.flush()`). Values are pending
+together with the row at which they belong, so that a flush that was interrupted can simply be repeated.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -20,6 +22,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from . import pulse
 from .schema import entry
 
 BUFFER_BYTES = 1 << 20  # pending values are written when they exceed this,
@@ -64,8 +67,9 @@ class Column:
             options |= {"compression": "gzip", "compression_opts": 1, "shuffle": True}
         maxshape = (None, *(size or None for size in width))
         self.store, self.dtype, self.width = store, dtype, width
-        self.dataset = group.create_dataset(name, (0, *width), dtype, chunks=chunk, maxshape=maxshape, **options)
-        describe_dataset(self.dataset, name)
+        with store.pulse.flush():
+            self.dataset = group.create_dataset(name, (0, *width), dtype, chunks=chunk, maxshape=maxshape, **options)
+            describe_dataset(self.dataset, name)
         self.pending: list[tuple[int, np.ndarray]] = []
 
     def put(self, row: int, values: Any) -> None:
@@ -155,6 +159,7 @@ class Store:
         self.buffered = 0
         self.flushed_at = time.monotonic()
         self.process = os.getpid()
+        self.pulse = pulse.Writer(file.filename, file.userblock_size)
         atexit.register(self.close, "interrupted")  # registered after h5py's own, it runs before: h5py then still writes text
 
     def flush_if_due(self) -> None:
@@ -165,13 +170,16 @@ class Store:
     def flush(self) -> None:
         """Write everything that is pending and commit it. Raises OSError naming the file."""
         try:
-            for stream in self.streams:
-                stream.write()
-            self.file.flush()
-            for stream in self.streams:
-                stream.commit()
-            self.file.flush()
+            with self.pulse.flush():
+                for stream in self.streams:
+                    stream.write()
+                self.file.flush()
+                for stream in self.streams:
+                    stream.commit()
+                self.file.flush()
         except (OSError, RuntimeError) as error:
+            with contextlib.suppress(OSError, RuntimeError), self.pulse.flush():
+                self.file.flush()  # what is there becomes readable, though not committed
             raise OSError(f"the recording {self.path} cannot be written: {error}") from error
         self.buffered, self.flushed_at = 0, time.monotonic()
 
@@ -180,8 +188,11 @@ class Store:
         if not self.file or self.process != os.getpid():
             return
         try:
-            self.flush()
-            self.file.attrs["status"], self.file.attrs["closed"] = status, now()
+            with self.pulse.flush():
+                self.flush()
+                self.file.attrs["status"], self.file.attrs["closed"] = status, now()
+                self.file.close()
         finally:
             self.file.close()
+            self.pulse.close()
             atexit.unregister(self.close)

@@ -16,6 +16,7 @@ import numpy as np
 
 from .._check import fail, integer
 from .._version import __version__
+from . import pulse
 from .schema import FINAL_STATUS, FORMAT, SIGNALS, VERSION
 from .sections import RawData, Snapshots, Tables
 from .store import TEXT, TEXT_CHUNK_BYTES, Store, Stream, now
@@ -175,7 +176,7 @@ class Recorder:
         selection = self.selection(n_neurons, variables, model)
         self._check_path()
         try:
-            file = h5py.File(self.path, "w" if self.overwrite else "x")
+            file = h5py.File(self.path, "w" if self.overwrite else "x", userblock_size=pulse.SIZE)
         except OSError as error:
             raise OSError(f"the recording {self.path} cannot be created: {error}") from error
         file.attrs.update(

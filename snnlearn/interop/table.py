@@ -1,0 +1,49 @@
+"""Comma-separated values: spikes.csv, one file a signal, one file a table, events.csv; times in ms within the trial."""
+
+from __future__ import annotations
+
+import csv
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from ..recording import Recording
+from .common import axis, new_file, signal_pieces, spike_batches
+
+ROWS = 1 << 16  # of a table that are read at a time
+
+
+def export_csv(recording: Recording, out: pathlib.Path, trials: Any, overwrite: bool) -> list[pathlib.Path]:
+    """Write the folder `out`; see `export`. Tables are written whole, whatever the trials."""
+    line, dt = axis(recording, trials), recording.dt
+    names = ["spikes"] if recording.has_spikes else []
+    names += [*recording.names, *(f"table_{name}" for name in recording.tables), "events"]
+    paths = {name: new_file(out / f"{name}.csv", overwrite) for name in names}
+    if recording.has_spikes:
+        with open(paths["spikes"], "w", encoding="utf-8") as file:
+            file.write("trial,time_ms,neuron\n")
+            for spikes in spike_batches(recording, line.trial):
+                np.savetxt(file, np.column_stack([spikes.trial, spikes.step * dt, spikes.neuron]), ("%d", "%.10g", "%d"), ",")
+    for name in recording.names:
+        signal = recording[name]
+        columns = [f"output_{k}" for k in range(int(np.prod(signal.shape[1:], dtype=int)))]
+        if signal.neurons is not None:
+            columns = [f"neuron_{k}" for k in signal.neurons]
+        digits = "%.9g" if signal.dtype.itemsize <= 4 else "%.17g"
+        with open(paths[name], "w", encoding="utf-8") as file:
+            file.write(",".join(["trial", "time_ms", *columns]) + "\n")
+            for trial, steps, values in signal_pieces(recording, name, line.trial):
+                rows = np.column_stack([np.full(len(steps), trial), np.asarray(steps) * dt, values.astype(np.float64)])
+                np.savetxt(file, rows, ("%d", "%.10g", *[digits] * values.shape[1]), ",")
+    for name in recording.tables:
+        with open(paths[f"table_{name}"], "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(recording.table(name, slice(0))._fields)
+            for first in range(0, recording.n_rows(name), ROWS):
+                writer.writerows(zip(*(x.tolist() for x in recording.table(name, slice(first, first + ROWS))), strict=True))
+    with open(paths["events"], "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("time", "kind", "message"))
+        writer.writerows(recording.events)
+    return list(paths.values())
