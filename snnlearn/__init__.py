@@ -15,12 +15,16 @@ The package, in the order in which its parts build on each other:
     engine         arrays, threads and calls of that loop
     recording      Recorder, open_recording: HDF5
     tasks          what to learn
+    interrupts     Ctrl-C and SIGTERM between two batches
     training       batches, evaluation, History
     functional     simulate, gradient
     family         taxonomy: what each rule follows, can do and costs; names of rules
     compare        rules side by side
     report         Run, Alignment: what a run reports
+    spec           specs as plain values and back
+    checkpoint     the state of a simulator, as arrays and back
     simulator      Simulator
+    resume         resume, fork: going on from a file
     recipes        settings that learn the tasks
     plot, cli      figures (needs matplotlib), the command line
 
@@ -41,6 +45,7 @@ from .neurons import ALIF, LIF, CubaLIF
 from .optimizers import SGD, Adam, CosineDecay, ExponentialDecay, StepDecay
 from .recording import Recorder, Recording, open_recording
 from .report import Alignment, Run, SilentNetworkWarning, Step
+from .resume import fork, resume
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
 from .simulator import Simulator
 from .surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
@@ -91,9 +96,11 @@ __all__ = [
     "Weights",
     "__version__",
     "compare",
+    "fork",
     "gradient",
     "open_recording",
     "plot",
+    "resume",
     "simulate",
     "tasks",
     "taxonomy",

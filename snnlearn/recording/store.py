@@ -21,6 +21,7 @@ import h5py
 import numpy as np
 
 from .schema import entry
+from .slots import Slots
 
 BUFFER_BYTES = 1 << 20  # pending values are written when they exceed this,
 PERIOD = 2.0  # or at the first append this many seconds after the last flush
@@ -64,8 +65,11 @@ class Column:
             options |= {"compression": "gzip", "compression_opts": 1, "shuffle": True}
         maxshape = (None, *(size or None for size in width))
         self.store, self.dtype, self.width = store, dtype, width
-        self.dataset = group.create_dataset(name, (0, *width), dtype, chunks=chunk, maxshape=maxshape, **options)
-        describe_dataset(self.dataset, name)
+        if name in group:  # of a recording that goes on
+            self.dataset = group[name]
+        else:
+            self.dataset = group.create_dataset(name, (0, *width), dtype, chunks=chunk, maxshape=maxshape, **options)
+            describe_dataset(self.dataset, name)
         self.pending: list[tuple[int, np.ndarray]] = []
 
     def put(self, row: int, values: Any) -> None:
@@ -108,7 +112,9 @@ class Stream:
         self.store, self.group = store, group
         self.columns: dict[str, Column] = {}
         self.n = self.committed = 0
-        if group is not None:
+        if group is not None and "committed" in group.attrs:  # of a recording that goes on
+            self.n = self.committed = int(group.attrs["committed"])
+        elif group is not None:
             group.attrs["committed"] = np.int64(0)
         store.streams.append(self)
 
@@ -152,6 +158,8 @@ class Store:
     def __init__(self, file: h5py.File, compression: str | None):
         self.file, self.compression, self.path = file, compression, file.filename
         self.streams: list[Stream] = []
+        self.slots: Slots | None = None
+        self.absolute = os.path.abspath(file.filename)  # the program may change its folder
         self.buffered = 0
         self.flushed_at = time.monotonic()
         self.process = os.getpid()
@@ -175,13 +183,24 @@ class Store:
             raise OSError(f"the recording {self.path} cannot be written: {error}") from error
         self.buffered, self.flushed_at = 0, time.monotonic()
 
+    def checkpoint(self, values: dict[str, Any], arrays: Mapping[str, Any], constants: Mapping[str, Any], headroom: int) -> None:
+        """Begin to write a checkpoint; what was recorded so far comes to the disk before it. Raises OSError naming the file."""
+        if self.slots is None:
+            self.slots = Slots(self.file, self.absolute)
+        self.flush()
+        self.slots.write(values, arrays, constants, headroom)
+
     def close(self, status: str) -> None:
         """Write everything, set the status and close; a second call does nothing."""
         if not self.file or self.process != os.getpid():
             return
         try:
-            self.flush()
-            self.file.attrs["status"], self.file.attrs["closed"] = status, now()
+            try:
+                self.flush()
+                self.file.attrs["status"], self.file.attrs["closed"] = status, now()
+            finally:
+                if self.slots is not None:
+                    self.slots.wait()
         finally:
             self.file.close()
             atexit.unregister(self.close)

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import platform
+import time
 import weakref
 from collections.abc import Mapping
 from importlib import metadata
@@ -14,8 +15,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .._check import fail, integer
+from .._check import fail, integer, number
 from .._version import __version__
+from .going_on import describe_recorder
 from .schema import FINAL_STATUS, FORMAT, SIGNALS, VERSION
 from .sections import RawData, Snapshots, Tables
 from .store import TEXT, TEXT_CHUNK_BYTES, Store, Stream, now
@@ -35,6 +37,9 @@ class Recorder:
     compression : "gzip" or None
     overwrite : replace a file that exists, when the simulation opens it
     variables : neurons of any other variable of the neuron model, as {"i": [0, 1]}
+    checkpoint_every, checkpoint_minutes : write the state of the simulation into the file, so that `sl.resume(path)` goes on
+        from there exactly: after so many batches or pieces, or minutes, whichever comes first; also at the beginning and the
+        end, and at Ctrl-C and SIGTERM. None, None: no checkpoints
 
     Raises FileExistsError, FileNotFoundError (no such folder), IsADirectoryError, ValueError or TypeError.
 
@@ -63,6 +68,8 @@ class Recorder:
         compression: str | None = "gzip",
         overwrite: bool = False,
         variables: Mapping[str, Any] | None = None,
+        checkpoint_every: int | None = None,
+        checkpoint_minutes: float | None = None,
     ):
         for name, value in (("spikes", spikes), ("readout", readout), ("target", target), ("overwrite", overwrite)):
             if not isinstance(value, (bool, np.bool_)):
@@ -74,6 +81,14 @@ class Recorder:
             self.weights_every = integer(
                 "Recorder.weights_every", weights_every, "be None or a positive number of updates", low=1
             )
+        self.checkpoint_every, self.checkpoint_minutes = checkpoint_every, checkpoint_minutes
+        if checkpoint_every is not None:
+            need = "be None or a positive number of batches or pieces"
+            self.checkpoint_every = integer("Recorder.checkpoint_every", checkpoint_every, need, low=1)
+        if checkpoint_minutes is not None:
+            need = "be None or a positive time in minutes"
+            value = number("Recorder.checkpoint_minutes", checkpoint_minutes, need, low=0.0, strict=True)
+            self.checkpoint_minutes = value
         if compression not in ("gzip", None):
             raise fail("Recorder.compression", "be 'gzip' or None", compression)
         self.compression = compression
@@ -92,6 +107,7 @@ class Recorder:
         self._network: dict[str, Any] = {}
         self._configuration = ""
         self._status = "not open"
+        self._runs, self._checkpointed_at = 0, time.monotonic()  # since the last checkpoint
 
     def __repr__(self) -> str:
         return f"Recorder({str(self.path)!r}, {self._status})"
@@ -197,17 +213,21 @@ class Recorder:
             file.attrs["seed"] = config["seed"]
         file.create_dataset("configuration", data=text, dtype=TEXT)  # an attribute holds 64 KiB at most
         self._network, self._configuration = network, text
+        self._begin(file, selection)
+        self._opened("open").flush()
+
+    def _begin(self, file: h5py.File, selection: Mapping[str, np.ndarray]) -> None:
+        """Take a file, new or cut back to a checkpoint, as the one that is written."""
         store = self._store = Store(file, self.compression)
         self._finalizer = weakref.finalize(self, store.close, "interrupted")
         self._finalizer.atexit = False  # the store sees to that
         signals = tuple(name for name in SIGNALS if getattr(self, name))
-        self._raw = RawData(store, selection, int(n_neurons), int(n_outputs), self.spikes, signals)
+        self._raw = RawData(store, selection, self._network["n_neurons"], self._network["n_outputs"], self.spikes, signals)
         self._tables = Tables(store)
         self._snapshots: Snapshots | None = None
-        self._events = Stream(store, file.create_group("events"))
+        self._events = Stream(store, file.require_group("events"))
         for name in ("time", "kind", "message"):
             self._events.add(name, TEXT, nbytes=TEXT_CHUNK_BYTES)
-        store.flush()
         self._status = "running"
 
     def block(
@@ -268,6 +288,44 @@ class Recorder:
         self._events.extend(1, {name: np.array([text], object) for name, text in texts.items()})
         store.buffered += len(texts["message"])
         store.flush_if_due()
+
+    @property
+    def checkpoints(self) -> bool:
+        """Whether the simulation writes checkpoints into the file."""
+        return self.checkpoint_every is not None or self.checkpoint_minutes is not None
+
+    def checkpoint_due(self) -> bool:
+        """Whether it is time for a checkpoint, asked once after each batch or piece."""
+        self._runs += 1
+        every, minutes = self.checkpoint_every, self.checkpoint_minutes
+        late = minutes is not None and time.monotonic() - self._checkpointed_at >= 60.0 * minutes
+        return late or (every is not None and self._runs >= every)
+
+    def checkpoint(
+        self,
+        values: dict[str, Any],
+        arrays: Mapping[str, np.ndarray],
+        constants: Mapping[str, np.ndarray],
+        headroom: int = 0,
+        *,
+        wait: bool = False,
+        goes_on: bool = True,
+    ) -> None:
+        """Write a state into the file, from which the run and this recording can go on exactly.
+
+        values : JSON values; arrays : the state, which must not change any more; constants : arrays that never change
+        headroom : bytes by which a later state may be larger
+        wait : until it is on the disk; else a thread writes it
+        goes_on : whether the recording goes on too where the run does
+
+        Raises OSError naming the file; what was written before is still there.
+        """
+        store = self._opened("checkpoint")
+        state = describe_recorder(self) if goes_on else None
+        store.checkpoint(values | {"recorder": state}, arrays, constants, headroom)
+        self._runs, self._checkpointed_at = 0, time.monotonic()
+        if wait and store.slots is not None:
+            store.slots.wait()
 
     def flush(self) -> None:
         """Write everything that is pending, so that a reader sees it. Raises OSError naming the file."""
