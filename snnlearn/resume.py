@@ -88,9 +88,7 @@ def fork(path: str | os.PathLike[str], at: int | None = None, *, threads: int | 
     return _rebuild(found[0], str(path), given, changes, threads)
 
 
-def _rebuild(
-    checkpoint: Checkpoint, path: str, given: dict[str, Any], changes: dict[str, Any], threads: int | None
-) -> Simulator:
+def _rebuild(checkpoint: Checkpoint, path: str, given: dict[str, Any], changes: dict[str, Any], threads: int | None) -> Simulator:
     """A simulator in the state of a checkpoint."""
     values, arrays, constants = checkpoint.values, checkpoint.arrays, checkpoint.constants
     where = f"resume({path!r})"

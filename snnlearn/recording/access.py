@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from .._check import fail
+from .journal import JournaledFile, has_journal
 
 LAST_STEP = 2.0**52
 PIECE = 1 << 22  # entries that are read at once before neurons and times are chosen
@@ -26,6 +27,8 @@ def open_file(path: pathlib.Path) -> h5py.File:
     if not h5py.is_hdf5(path):
         raise fail(where, "be an HDF5 file", name, "it is empty" if path.stat().st_size == 0 else "")
     try:
+        if has_journal(path):  # a process was killed while it wrote
+            return h5py.File(JournaledFile(path, "r"), "r")
         try:
             return h5py.File(path, "r")
         except OSError as error:

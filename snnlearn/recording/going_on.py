@@ -13,6 +13,7 @@ import numpy as np
 
 from .._check import fail
 from .access import open_file
+from .journal import JournaledFile
 from .schema import SIGNALS, check_format
 from .sections import TRIALS_REMEMBERED, Snapshots
 from .slots import Checkpoint, read_checkpoints
@@ -75,30 +76,31 @@ def reopen(path: str | os.PathLike[str], state: dict[str, Any], weights: Any) ->
 
     path = pathlib.Path(path)
     try:
-        file = h5py.File(path, "r+")
+        journal = JournaledFile(path, "r+")
     except OSError as error:
-        text = str(error)
-        why = "another process is writing it" if "lock" in text else "it is read-only" if "ermission" in text else text
+        why = "another process is writing it" if isinstance(error, BlockingIOError) else error.strerror
         raise OSError(f"the recording {path} cannot go on: {why}") from error
+    file = None
     try:
+        file = h5py.File(journal, "r+")
         _cut(file, state["streams"])
         recorder = Recorder(path, overwrite=True, **state["options"])
         recorder._wanted = {name: np.array(index, np.int32) for name, index in state["variables"].items()}
-        network = state["network"]
-        recorder._network = {name: tuple(x) if isinstance(x, list) else x for name, x in network.items()}
+        recorder._network = {name: tuple(x) if isinstance(x, list) else x for name, x in state["network"].items()}
         recorder._configuration = state["configuration"]
-        recorder._begin(file, recorder._wanted)
-        _attach(recorder, file, state["streams"], weights)
         resumed = json.loads(file.attrs["resumed"]) if "resumed" in file.attrs else []
         file.attrs["status"], file.attrs["resumed"] = "running", json.dumps([*resumed, now()])
         if "closed" in file.attrs:
             del file.attrs["closed"]
+        recorder._begin(file, journal, recorder._wanted)
+        _attach(recorder, file, state["streams"], weights)
         recorder.flush()
-    except (KeyError, RuntimeError) as error:
-        file.close()
-        raise OSError(f"the recording {path} is damaged: {error}") from error
-    except BaseException:
-        file.close()
+    except BaseException as error:  # nothing is committed: the file stays as it is
+        if file is not None:
+            file.close()
+        journal.close()
+        if isinstance(error, (KeyError, RuntimeError, OSError)):
+            raise OSError(f"the recording {path} cannot go on: {error}") from error
         raise
     return recorder
 
@@ -107,7 +109,6 @@ def _cut(file: h5py.File, streams: dict[str, Any]) -> None:
     """Cut every stream back to its length at the checkpoint; what did not exist then is removed."""
     for name, group in _growing(file):
         group.attrs.modify("committed", np.int64(streams[name]["n"] if name in streams else 0))
-    file.flush()
     for name in [name for name, _ in _growing(file)]:
         if name not in streams:
             del file[name]
@@ -121,7 +122,6 @@ def _cut(file: h5py.File, streams: dict[str, Any]) -> None:
     for name in ("tables", "traces"):
         if name in file and not len(file[name]):
             del file[name]
-    file.flush()
 
 
 def _growing(file: h5py.File) -> Iterator[tuple[str, h5py.Group]]:

@@ -23,13 +23,14 @@ import json
 import os
 import struct
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 
 from .._check import fail
+from .journal import write_at
 
 HEAD = struct.Struct("<8sQQQ16s")
 MAGIC = b"snnckpt1"
@@ -49,10 +50,13 @@ class Checkpoint(NamedTuple):
 
 
 class Slots:
-    """The slots of a file that is open for writing; its own descriptor writes past HDF5."""
+    """The slots of a file that is open for writing; descriptors of their own write past HDF5.
 
-    def __init__(self, file: h5py.File, path: str):
-        self.path, self._file = path, file
+    commit : makes what HDF5 has changed permanent
+    """
+
+    def __init__(self, file: h5py.File, path: str, commit: Callable[[], None]):
+        self.path, self._commit = path, commit
         self._group = file.require_group("checkpoint")
         self._slots = [item for _, item in sorted(self._group.items()) if isinstance(item, h5py.Dataset)][-2:]
         heads = [_head(slot) for slot in self._slots]
@@ -107,11 +111,11 @@ class Slots:
                     for start in range(0, len(view), PIECE):
                         piece = view[start : start + PIECE]
                         digest.update(piece)
-                        _write_at(descriptor, piece, position)
+                        write_at(descriptor, piece, position)
                         position += len(piece)
                 os.fsync(descriptor)
                 head = HEAD.pack(MAGIC, sequence, len(parts[0]), size, digest.digest())
-                _write_at(descriptor, memoryview(head + _digest(head)), offset)
+                write_at(descriptor, memoryview(head + _digest(head)), offset)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -133,7 +137,7 @@ class Slots:
             dataset.attrs["units"] = "1"
             dataset.attrs["description"] = "bytes of a checkpoint: head, JSON, arrays; see snnlearn.recording.slots"
             slots.append(dataset)
-        self._file.flush()
+        self._commit()
         descriptor = os.open(self.path, os.O_RDWR | getattr(os, "O_BINARY", 0))
         try:
             for slot in slots:
@@ -152,7 +156,7 @@ class Slots:
             if key not in arrays:
                 dataset = arrays.create_dataset(key, data=content)
                 dataset.attrs["units"], dataset.attrs["description"] = "1", f"{name} of the configuration"
-                self._file.flush()
+                self._commit()
             known = self._known[name] = (array, key)
         return known[1]
 
@@ -224,16 +228,6 @@ def _digest(data: Any) -> bytes:
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
 
 
-def _write_at(descriptor: int, data: memoryview, offset: int) -> None:
-    while len(data):
-        if hasattr(os, "pwrite"):
-            written = os.pwrite(descriptor, data, offset)
-        else:  # Windows; the descriptor is this thread's own
-            os.lseek(descriptor, offset, os.SEEK_SET)
-            written = os.write(descriptor, data)
-        data, offset = data[written:], offset + written
-
-
 def _reserve(descriptor: int, offset: int, size: int) -> None:
     """Have the disk give these bytes now: a full one is then found out before a checkpoint is needed."""
     if hasattr(os, "posix_fallocate"):
@@ -241,4 +235,4 @@ def _reserve(descriptor: int, offset: int, size: int) -> None:
     else:
         empty = memoryview(bytes(min(size, PIECE)))
         for start in range(0, size, len(empty)):
-            _write_at(descriptor, empty[: size - start], offset + start)
+            write_at(descriptor, empty[: size - start], offset + start)

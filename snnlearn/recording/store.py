@@ -4,8 +4,9 @@
     Stream      columns of one length, as the spikes (step, neuron) or the rows of a table
     Store       the file and its streams
 
-A flush writes the pending values of every stream, flushes the file, and only then raises the committed lengths. Values are
-pending together with the row at which they belong, so that a flush that was interrupted can simply be repeated.
+A flush writes the pending values of every stream, raises the committed lengths, and commits the file (`journal`): all of it
+comes to the disk, or nothing. Values are pending together with the row at which they belong, so that a flush that was
+interrupted can simply be repeated.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from .journal import JournaledFile
 from .schema import entry
 from .slots import Slots
 
@@ -155,11 +157,10 @@ class Stream:
 class Store:
     """An open file, its streams in the order of writing, and the bytes that are pending."""
 
-    def __init__(self, file: h5py.File, compression: str | None):
-        self.file, self.compression, self.path = file, compression, file.filename
+    def __init__(self, file: h5py.File, journal: JournaledFile, compression: str | None, path: str):
+        self.file, self.journal, self.compression, self.path = file, journal, compression, path
         self.streams: list[Stream] = []
         self.slots: Slots | None = None
-        self.absolute = os.path.abspath(file.filename)  # the program may change its folder
         self.buffered = 0
         self.flushed_at = time.monotonic()
         self.process = os.getpid()
@@ -175,18 +176,22 @@ class Store:
         try:
             for stream in self.streams:
                 stream.write()
-            self.file.flush()
             for stream in self.streams:
                 stream.commit()
-            self.file.flush()
+            self.commit()
         except (OSError, RuntimeError) as error:
-            raise OSError(f"the recording {self.path} cannot be written: {error}") from error
+            raise OSError(f"the recording {self.path} cannot be written: {error}; what was written before is whole") from error
         self.buffered, self.flushed_at = 0, time.monotonic()
+
+    def commit(self) -> None:
+        """Make the file's present state the one that a kill leaves."""
+        self.file.flush()
+        self.journal.commit()
 
     def checkpoint(self, values: dict[str, Any], arrays: Mapping[str, Any], constants: Mapping[str, Any], headroom: int) -> None:
         """Begin to write a checkpoint; what was recorded so far comes to the disk before it. Raises OSError naming the file."""
         if self.slots is None:
-            self.slots = Slots(self.file, self.absolute)
+            self.slots = Slots(self.file, self.journal.path, self.commit)
         self.flush()
         self.slots.write(values, arrays, constants, headroom)
 
@@ -203,4 +208,10 @@ class Store:
                     self.slots.wait()
         finally:
             self.file.close()
-            atexit.unregister(self.close)
+            try:
+                self.journal.commit()
+            except OSError as error:
+                raise OSError(f"the recording {self.path} cannot be closed: {error}; what was written before is whole") from error
+            finally:
+                self.journal.close()
+                atexit.unregister(self.close)

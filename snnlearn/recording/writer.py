@@ -18,6 +18,7 @@ import numpy as np
 from .._check import fail, integer, number
 from .._version import __version__
 from .going_on import describe_recorder
+from .journal import JournaledFile
 from .schema import FINAL_STATUS, FORMAT, SIGNALS, VERSION
 from .sections import RawData, Snapshots, Tables
 from .store import TEXT, TEXT_CHUNK_BYTES, Store, Stream, now
@@ -191,9 +192,11 @@ class Recorder:
         selection = self.selection(n_neurons, variables, model)
         self._check_path()
         try:
-            file = h5py.File(self.path, "w" if self.overwrite else "x")
+            journal = JournaledFile(self.path, "w" if self.overwrite else "x")
         except OSError as error:
-            raise OSError(f"the recording {self.path} cannot be created: {error}") from error
+            why = "another process is writing it" if isinstance(error, BlockingIOError) else error
+            raise OSError(f"the recording {self.path} cannot be created: {why}") from error
+        file = h5py.File(journal, "w")
         file.attrs.update(
             {
                 "format": FORMAT,
@@ -213,12 +216,12 @@ class Recorder:
             file.attrs["seed"] = config["seed"]
         file.create_dataset("configuration", data=text, dtype=TEXT)  # an attribute holds 64 KiB at most
         self._network, self._configuration = network, text
-        self._begin(file, selection)
+        self._begin(file, journal, selection)
         self._opened("open").flush()
 
-    def _begin(self, file: h5py.File, selection: Mapping[str, np.ndarray]) -> None:
+    def _begin(self, file: h5py.File, journal: JournaledFile, selection: Mapping[str, np.ndarray]) -> None:
         """Take a file, new or cut back to a checkpoint, as the one that is written."""
-        store = self._store = Store(file, self.compression)
+        store = self._store = Store(file, journal, self.compression, str(self.path))
         self._finalizer = weakref.finalize(self, store.close, "interrupted")
         self._finalizer.atexit = False  # the store sees to that
         signals = tuple(name for name in SIGNALS if getattr(self, name))
