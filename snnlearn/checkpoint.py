@@ -22,7 +22,7 @@ from .engine import Engine, Plan
 from .network import WEIGHT_NAMES, FlatWeights, Network, Weights, flatten, unflatten
 from .report import Alignment
 from .rules.several import carried
-from .spec import decode, encode
+from .spec import encode
 from .training import History, Training
 
 KIND, VERSION = "snnlearn-state", 1
@@ -44,7 +44,8 @@ class Capture(NamedTuple):
 
 def capture(simulator: Any) -> Capture:
     """The present state of a simulator."""
-    engine, constants = simulator._engine, {}
+    engine: Engine = simulator._engine
+    constants: dict[str, np.ndarray] = {}
     parts = {name: encode(getattr(simulator, name), constants, name) for name in PARTS}
     for name, matrix in zip(WEIGHT_NAMES, engine.like, strict=True):
         if sparse.issparse(matrix):
@@ -204,8 +205,3 @@ def _training(training: Training, constants: dict[str, np.ndarray], dtype: Any) 
         },
     }
     return values, arrays
-
-
-def decode_part(values: dict[str, Any], name: str, constants: Mapping[str, Any], where: str) -> Any:
-    """A spec of the configuration."""
-    return decode(values[name], constants, where)

@@ -24,6 +24,7 @@ from typing import Any
 
 from . import _check
 from .checkpoint import check_values, initial_weights, restore, restore_training
+from .recording import open_recording
 from .recording.going_on import load_checkpoints, reopen
 from .recording.slots import Checkpoint
 from .simulator import Simulator
@@ -60,9 +61,12 @@ def resume(
     simulator = _rebuild(checkpoint, str(path), given, {}, threads)
     values = checkpoint.values
     ended = simulator._training is not None and simulator._training.history.status != "running"
-    if values["recorder"] is not None and not ended:
-        simulator._recorder = reopen(path, values["recorder"], simulator.weights)
-        simulator._closes_recorder = True
+    if values["recorder"] is not None and not (ended and _is_closed(path)):
+        recorder = reopen(path, values["recorder"], simulator.weights)
+        if ended:  # killed after the last checkpoint, before it could be closed
+            recorder.close()
+            return simulator
+        simulator._recorder, simulator._closes_recorder = recorder, True
     return simulator
 
 
@@ -88,6 +92,11 @@ def fork(path: str | os.PathLike[str], at: int | None = None, *, threads: int | 
     return _rebuild(found[0], str(path), given, changes, threads)
 
 
+def _is_closed(path: str | os.PathLike[str]) -> bool:
+    with open_recording(path) as recording:
+        return recording.status != "running"
+
+
 def _rebuild(checkpoint: Checkpoint, path: str, given: dict[str, Any], changes: dict[str, Any], threads: int | None) -> Simulator:
     """A simulator in the state of a checkpoint."""
     values, arrays, constants = checkpoint.values, checkpoint.arrays, checkpoint.constants
@@ -102,7 +111,7 @@ def _rebuild(checkpoint: Checkpoint, path: str, given: dict[str, Any], changes: 
     if "lr" in given:
         _lacks(encoded.get("optimizer"), "lr", where)
         encoded["optimizer"] = {**encoded["optimizer"], "lr": given["lr"]}
-    for name, value in encoded.items():
+    for value in encoded.values():
         for part in foreign(value):
             argument = "lr" if part["at"] == "optimizer.lr" else part["at"].partition(".")[0]
             hint = f"pass {argument}=..." if argument in ("lr", "net", "rule") else "only classes of the package come back"

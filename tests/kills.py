@@ -21,6 +21,7 @@ import tempfile
 import time
 import traceback
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import h5py
@@ -42,8 +43,8 @@ class Kind(NamedTuple):
     optimizer: Any
     update_every: Any
     stream: bool
-    options: dict[str, Any] = {}
-    net: dict[str, Any] = {}
+    options: Any = MappingProxyType({})
+    net: Any = MappingProxyType({})
 
 
 SGD, ADAM = sl.SGD(0.01, momentum=0.9), sl.Adam(sl.ExponentialDecay(5e-3, 0.5, 50), clip_norm=5.0)
@@ -81,7 +82,8 @@ def run(kind: Kind, path: Path, threads: int, resumed: bool) -> None:
     if resumed:
         simulator = sl.resume(path, threads=threads)
         if not kind.stream:
-            simulator.train()
+            if simulator._training.history.status == "running":
+                simulator.train()
             return
         recorder = simulator.recorder
     else:

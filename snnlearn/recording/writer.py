@@ -88,8 +88,7 @@ class Recorder:
             self.checkpoint_every = integer("Recorder.checkpoint_every", checkpoint_every, need, low=1)
         if checkpoint_minutes is not None:
             need = "be None or a positive time in minutes"
-            value = number("Recorder.checkpoint_minutes", checkpoint_minutes, need, low=0.0, strict=True)
-            self.checkpoint_minutes = value
+            self.checkpoint_minutes = number("Recorder.checkpoint_minutes", checkpoint_minutes, need, low=0.0, strict=True)
         if compression not in ("gzip", None):
             raise fail("Recorder.compression", "be 'gzip' or None", compression)
         self.compression = compression
