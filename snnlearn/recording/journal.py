@@ -53,7 +53,7 @@ class JournaledFile:
         flags = {"x": os.O_RDWR | os.O_CREAT | os.O_EXCL, "w": os.O_RDWR | os.O_CREAT, "r+": os.O_RDWR, "r": os.O_RDONLY}
         self._file = os.open(self.path, flags[mode] | getattr(os, "O_BINARY", 0), 0o666)
         self._pages: dict[int, bytearray] = {}
-        self._position, self._writes = 0, mode != "r"
+        self._position, self._writes, self._process = 0, mode != "r", os.getpid()
         try:
             if self._writes:
                 _lock(self._file)
@@ -65,7 +65,8 @@ class JournaledFile:
                 self._pages, self._end = journal
                 if self._writes:
                     self._apply()
-            self._safe = -(-self._end // PAGE)  # pages before this belong to the last commit
+            self._safe = -(-self._end // PAGE)  # pages before this belong to the last commit,
+            self._committed: int | None = self._end  # which ends here; None while its journal is needed
         except BaseException:
             os.close(self._file)
             raise
@@ -105,6 +106,8 @@ class JournaledFile:
     def write(self, data: Any) -> int:
         """Take bytes: (1) or (2)."""
         view, position = memoryview(data).cast("B"), self._position
+        if os.getpid() != self._process:  # HDF5 closes what a forked process has inherited
+            return len(view)
         n, new = len(view), self._safe * PAGE
         if position < new:
             self._keep(position, view[: new - position])
@@ -139,21 +142,35 @@ class JournaledFile:
         """Make the present state the one that a kill leaves. Raises OSError; the last commit then still holds."""
         if self._pages:
             numbers = np.array(sorted(self._pages), "<u8")
-            start = -(-max(self._end, os.fstat(self._file).st_size) // PAGE) * PAGE
+            size = os.fstat(self._file).st_size
+            start = -(-max(self._end, size) // PAGE) * PAGE
             pages = b"".join(self._pages[int(number)] for number in numbers)
             content = pages + numbers.tobytes() + struct.pack("<Q", self._end)
             foot = FOOT.pack(MAGIC, start, numbers.size, _digest(content), b"")
-            write_at(self._file, memoryview(content + foot[:-DIGEST_BYTES] + _digest(foot)), start)
+            try:
+                write_at(self._file, memoryview(content + foot[:-DIGEST_BYTES] + _digest(foot)), start)
+            except OSError:
+                os.ftruncate(self._file, size)  # half a journal is of no use to anybody
+                raise
+        self._committed = None
         self._apply()
-        self._safe = -(-self._end // PAGE)
+        self._safe, self._committed = -(-self._end // PAGE), self._end
+        self._check_place()
 
-    def sync(self) -> None:
-        """Until the disk has it, also if the power fails."""
-        os.fsync(self._file)
+    def _check_place(self) -> None:
+        """Raise FileNotFoundError where the file is no longer where it was: what is written now may be lost with it."""
+        try:
+            there = os.path.samestat(os.stat(self.path), os.fstat(self._file))
+        except FileNotFoundError:
+            there = False
+        if not there:
+            raise FileNotFoundError(errno.ENOENT, "the file or its folder was moved or deleted")
 
     def close(self) -> None:
         """Close without a commit; a second call does nothing."""
         if self._file >= 0:
+            if self._writes and os.getpid() == self._process and self._committed is not None:
+                os.ftruncate(self._file, self._committed)
             os.close(self._file)
             self._file = -1
 

@@ -180,8 +180,12 @@ class Store:
                 stream.commit()
             self.commit()
         except (OSError, RuntimeError) as error:
-            raise OSError(f"the recording {self.path} cannot be written: {error}; what was written before is whole") from error
+            raise self._failure("written", error) from error
         self.buffered, self.flushed_at = 0, time.monotonic()
+
+    def _failure(self, what: str, error: Exception) -> OSError:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        return OSError(f"the recording {self.path} cannot be {what}: {why}; what was written before is whole")
 
     def commit(self) -> None:
         """Make the file's present state the one that a kill leaves."""
@@ -211,7 +215,7 @@ class Store:
             try:
                 self.journal.commit()
             except OSError as error:
-                raise OSError(f"the recording {self.path} cannot be closed: {error}; what was written before is whole") from error
+                raise self._failure("closed", error) from error
             finally:
                 self.journal.close()
                 atexit.unregister(self.close)
