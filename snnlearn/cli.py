@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import signal
 import sys
 import time
 import warnings
@@ -18,10 +19,12 @@ RULES = "bptt, tbptt:STEPS, rtrl, eprop, eprop:ORDER, eprop:all, snap:N or rflo"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, 1 after an error, 130 after Ctrl-C."""
+    """Run a command; returns the exit status: 0, 1 after an error, 130 after Ctrl-C or SIGTERM."""
     options = _parser().parse_args(arguments)
     warnings.showwarning = lambda message, *_: print(f"snnlearn: {message}", file=sys.stderr)
     try:
+        if options.run in (_train, _resume):
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         return options.run(options)
     except (ValueError, TypeError, OSError, FloatingPointError, ImportError, KeyError, MemoryError) as error:
         print(f"snnlearn: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)

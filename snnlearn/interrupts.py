@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-DEFAULTS = {"SIGINT": signal.default_int_handler, "SIGTERM": signal.SIG_DFL}
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+DEFAULTS = (signal.default_int_handler, signal.SIG_DFL)  # handlers that may be replaced
 
 
 class Interrupts:
@@ -27,9 +28,8 @@ class Interrupts:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupts:
-        for name, default in DEFAULTS.items() if self.wanted else ():
-            number = getattr(signal, name)
-            if signal.getsignal(number) == default:
+        for number in SIGNALS if self.wanted else ():
+            if signal.getsignal(number) in DEFAULTS:
                 self._previous[number] = signal.signal(number, self._handle)
         return self
 

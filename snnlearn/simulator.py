@@ -328,10 +328,11 @@ class Simulator:
     def _run_stream(self, pieces: Iterable[Any], recorder: Recorder | None, learn: bool | None, error: Any) -> Run:
         pieces_done = Pieces()
         safe = recorder is not None and recorder.checkpoints
-        if safe:
-            self._checkpoint(recorder)
         with Interrupts(safe) as interrupts:
             try:
+                if safe:
+                    with interrupts.held():
+                        self._checkpoint(recorder)
                 for piece in pieces:
                     with interrupts.held():
                         pieces_done.add(self._run_piece(piece, recorder, learn, error))

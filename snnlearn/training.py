@@ -118,14 +118,15 @@ def go_on(
     began = time.perf_counter() - (history.wall_time[-1] if history.wall_time else 0.0)
     simulator._training, history.status = training, "running"
     safe = recorder is not None and recorder.checkpoints
-    if safe:
-        simulator._checkpoint(recorder)
 
     def draw(first: int) -> tuple[Any, Any, Any]:
         return collate([task.trial(i) for i in range(first, min(end, first + batch))])
 
     with Interrupts(safe) as interrupts:
         try:
+            if safe:
+                with interrupts.held():
+                    simulator._checkpoint(recorder)
             with ThreadPoolExecutor(1, thread_name_prefix="snnlearn-draw") as drawer:
                 upcoming = None
                 for first in range(training.next, end, batch):
