@@ -30,6 +30,7 @@ PARTS = ("net", "rule", "optimizer", "loss", "regularizer", "passive")  # specs
 OPTIONS = ("passive_every", "update_every", "seed")
 COUNTERS = ("trials_done", "stream_steps", "_aligned", "_spoke_of_silence", "_silent_steps", "_silence")
 CURVES = ("loss", "score", "rate", "wall_time", "evaluated_at", "evaluation_loss", "evaluation_score")
+ENDED = ("complete", "stopped")
 HEADROOM = 1 << 16  # bytes
 
 
@@ -66,7 +67,7 @@ def capture(simulator: Any) -> Capture:
     }
     headroom = HEADROOM + (sum(a.nbytes for a in live.values() if not a.any()) if values["stream"] is not None else 0)
     training = simulator._training
-    if training is not None:
+    if training is not None and (training.can_continue or training.history.status in ENDED):
         values["training"], curves = _training(training, constants, engine.dtype)
         arrays |= curves
         headroom += 8 * (len(CURVES) + 4) * -(-training.trials // training.batch)
@@ -198,7 +199,7 @@ def _training(training: Training, constants: dict[str, np.ndarray], dtype: Any) 
             "best_score": history.best_score,
             "best": best is not None,
             "trials": history.trials,
-            "status": history.status,
+            "status": history.status if history.status in ENDED else "running",
             "aligned": [a.updates for a in history.alignment],
             "rules": [] if first is None else list(first.rules),
             "matrices": [] if first is None else list(first.matrices),

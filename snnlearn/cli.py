@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, 1 after an error, 130 after Ctrl-C or SIGTERM."""
     options = _parser().parse_args(arguments)
     warnings.showwarning = lambda message, *_: print(f"snnlearn: {message}", file=sys.stderr)
+    terminate = signal.getsignal(signal.SIGTERM)
     try:
         if options.run in (_train, _resume):
             signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -32,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("snnlearn: interrupted", file=sys.stderr)
         return 130
+    finally:
+        if options.run in (_train, _resume):
+            signal.signal(signal.SIGTERM, terminate)
 
 
 def _parser() -> argparse.ArgumentParser:

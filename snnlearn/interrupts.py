@@ -1,13 +1,17 @@
-"""Ctrl-C and SIGTERM that wait until a batch or piece is done, so that a checkpoint can be taken between two of them."""
+"""Ctrl-C and SIGTERM that wait: until a batch or piece is done, so that a checkpoint can be taken; until a file is written."""
 
 from __future__ import annotations
 
+import functools
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 DEFAULTS = (signal.default_int_handler, signal.SIG_DFL)  # handlers that may be replaced
@@ -51,3 +55,37 @@ class Interrupts:
         if self.between or self._asked:
             raise KeyboardInterrupt
         self._asked = True
+
+
+_shields = 0  # of the main thread
+
+
+def shielded(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, in which no handler of Ctrl-C or SIGTERM runs; it runs at its end instead.
+
+    HDF5 calls back into Python to write a file. An exception from a handler would come to it as a write that failed.
+    """
+
+    @functools.wraps(function)
+    def call(*arguments: P.args, **options: P.kwargs) -> R:
+        global _shields
+        if _shields or threading.current_thread() is not threading.main_thread():
+            return function(*arguments, **options)
+        waiting: list[int] = []
+        previous: dict[int, Any] = {}
+        try:
+            _shields = 1
+            for number in SIGNALS:
+                handler = signal.getsignal(number)
+                if callable(handler):
+                    previous[number] = handler
+                    signal.signal(number, lambda got, frame: waiting.append(got))
+            return function(*arguments, **options)
+        finally:
+            for one, handler in previous.items():
+                signal.signal(one, handler)
+            _shields = 0
+            for one in waiting:
+                previous[one](one, None)
+
+    return call

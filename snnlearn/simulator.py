@@ -368,9 +368,14 @@ class Simulator:
             self._write(recorder, job, result, run, trial)
         return run
 
-    def _checkpoint(self, recorder: Recorder | None, wait: bool = False) -> None:
-        """Write the present state, which is that between two runs, into the recorder's file."""
+    def _checkpoint(self, recorder: Recorder | None, wait: bool = False, ends: bool = False) -> None:
+        """Write the present state, which is that between two runs, into the recorder's file.
+
+        ends : whether a training ends with it; one that has ended before does not concern the recorder's run
+        """
         assert recorder is not None
+        if not ends and self._training is not None and self._training.history.status in ("complete", "stopped"):
+            self._training = None
         self._open(recorder)
         recorder.checkpoint(*capture(self), wait=wait)
 

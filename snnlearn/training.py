@@ -165,7 +165,7 @@ def go_on(
             recorder.snapshot(simulator.updates_done, simulator.weights, final=True)
             recorder.flush()
             if safe and history.status != "interrupted":
-                simulator._checkpoint(recorder, wait=True)
+                simulator._checkpoint(recorder, wait=True, ends=True)
     return history
 
 

@@ -260,7 +260,7 @@ def test_files_that_cannot_go_on(path, tmp_path, twin):
     recorder = start(Recorder(path))
     checkpoint(recorder)
     state = newest(path).values["recorder"]
-    with pytest.raises(OSError, match=r"run.h5 cannot go on: another process is writing it"):
+    with pytest.raises(OSError, match=r"run.h5 cannot go on: another process has it open"):
         reopen(path, state, None)
     recorder.close()
     before = path.read_bytes()

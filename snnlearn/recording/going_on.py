@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from .._check import fail
+from ..interrupts import shielded
 from .access import open_file
 from .journal import JournaledFile
 from .schema import SIGNALS, check_format
@@ -66,6 +67,7 @@ def load_checkpoints(path: str | os.PathLike[str], where: str) -> list[Checkpoin
     return found
 
 
+@shielded
 def reopen(path: str | os.PathLike[str], state: dict[str, Any], weights: Any) -> Recorder:
     """A recorder that goes on in a file, cut back to the checkpoint that holds this state.
 
@@ -78,7 +80,7 @@ def reopen(path: str | os.PathLike[str], state: dict[str, Any], weights: Any) ->
     try:
         journal = JournaledFile(path, "r+")
     except OSError as error:
-        why = "another process is writing it" if isinstance(error, BlockingIOError) else error.strerror
+        why = "another process has it open" if isinstance(error, BlockingIOError) else error.strerror
         raise OSError(f"the recording {path} cannot go on: {why}") from error
     file = None
     try:

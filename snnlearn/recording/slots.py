@@ -31,6 +31,7 @@ import numpy as np
 
 from .._check import fail
 from .journal import write_at
+from .schema import to_json
 
 HEAD = struct.Struct("<8sQQQ16s")
 MAGIC = b"snnckpt1"
@@ -197,7 +198,7 @@ def _payload(values: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> tuple[
     table: dict[str, Any] = {}
     start, previous = 0, -1
     while start != previous:  # the text holds offsets that depend on its own length; it only grows, so this ends
-        text = json.dumps(values | {"arrays": table}).encode()
+        text = to_json(values | {"arrays": table}, "checkpoint.values").encode()
         previous, start = start, max(start, _aligned(len(text)))
         position, table = start, {}
         for name, array in arrays.items():

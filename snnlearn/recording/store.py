@@ -21,6 +21,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ..interrupts import shielded
 from .journal import JournaledFile
 from .schema import entry
 from .slots import Slots
@@ -199,6 +200,7 @@ class Store:
         self.flush()
         self.slots.write(values, arrays, constants, headroom)
 
+    @shielded
     def close(self, status: str) -> None:
         """Write everything, set the status and close; a second call does nothing."""
         if not self.file or self.process != os.getpid():

@@ -17,9 +17,10 @@ import numpy as np
 
 from .._check import fail, integer, number
 from .._version import __version__
+from ..interrupts import shielded
 from .going_on import describe_recorder
 from .journal import JournaledFile
-from .schema import FINAL_STATUS, FORMAT, SIGNALS, VERSION
+from .schema import FINAL_STATUS, FORMAT, SIGNALS, VERSION, to_json
 from .sections import RawData, Snapshots, Tables
 from .store import TEXT, TEXT_CHUNK_BYTES, Store, Stream, now
 
@@ -155,6 +156,7 @@ class Recorder:
         """Whether raw data of this trial are recorded."""
         return trial % self.every == 0
 
+    @shielded
     def open(
         self,
         config: Mapping[str, Any],
@@ -176,7 +178,7 @@ class Recorder:
         """
         layout = {name: tuple(np.shape(w)) for name, w in weights._asdict().items()}
         network = {"n_neurons": int(n_neurons), "n_outputs": int(n_outputs), "dt": float(dt), **layout}
-        text = _to_json(config)
+        text = to_json(config, "Recorder.open.config")
         if self.is_open:
             if network != self._network:
                 hint = f"the recording is of {self._network}"
@@ -193,7 +195,7 @@ class Recorder:
         try:
             journal = JournaledFile(self.path, "w" if self.overwrite else "x")
         except OSError as error:
-            why = "another process is writing it" if isinstance(error, BlockingIOError) else error
+            why = "it is open for writing already" if isinstance(error, BlockingIOError) else error
             raise OSError(f"the recording {self.path} cannot be created: {why}") from error
         file = h5py.File(journal, "w")
         file.attrs.update(
@@ -232,6 +234,7 @@ class Recorder:
             self._events.add(name, TEXT, nbytes=TEXT_CHUNK_BYTES)
         self._status = "running"
 
+    @shielded
     def block(
         self,
         trial: int,
@@ -258,6 +261,7 @@ class Recorder:
             self._raw.append(trial, start, (spike_step, spike_neuron), traces or {}, signals, n_steps)
             store.flush_if_due()
 
+    @shielded
     def row(self, table: str, /, **columns: Any) -> None:
         """Append a row (numbers) or rows (arrays [k]; a number among them repeats) to a table.
 
@@ -268,6 +272,7 @@ class Recorder:
         self._tables.append(table, columns)
         store.flush_if_due()
 
+    @shielded
     def snapshot(self, update: int, weights: Any, final: bool = False) -> None:
         """Record the weights after `update` updates where the schedule asks for it.
 
@@ -283,6 +288,7 @@ class Recorder:
             self._snapshots.append(update, weights._asdict())
             store.flush_if_due()
 
+    @shielded
     def event(self, kind: str, message: str) -> None:
         """Record what happened, such as a warning, with the time."""
         store = self._opened("event")
@@ -303,6 +309,7 @@ class Recorder:
         late = minutes is not None and time.monotonic() - self._checkpointed_at >= 60.0 * minutes
         return late or (every is not None and self._runs >= every)
 
+    @shielded
     def checkpoint(
         self,
         values: dict[str, Any],
@@ -329,10 +336,12 @@ class Recorder:
         if wait and store.slots is not None:
             store.slots.wait()
 
+    @shielded
     def flush(self) -> None:
         """Write everything that is pending, so that a reader sees it. Raises OSError naming the file."""
         self._opened("flush").flush()
 
+    @shielded
     def close(self, status: str = "complete") -> None:
         """Write everything and close the file with a status: "complete", "interrupted" or "failed: ...".
 
@@ -387,17 +396,6 @@ def _check_wanted(where: str, value: Any) -> Any:
     if index.size == 0 or index.min() < 0 or np.unique(index).size != index.size:
         raise fail(where, "hold at least one index, none negative and none twice", value)
     return index
-
-
-def _to_json(config: Mapping[str, Any]) -> str:
-    def plain(value: Any) -> Any:
-        if isinstance(value, (np.ndarray, np.generic)):
-            return value.tolist()
-        if isinstance(value, os.PathLike):
-            return os.fspath(value)
-        raise fail("Recorder.open.config", "hold JSON values and arrays only", value, error=TypeError)
-
-    return json.dumps(config, default=plain)
 
 
 def _versions() -> dict[str, str]:
