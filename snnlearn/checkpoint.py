@@ -11,6 +11,8 @@ stream has membranes, traces and spikes in flight. Arrays that hold zeros only a
 from __future__ import annotations
 
 import copy
+import os
+import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -20,6 +22,7 @@ from scipy import sparse
 from . import _check
 from .engine import Engine, Plan
 from .network import WEIGHT_NAMES, FlatWeights, Network, Weights, flatten, unflatten
+from .recording import Recorder
 from .report import Alignment
 from .rules.several import carried
 from .spec import encode
@@ -30,6 +33,7 @@ PARTS = ("net", "rule", "optimizer", "loss", "regularizer", "passive")  # specs
 OPTIONS = ("passive_every", "update_every", "seed")
 COUNTERS = ("trials_done", "stream_steps", "_aligned", "_spoke_of_silence", "_silent_steps", "_silence")
 CURVES = ("loss", "score", "rate", "wall_time", "evaluated_at", "evaluation_loss", "evaluation_score")
+MOMENTS, TRACES = ("first", "second"), ("gradient", "total", "traces", "passive")
 ENDED = ("complete", "stopped")
 HEADROOM = 1 << 16  # bytes
 
@@ -76,6 +80,25 @@ def capture(simulator: Any) -> Capture:
     return Capture(values, arrays, constants, headroom)
 
 
+def save(simulator: Any, path: str | os.PathLike[str], overwrite: bool) -> None:
+    """Write the state to a file of its own; see `Simulator.save`."""
+    path = pathlib.Path(path)
+    Recorder(path, overwrite=overwrite)  # checks the path
+    part, used = path.with_name(f"{path.name}.part"), simulator._recorder
+    recorder = Recorder(part, spikes=False, readout=False, target=False, overwrite=True)
+    try:
+        simulator._open(recorder)
+        recorder.checkpoint(*capture(simulator), wait=True, goes_on=False)
+        recorder.close()
+        os.replace(part, path)
+    except BaseException:
+        recorder.close("failed: not written")
+        part.unlink(missing_ok=True)
+        raise
+    finally:
+        simulator._recorder = used
+
+
 def check_values(values: dict[str, Any], where: str) -> None:
     """Raise ValueError unless these are the values of a state that this version reads."""
     if values.get("kind") != KIND:
@@ -99,10 +122,11 @@ def initial_weights(values: dict[str, Any], arrays: Mapping[str, Any], constants
     return Weights(*result)
 
 
-def restore(simulator: Any, values: dict[str, Any], arrays: Mapping[str, Any], moments: bool = True, traces: bool = True) -> None:
+def restore(simulator: Any, values: dict[str, Any], arrays: Mapping[str, Any], fresh: tuple[str, ...] = ()) -> None:
     """Bring a simulator of the same configuration to this state.
 
-    moments, traces : take over those of the optimizer and of the rules, which must then be the same
+    fresh : beginnings of the names of arrays that stay as a new simulator has them, where the configuration is another: of
+        `MOMENTS` where the optimizer is, `TRACES` where the rules are, "weights.feedback" where it is not the same
     """
     engine = simulator._engine
     for name, value in values["counters"].items():
@@ -112,11 +136,10 @@ def restore(simulator: Any, values: dict[str, Any], arrays: Mapping[str, Any], m
     simulator._stream_noise.back_to([values["noise"]])
     plan = values["stream"]
     if plan is not None:
-        known = plan["directions"] is not None and traces
+        known = plan["directions"] is not None and "traces" not in fresh
         plan = Plan(**plan | {"directions": tuple(plan["directions"]) if known else None, "full": frozenset(plan["full"])})
         engine._lanes.pop("stream", None)
         engine._lane("stream", 1, plan.window, plan)
-    fresh = (*(() if moments else ("first", "second")), *(() if traces else ("gradient", "total", "traces", "passive")))
     for name, array in _live(engine).items():
         if name.startswith(fresh):
             continue

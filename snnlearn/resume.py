@@ -23,7 +23,7 @@ import os
 from typing import Any
 
 from . import _check
-from .checkpoint import check_values, initial_weights, restore, restore_training
+from .checkpoint import MOMENTS, TRACES, check_values, initial_weights, restore, restore_training
 from .recording import open_recording
 from .recording.going_on import load_checkpoints, reopen
 from .recording.slots import Checkpoint
@@ -78,7 +78,8 @@ def fork(path: str | os.PathLike[str], at: int | None = None, *, threads: int | 
         stop for what the file cannot hold, as in `resume`
 
     Weights, the stream's membranes and spikes in flight, counters and the training's cursor and history are taken over; traces
-    where rules and update_every stay, the optimizer's moments where its class stays. Raises as `resume`.
+    where rules, regularizer and update_every stay, feedback where the rule stays, the optimizer's moments where its class does.
+    `.train()` goes on to the planned end; what it records goes to `.train(recorder=...)`. Raises as `resume`.
     """
     found, where = load_checkpoints(path, "fork.path"), "fork"
     given = {name: changes.pop(name, None) for name in ("task", "lr", "net", "stop")}
@@ -123,9 +124,12 @@ def _rebuild(checkpoint: Checkpoint, path: str, given: dict[str, Any], changes: 
     net = options.pop("net")
     weights = initial_weights(values, arrays, constants, net)
     simulator = Simulator(net, weights, dtype=values["dtype"], threads=threads, **options)
-    same_rules = not {"rule", "passive", "update_every", "regularizer"} & set(changes)
-    same_optimizer = "optimizer" not in changes or type(changes["optimizer"]).__name__ == values["optimizer"]["type"]
-    restore(simulator, values, arrays, moments=same_optimizer, traces=same_rules)
+    fresh: tuple[str, ...] = ("weights.feedback",) if "rule" in changes else ()
+    if {"rule", "passive", "update_every", "regularizer"} & set(changes):
+        fresh += TRACES
+    if "optimizer" in changes and type(changes["optimizer"]).__name__ != values["optimizer"]["type"]:
+        fresh += MOMENTS
+    restore(simulator, values, arrays, fresh)
     if values["training"] is not None:
         simulator._training = _training(values, arrays, constants, given, where, simulator)
     elif {"task", "stop"} & set(given):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pathlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import _check
-from .checkpoint import capture
+from .checkpoint import capture, save
 from .compare import describe
 from .engine import Engine
 from .events import Events, encode, is_batch
@@ -37,7 +36,7 @@ from .optimizers import Optimizer
 from .recording import Recorder
 from .report import Alignment, Pieces, Run, SilentNetworkWarning, Step, align, alignment_columns, report
 from .rules import Rule
-from .training import History, Training, go_on, train
+from .training import History, Training, go_on_as_planned, train
 
 SILENT_STEPS = 1000  # of a stream without a spike, before a warning
 RECORDABLE = ("psi", "threshold", "learning_signal")  # besides the hidden state of the neuron model
@@ -278,30 +277,9 @@ class Simulator:
         The history that comes back is that of the whole training.
         Raises ValueError where there is none to go on with, else as `snnlearn.training.train`.
         """
-        if task is not None:
-            trials = trials if trials is not None else 0
-            return train(self, task, trials, batch, recorder, **options)
-        training, where = self._training, "Simulator.train"
-        if training is None:
-            raise _check.fail(f"{where}.task", "be a task where no training waits to go on", None)
-        own = self._recorder if self._recorder is not None and self._recorder.is_open else None
-        if trials is not None or batch != 1 or (recorder and own) or set(options) - {"callbacks"}:
-            got = [name for name, given in (("trials", trials), ("recorder", recorder)) if given is not None]
-            hint = "sl.fork changes how"
-            raise _check.fail(where, "go on as planned where no task is given", [*got, *options] or f"batch={batch}", hint)
-        if training.history.status in ("complete", "stopped"):
-            raise _check.fail(where, "have a training that waits to go on", f"it is {training.history.status}")
-        if not training.can_continue:
-            hint = "sl.resume goes on from the last checkpoint"
-            raise _check.fail(where, "be between two batches to go on", "interrupted within one", hint)
-        if own is None or not self._closes_recorder:
-            return go_on(self, training, recorder or own, **options)
-        self._closes_recorder = False
-        with own:
-            history = go_on(self, training, own, **options)
-            if history.status == "interrupted":
-                own.close("interrupted")
-        return history
+        if task is None:
+            return go_on_as_planned(self, trials, batch, recorder, **options)
+        return train(self, task, 0 if trials is None else trials, batch, recorder, **options)
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Write a checkpoint to a file of its own, from which `sl.resume(path)` goes on exactly.
@@ -309,19 +287,7 @@ class Simulator:
         overwrite : replace a file that exists, once the new one is whole
         Raises FileExistsError, FileNotFoundError (no such folder), IsADirectoryError, OSError.
         """
-        path = pathlib.Path(path)
-        Recorder(path, overwrite=overwrite)  # checks the path
-        part = path.with_name(f"{path.name}.part")
-        recorder = Recorder(part, spikes=False, readout=False, target=False, overwrite=True)
-        try:
-            self._open(recorder)
-            recorder.checkpoint(*capture(self), wait=True, goes_on=False)
-            recorder.close()
-            os.replace(part, path)
-        except BaseException:
-            recorder.close("failed: not written")
-            part.unlink(missing_ok=True)
-            raise
+        save(self, path, overwrite)
 
     # ---- parts --------------------------------------------------------------------------------------
 

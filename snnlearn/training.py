@@ -169,6 +169,33 @@ def go_on(
     return history
 
 
+def go_on_as_planned(
+    simulator: Any, trials: Any = None, batch: int = 1, recorder: Recorder | None = None, **options: Any
+) -> History:
+    """Go on with the simulator's training, in its recording; see `Simulator.train`. The arguments must not change the plan."""
+    training, where = simulator._training, "Simulator.train"
+    if training is None:
+        raise _check.fail(f"{where}.task", "be a task where no training waits to go on", None)
+    own = simulator._recorder if simulator._recorder is not None and simulator._recorder.is_open else None
+    if trials is not None or batch != 1 or (recorder is not None and own is not None) or set(options) - {"callbacks"}:
+        given = {"trials": trials, "batch": None if batch == 1 else batch, "recorder": recorder, **options}
+        got = [name for name, value in given.items() if value is not None]
+        raise _check.fail(where, "go on as planned where no task is given", got, "sl.fork changes how")
+    if training.history.status in ("complete", "stopped"):
+        raise _check.fail(where, "have a training that waits to go on", f"it is {training.history.status}")
+    if not training.can_continue:
+        hint = "sl.resume goes on from the last checkpoint"
+        raise _check.fail(where, "be between two batches to go on", "interrupted within one", hint)
+    if own is None or not simulator._closes_recorder:
+        return go_on(simulator, training, own or recorder, **options)
+    simulator._closes_recorder = False
+    with own:
+        history = go_on(simulator, training, own, **options)
+        if history.status == "interrupted":
+            own.close("interrupted")
+    return history
+
+
 def evaluate(simulator: Any, task: Task, trials: int | None = None, split: str = "test") -> tuple[float, float, Any, Any]:
     """Mean loss and score on a split without learning, and the labels and predictions [trials] (None for regression).
 

@@ -68,6 +68,32 @@ def test_a_training_goes_on_to_its_planned_end(tmp_path):
         sl.resume(tmp_path / "run.h5").train()
 
 
+def test_alignments_go_on(tmp_path):
+    def passive():
+        return simulator(passive=[sl.EProp(feedback="random")], passive_every=2)
+
+    whole, history = uninterrupted(tmp_path / "whole.h5", passive())
+    interrupted(tmp_path / "run.h5", passive())
+    sim = sl.resume(tmp_path / "run.h5")
+    assert [a.updates for a in sim._training.history.alignment] == [0, 2]
+    again = sim.train()
+    assert same_weights(sim, whole) and len(again.alignment) == 3
+    for a, b in zip(again.alignment, history.alignment, strict=True):
+        assert a[:3] == b[:3]
+        np.testing.assert_array_equal(a.cosine, b.cosine)
+    assert not differing(contents(tmp_path / "run.h5", False), contents(tmp_path / "whole.h5", False), False)
+
+
+def test_a_stream_after_a_training_is_a_run_of_its_own(tmp_path):
+    sim, path = simulator(), tmp_path / "stream.h5"
+    sim.train(TASK, trials=4, batch=4)
+    with sl.Recorder(path, checkpoint_every=1) as recorder:
+        sim.run([(TASK.trial(0).x, TASK.trial(0).target)], recorder=recorder)
+    again = sl.resume(path)
+    assert again.stream_steps == TASK.n_steps and again.recorder.is_open and same_weights(again, sim)
+    again.recorder.close()
+
+
 def test_what_a_file_cannot_hold_is_given_again(tmp_path):
     path = tmp_path / "run.h5"
     rate = lambda update: 5e-3 / (1 + update)  # noqa: E731
@@ -140,6 +166,10 @@ def test_fork_begins_differently(tmp_path):
         sl.fork(path, at=3)
     with pytest.raises(ValueError, match=r"fork change must be one of 'rule', 'optimizer', .* \(got 'dtype'\)"):
         sl.fork(path, dtype="float64")
+    rule = sl.EProp(feedback="random", seed=9)
+    third = sl.fork(path, rule=rule)
+    np.testing.assert_array_equal(third.feedback, rule.feedback_matrix(NET).astype("float32"))
+    assert same_weights(same, third) and third.train().status == "complete"
     assert same.train().status == other.train().status == "complete"
     assert not same_weights(same, other)
     assert same_weights(same, uninterrupted(tmp_path / "whole.h5")[0])
@@ -184,6 +214,22 @@ def test_a_stream_goes_on_after_ctrl_c(tmp_path):
     assert (again.trials_done, again.stream_steps) == (4, 40)
     with again.recorder as recorder:
         again.run(pieces(again.trials_done), recorder=recorder)
+    assert not differing(*(contents(path, False) for path in files), False)
+
+
+def test_a_loop_of_the_users_own_goes_on(tmp_path):
+    def learn(sim, recorder, last):
+        for number in range(sim.trials_done, last):
+            sim.run(*TASK.trial(number), recorder=recorder)
+
+    files = tmp_path / "whole.h5", tmp_path / "run.h5"
+    for path, last in zip(files, (7, 5), strict=True):
+        with sl.Recorder(path, v=True, checkpoint_every=2) as recorder:
+            learn(simulator(), recorder, last)
+    sim = sl.resume(files[1])
+    assert sim.trials_done == 4
+    with sim.recorder as recorder:
+        learn(sim, recorder, 7)
     assert not differing(*(contents(path, False) for path in files), False)
 
 
