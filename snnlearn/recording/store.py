@@ -26,8 +26,8 @@ from .journal import JournaledFile
 from .schema import entry
 from .slots import Slots
 
-BUFFER_BYTES = 1 << 20  # pending values are written when they exceed this,
-PERIOD = 2.0  # or at the first append this many seconds after the last flush
+BUFFER_BYTES = 1 << 20  # pending values are handed to HDF5 when they exceed this
+PERIOD = 2.0  # s; the first append so long after the last commit makes the next one
 CHUNK_BYTES = 1 << 17
 TABLE_CHUNK_BYTES = 1 << 15
 TEXT_CHUNK_BYTES = 1 << 11  # of references; texts are stored elsewhere in the file
@@ -162,27 +162,38 @@ class Store:
         self.file, self.journal, self.compression, self.path = file, journal, compression, path
         self.streams: list[Stream] = []
         self.slots: Slots | None = None
-        self.buffered = 0
+        self.buffered, self.written = 0, False  # bytes that are pending; whether some are written but not committed
         self.flushed_at = time.monotonic()
         self.process = os.getpid()
         atexit.register(self.close, "interrupted")  # registered after h5py's own, it runs before: h5py then still writes text
 
     def flush_if_due(self) -> None:
-        """Write when much is pending or the last flush is long ago."""
-        if self.buffered >= BUFFER_BYTES or (self.buffered and time.monotonic() - self.flushed_at > PERIOD):
+        """Write where much is pending; commit what was written where the last commit is long ago."""
+        if (self.buffered or self.written) and time.monotonic() - self.flushed_at > PERIOD:
             self.flush()
+        elif self.buffered >= BUFFER_BYTES:
+            self._write()
 
     def flush(self) -> None:
         """Write everything that is pending and commit it. Raises OSError naming the file."""
+        self._write()
         try:
-            for stream in self.streams:
-                stream.write()
             for stream in self.streams:
                 stream.commit()
             self.commit()
         except (OSError, RuntimeError) as error:
             raise self._failure("written", error) from error
-        self.buffered, self.flushed_at = 0, time.monotonic()
+        self.written, self.flushed_at = False, time.monotonic()
+
+    def _write(self) -> None:
+        """Have HDF5 write everything that is pending, not yet committed. Raises OSError naming the file."""
+        try:
+            for stream in self.streams:
+                stream.write()
+            self.file.flush()
+        except (OSError, RuntimeError) as error:
+            raise self._failure("written", error) from error
+        self.buffered, self.written = 0, True
 
     def _failure(self, what: str, error: Exception) -> OSError:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
