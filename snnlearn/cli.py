@@ -15,7 +15,7 @@ import numpy as np
 
 from ._version import __version__
 
-RULES = "bptt, tbptt:STEPS, rtrl, eprop, eprop:ORDER, eprop:all, snap:N or rflo"  # of `family.parse_rule`
+RULES = "bptt, tbptt:STEPS, rtrl, eprop, eprop:ORDER, eprop:all, snap:N, rflo or uoro"  # of `family.parse_rule`
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import resource
 import shutil
 import subprocess
 import sys
@@ -11,11 +10,13 @@ import h5py
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from recording_twin import DT, TRIALS, N, T, dense_weights, record, start
+from recording_twin import TRIALS, T, dense_weights, record, start
 
 import snnlearn
 from snnlearn.recording import Recorder, journal, open_recording, slots
 from snnlearn.recording.going_on import load_checkpoints, reopen
+
+resource = pytest.importorskip("resource", reason="limits the size of files")
 
 ARRAYS = {"a": np.arange(6.0).reshape(2, 3), "b": np.arange(5, dtype=np.int8), "c": np.float32(7).reshape(())}
 
@@ -274,7 +275,36 @@ def test_files_that_cannot_go_on(path, tmp_path, twin):
         pass
     with pytest.raises(ValueError, match="must be a file with a checkpoint"):
         newest(tmp_path / "none.h5")
-    assert DT and N
+
+
+def test_damage_is_told(path, tmp_path, rng):
+    """Bytes of slots and constants that change: a state comes back as it was, the other one does, or one error says so."""
+    with start(Recorder(path)) as recorder:
+        for number in range(2):
+            checkpoint(recorder, number)
+    whole, damaged, seen = path.read_bytes(), tmp_path / "damaged.h5", set()
+    with h5py.File(path) as file:
+        sets = [
+            x for group in (file["checkpoint"], file["checkpoint/arrays"]) for x in group.values() if isinstance(x, h5py.Dataset)
+        ]
+        places = [(x.id.get_offset() + at) for x in sets for at in range(min(x.nbytes, 64))]
+        places += [x.id.get_offset() + 4096 + at for x in sets[-1:] + sets[:2] for at in range(600) if x.nbytes > 5000]
+    for _ in range(200):
+        data = bytearray(whole)
+        for place in rng.choice(places, 3):
+            data[place] ^= int(rng.integers(1, 256))
+        damaged.write_bytes(data)
+        try:
+            found = load_checkpoints(damaged, "path")
+        except (OSError, ValueError) as error:
+            assert "is damaged" in str(error) or "must be a file with a checkpoint" in str(error)
+            seen.add("none")
+            continue
+        seen.add(len(found))
+        for state in found:
+            assert_array_equal(state.arrays["b"], ARRAYS["b"] + np.int8(state.values["number"]))
+            assert_array_equal(state.constants["mask"], np.eye(3))
+    assert seen == {"none", 1}
 
 
 @pytest.mark.parametrize(

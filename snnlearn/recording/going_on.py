@@ -57,9 +57,13 @@ def load_checkpoints(path: str | os.PathLike[str], where: str) -> list[Checkpoin
     path = pathlib.Path(path)
     with open_file(path) as file:
         try:
-            check_format(path, dict(file.attrs))
-            found = read_checkpoints(file, where)
-        except (KeyError, RuntimeError) as error:
+            attributes = dict(file.attrs)
+        except (OSError, RuntimeError, KeyError) as error:
+            raise OSError(f"the recording {path} is damaged: {error}") from error
+        check_format(path, attributes)
+        try:
+            found = read_checkpoints(file)
+        except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise OSError(f"the recording {path} is damaged: {error}") from error
     if not found:
         hint = "Recorder(checkpoint_minutes=...) and Simulator.save write them"

@@ -29,7 +29,6 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from .._check import fail
 from .journal import write_at
 from .schema import to_json
 
@@ -152,7 +151,7 @@ class Slots:
         known = self._known.get(name)
         if known is None or known[0] is not array:
             content = np.ascontiguousarray(array)
-            key = _digest(f"{content.dtype.str}{content.shape}".encode() + content.tobytes()).hex()
+            key = _name_of(content)
             arrays = self._group.require_group("arrays")
             if key not in arrays:
                 dataset = arrays.create_dataset(key, data=content)
@@ -162,24 +161,28 @@ class Slots:
         return known[1]
 
 
-def read_checkpoints(file: h5py.File, where: str) -> list[Checkpoint]:
-    """The whole checkpoints of a file, the newest first; slots that are torn or empty are left out."""
+def read_checkpoints(file: h5py.File) -> list[Checkpoint]:
+    """The whole checkpoints of a file, the newest first; slots that are torn, damaged or empty are left out.
+
+    Raises OSError where an array that they refer to is gone, or as h5py where the file is damaged.
+    """
     group = file.get("checkpoint")
     found = []
-    for slot in () if group is None else group.values():
-        head = _head(slot) if isinstance(slot, h5py.Dataset) else None
-        if head is None:
+    for name in () if group is None else list(group):
+        try:
+            slot = group[name]
+            head = _head(slot) if isinstance(slot, h5py.Dataset) else None
+            if head is None or HEAD_BYTES + head[2] > slot.shape[0]:
+                continue
+            payload = slot[HEAD_BYTES : HEAD_BYTES + head[2]]
+        except (OSError, RuntimeError, KeyError, ValueError):
             continue
-        sequence, text, size, digest = head
-        if HEAD_BYTES + size > slot.shape[0]:
-            continue
-        payload = slot[HEAD_BYTES : HEAD_BYTES + size]
-        if _digest(payload) == digest:
-            found.append((sequence, text, payload))
-    return [_unpack(group, where, *parts) for parts in sorted(found, key=lambda parts: -parts[0])]
+        if _digest(payload) == head[3]:
+            found.append((head[0], head[1], payload))
+    return [_unpack(group, *parts) for parts in sorted(found, key=lambda parts: -parts[0])]
 
 
-def _unpack(group: h5py.Group, where: str, sequence: int, text: int, payload: np.ndarray) -> Checkpoint:
+def _unpack(group: h5py.Group, sequence: int, text: int, payload: np.ndarray) -> Checkpoint:
     values = json.loads(payload[:text].tobytes())
     arrays = {}
     for name, (dtype, shape, start) in values.pop("arrays").items():
@@ -188,8 +191,10 @@ def _unpack(group: h5py.Group, where: str, sequence: int, text: int, payload: np
     constants = {}
     for name, key in values.pop("constants").items():
         if key not in group.get("arrays", {}):
-            raise fail(where, "hold the arrays of its checkpoint", f"no {name}", "the file is damaged", OSError)
+            raise OSError(f"{name}, which its checkpoint refers to, is not in it")
         constants[name] = group["arrays"][key][...]
+        if _name_of(constants[name]) != key:
+            raise OSError(f"{name}, which its checkpoint refers to, is not what it was")
     return Checkpoint(sequence, values, arrays, constants)
 
 
@@ -223,6 +228,11 @@ def _head(slot: h5py.Dataset) -> tuple[int, int, int, bytes] | None:
     head, digest = raw[: HEAD.size], raw[HEAD.size :]
     magic, sequence, text, size, payload = HEAD.unpack(head)
     return (sequence, text, size, payload) if magic == MAGIC and digest == _digest(head) else None
+
+
+def _name_of(constant: np.ndarray) -> str:
+    """The name of a constant array: the digest of its content."""
+    return _digest(f"{constant.dtype.str}{constant.shape}".encode() + constant.tobytes()).hex()
 
 
 def _digest(data: Any) -> bytes:
