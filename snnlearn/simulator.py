@@ -230,7 +230,8 @@ class Simulator:
         run = self._report(job, result, alignment)
         if recorder is not None:
             self._write(recorder, job, result, run, trial)
-            learning = self._training is not None and self._training.history.status == "running"
+            training = self._training
+            learning = training is not None and training.can_continue and training.history.status == "running"
             if not learning and recorder.checkpoint_due():  # a training takes its own
                 self._checkpoint(recorder)
         return run

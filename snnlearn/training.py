@@ -158,6 +158,9 @@ def go_on(
             if safe and interrupts.between:
                 simulator._checkpoint(recorder, wait=True)
             history.status = "interrupted"
+        except BaseException:
+            training.can_continue = interrupts.between
+            raise
         if training.restore_best and history.best_weights is not None:
             simulator.set_weights(history.best_weights)
             training.can_continue = False

@@ -84,6 +84,22 @@ def test_alignments_go_on(tmp_path):
     assert not differing(contents(tmp_path / "run.h5", False), contents(tmp_path / "whole.h5", False), False)
 
 
+def test_a_training_that_failed_goes_on_from_its_file_only(tmp_path):
+    def fail(sim, history):
+        if len(history.loss) == 3:
+            raise RuntimeError("mine")
+
+    sim, path = simulator(), tmp_path / "run.h5"
+    with (
+        pytest.raises(RuntimeError, match="mine"),
+        sl.Recorder(path, v=[0, 3], every=4, weights_every=2, checkpoint_every=2) as r,
+    ):
+        sim.train(TASK, recorder=r, callbacks=[fail], **PLAN)
+    with pytest.raises(ValueError, match=r"Simulator.train must be between two batches to go on"):
+        sim.train()
+    assert sl.resume(path).train().loss == uninterrupted(tmp_path / "whole.h5")[1].loss
+
+
 def test_a_stream_after_a_training_is_a_run_of_its_own(tmp_path):
     sim, path = simulator(), tmp_path / "stream.h5"
     sim.train(TASK, trials=4, batch=4)
