@@ -18,12 +18,16 @@ The package, in the order in which its parts build on each other:
     interop        export: recordings as SONATA, NWB, CSV
     watch          how a run goes on, as text
     tasks          what to learn
+    interrupts     Ctrl-C and SIGTERM between two batches
     training       batches, evaluation, History
     functional     simulate, gradient
     family         taxonomy: what each rule follows, can do and costs; names of rules
     compare        rules side by side
     report         Run, Alignment: what a run reports
+    spec           specs as plain values and back
+    checkpoint     the state of a simulator, as arrays and back
     simulator      Simulator
+    resume         resume, fork: going on from a file
     published      a training whose losses other simulators print
     verification   verify: identities between rules, reference cases, published losses
     recipes        settings that learn the tasks
@@ -47,6 +51,7 @@ from .neurons import ALIF, LIF, CubaLIF
 from .optimizers import SGD, Adam, CosineDecay, ExponentialDecay, StepDecay
 from .recording import Recorder, Recording, open_recording
 from .report import Alignment, Run, SilentNetworkWarning, Step
+from .resume import fork, resume
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
 from .simulator import Simulator
 from .surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
@@ -101,9 +106,11 @@ __all__ = [
     "analysis",
     "compare",
     "export",
+    "fork",
     "gradient",
     "open_recording",
     "plot",
+    "resume",
     "simulate",
     "tasks",
     "taxonomy",

@@ -1,9 +1,10 @@
-"""The command line: ``snnlearn train | info | watch | plot | export | compare | taxonomy | verify``."""
+"""The command line: ``snnlearn train | resume | info | watch | plot | export | compare | taxonomy | verify``."""
 
 from __future__ import annotations
 
 import argparse
 import pathlib
+import signal
 import sys
 import time
 import warnings
@@ -14,14 +15,17 @@ import numpy as np
 
 from ._version import __version__
 
-RULES = "bptt, tbptt:STEPS, rtrl, eprop, eprop:ORDER, eprop:all, snap:N or rflo"  # of `family.parse_rule`
+RULES = "bptt, tbptt:STEPS, rtrl, eprop, eprop:ORDER, eprop:all, snap:N, rflo or uoro"  # of `family.parse_rule`
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, 1 after an error, 130 after Ctrl-C."""
+    """Run a command; returns the exit status: 0, 1 after an error, 130 after Ctrl-C or SIGTERM."""
     options = _parser().parse_args(arguments)
     warnings.showwarning = lambda message, *_: print(f"snnlearn: {message}", file=sys.stderr)
+    terminate = signal.getsignal(signal.SIGTERM)
     try:
+        if options.run in (_train, _resume):
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         return options.run(options)
     except (ValueError, TypeError, OSError, FloatingPointError, ImportError, KeyError, MemoryError) as error:
         print(f"snnlearn: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
@@ -29,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("snnlearn: interrupted", file=sys.stderr)
         return 130
+    finally:
+        if options.run in (_train, _resume):
+            signal.signal(signal.SIGTERM, terminate)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,8 +60,20 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=int, default=0, help="of weights, feedback and trials")
     train.add_argument("--threads", type=int, metavar="N", help="default: all cores; results do not depend on it")
     train.add_argument("--stop", type=float, metavar="SCORE", help="stop once an evaluation reaches this score")
+    text = "updates (batches) between two checkpoints in FILE, from which resume goes on; default: every minute"
+    train.add_argument("--checkpoint-every", type=int, metavar="N", help=text)
     train.add_argument("--quiet", action="store_true", help="no progress bar")
     train.set_defaults(run=_train)
+
+    text = (
+        "Go on with a training from the last checkpoint in its recording to the planned end. The result is that of a run that "
+        "was not interrupted."
+    )
+    resume = commands.add_parser("resume", help="go on with a training", description=text)
+    resume.add_argument("file", type=pathlib.Path, metavar="FILE")
+    resume.add_argument("--threads", type=int, metavar="N", help="default: all cores; results do not depend on it")
+    resume.add_argument("--quiet", action="store_true", help="no progress bar")
+    resume.set_defaults(run=_resume)
 
     info = commands.add_parser("info", help="tell what a recording holds", description="Tell what a recording holds.")
     info.add_argument("file", type=pathlib.Path, metavar="FILE")
@@ -145,17 +164,26 @@ def _train(options: argparse.Namespace) -> int:
     )
     net, n_updates = recipe.simulator.net, -(-recipe.trials // recipe.batch)
     recorder = None
+    if options.checkpoint_every is not None and options.out is None:
+        raise _check.fail("--checkpoint-every", "come with --out", options.checkpoint_every)
     if options.out is not None:
         every = max(1, recipe.trials // 20)  # raw data of some twenty trials; tables hold all of them
         show = np.unique(np.linspace(0, net.n - 1, 4).astype(int)).tolist()
         recorder = Recorder(
-            options.out, v=show, threshold=show, every=every, weights_every=max(1, n_updates // 10), overwrite=options.overwrite
+            options.out,
+            v=show,
+            threshold=show,
+            every=every,
+            weights_every=max(1, n_updates // 10),
+            overwrite=options.overwrite,
+            checkpoint_every=options.checkpoint_every,
+            checkpoint_minutes=1.0 if options.checkpoint_every is None else None,
         )
     groups = " + ".join(f"{g.n} {type(g).__name__}" for g in net.neurons)
     print(f"{recipe.task.name}: {net.n_inputs} inputs, {groups}, {net.n_outputs} outputs, {recipe.task.n_steps} steps a trial")
     rule = type(recipe.simulator.rule).__name__
     print(f"{recipe.trials} trials in batches of {recipe.batch}, {rule} ({options.rule}), {options.feedback} feedback")
-    progress = _Progress(recipe, n_updates, options.quiet)
+    progress = _Progress(recipe.task, recipe.batch, n_updates, options.quiet)
     status = "failed: not finished"
     recipe.simulator.context["command"] = _command(options)
     try:
@@ -170,7 +198,32 @@ def _train(options: argparse.Namespace) -> int:
         progress.close()
         if recorder is not None:
             recorder.close(status)
-    _summary(recipe, history, options.out)
+    _summary(recipe.task, history, options.out)
+    return 130 if history.status == "interrupted" else 0
+
+
+def _resume(options: argparse.Namespace) -> int:
+    from . import _check
+    from .recording.going_on import load_checkpoints
+    from .resume import resume
+
+    planned = load_checkpoints(options.file, "resume FILE")[0].values.get("training")
+    if planned is None:
+        hint = "the program that fed it goes on with sl.resume"
+        raise _check.fail("resume FILE", "hold a training", str(options.file), hint)
+    if planned["history"]["status"] != "running":
+        raise _check.fail("resume FILE", "hold a training that waits to go on", f"it is {planned['history']['status']}")
+    simulator = resume(options.file, threads=options.threads)
+    training = simulator._training
+    assert training is not None
+    n_updates, done = -(-training.trials // training.batch), len(training.history.loss)
+    print(f"{training.task.name}: from update {done} of {n_updates}, {training.trials} trials in batches of {training.batch}")
+    progress = _Progress(training.task, training.batch, n_updates, options.quiet, done)
+    try:
+        history = simulator.train(callbacks=[progress])
+    finally:
+        progress.close()
+    _summary(training.task, history, options.file)
     return 130 if history.status == "interrupted" else 0
 
 
@@ -186,12 +239,12 @@ def _command(options: argparse.Namespace) -> str:
 class _Progress:
     """A progress bar with loss, score, firing rate, speed and time left."""
 
-    def __init__(self, recipe: Any, updates: int, quiet: bool):
+    def __init__(self, task: Any, batch: int, updates: int, quiet: bool, done: int = 0):
         from tqdm import tqdm
 
-        self.score = "accuracy" if recipe.task.kind == "classification" else "nmse"
-        self.steps, self.spoken = recipe.batch * recipe.task.n_steps, 0.0
-        self.bar = tqdm(total=updates, unit="update", disable=quiet, dynamic_ncols=True, file=sys.stderr)
+        self.score = "accuracy" if task.kind == "classification" else "nmse"
+        self.steps, self.spoken = batch * task.n_steps, 0.0
+        self.bar = tqdm(total=updates, initial=done, unit="update", disable=quiet, dynamic_ncols=True, file=sys.stderr)
 
     def __call__(self, simulator: Any, history: Any) -> None:
         self.bar.update()
@@ -214,19 +267,21 @@ class _Progress:
         self.bar.close()
 
 
-def _summary(recipe: Any, history: Any, out: pathlib.Path | None) -> None:
+def _summary(task: Any, history: Any, out: pathlib.Path | None) -> None:
     seconds = history.wall_time[-1] if history.wall_time else 0.0
     print(f"{history.status} after {len(history.loss)} updates, {history.trials} trials, {seconds:.1f} s")
     if history.loss:
         print(f"loss {np.mean(history.loss[-10:]):.4g}, firing rate {history.rate[-1]:.1f} Hz")
     if history.evaluation_score:
         last, best = history.evaluation_score[-1], history.best_score
-        if recipe.task.kind == "classification":
+        if task.kind == "classification":
             print(f"test accuracy {100 * last:.1f} % (best {100 * best:.1f} %)")
         else:
             print(f"normalised mean-squared error {last:.4f} (best {best:.4f})")
     if out is not None:
         print(f"recorded to {out}; look at it with: snnlearn plot {out}")
+        if history.status == "interrupted":
+            print(f"go on with: snnlearn resume {out}")
 
 
 def _info(options: argparse.Namespace) -> int:

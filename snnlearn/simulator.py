@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from . import _check
+from .checkpoint import capture, save
 from .compare import describe
 from .engine import Engine
 from .events import Events, encode, is_batch
 from .functional import check_dtype, check_network
+from .interrupts import Interrupts
 from .job import Job, Noise, Result
 from .losses import (
     ENTROPY,
@@ -33,7 +36,7 @@ from .optimizers import Optimizer
 from .recording import Recorder
 from .report import Alignment, Pieces, Run, SilentNetworkWarning, Step, align, alignment_columns, report
 from .rules import Rule
-from .training import History, train
+from .training import History, Training, go_on_as_planned, train
 
 SILENT_STEPS = 1000  # of a stream without a spike, before a warning
 RECORDABLE = ("psi", "threshold", "learning_signal")  # besides the hidden state of the neuron model
@@ -114,7 +117,9 @@ class Simulator:
         )
         self.trials_done = 0  # trials or pieces that learnt, or were recorded: the number of the next one
         self._recorder: Recorder | None = None
-        self.stream_steps = 0
+        self._training: Training | None = None
+        self._closes_recorder = False  # whether `train` closes it: `sl.resume` opened it
+        self.stream_steps = 0  # of the stream so far
         self._stream_noise = self._noise_stream()
         self._spoke_of_silence, self._silent_steps = False, 0
         self._silence: str | None = None  # a warning that waits for a recorder
@@ -132,6 +137,11 @@ class Simulator:
         """The feedback B [n, n_out], or None where it is w_out itself."""
         flat = self._engine.weights.feedback
         return flat.reshape(self.net.n, self.net.n_outputs).copy() if flat.size else None
+
+    @property
+    def recorder(self) -> Recorder | None:
+        """The recorder that a run used last; after `sl.resume`, the one that goes on in the same file."""
+        return self._recorder
 
     @property
     def updates_done(self) -> int:
@@ -220,6 +230,10 @@ class Simulator:
         run = self._report(job, result, alignment)
         if recorder is not None:
             self._write(recorder, job, result, run, trial)
+            training = self._training
+            learning = training is not None and training.can_continue and training.history.status == "running"
+            if not learning and recorder.checkpoint_due():  # a training takes its own
+                self._checkpoint(recorder)
         return run
 
     def step(
@@ -254,35 +268,83 @@ class Simulator:
         spikes[block.spike_neuron] = True
         return Step(spikes, block.readout[0], float(result.outcome.loss[0]))
 
-    def train(self, task: Any, trials: int, batch: int = 1, recorder: Recorder | None = None, **options: Any) -> History:
-        """Learn a task; see `snnlearn.training.train` for the options."""
-        return train(self, task, trials, batch, recorder, **options)
+    def train(
+        self, task: Any = None, trials: int | None = None, batch: int = 1, recorder: Recorder | None = None, **options: Any
+    ) -> History:
+        """Learn a task; see `snnlearn.training.train` for the options.
+
+        Without a task, go on with the training that was interrupted to its planned end: in the recording that `sl.resume`
+        has opened, which is then closed, or with `recorder` where there is none. The only other option is then `callbacks`.
+        The history that comes back is that of the whole training.
+        Raises ValueError where there is none to go on with, else as `snnlearn.training.train`.
+        """
+        if task is None:
+            return go_on_as_planned(self, trials, batch, recorder, **options)
+        return train(self, task, 0 if trials is None else trials, batch, recorder, **options)
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+        """Write a checkpoint to a file of its own, from which `sl.resume(path)` goes on exactly.
+
+        overwrite : replace a file that exists, once the new one is whole
+        Raises FileExistsError, FileNotFoundError (no such folder), IsADirectoryError, OSError.
+        """
+        save(self, path, overwrite)
 
     # ---- parts --------------------------------------------------------------------------------------
 
     def _run_stream(self, pieces: Iterable[Any], recorder: Recorder | None, learn: bool | None, error: Any) -> Run:
         pieces_done = Pieces()
-        for piece in pieces:
-            x, target, mask = _piece(piece)
-            if is_batch(x):
-                raise _check.fail("Simulator.run", "get single pieces [T, n_inputs] from an iterator", np.shape(x))
-            job = self._job(x, target, mask, learn, error, None)._replace(noise=self._stream_noise)
-            trial = self.trials_done
-            if recorder is not None:
-                job = self._recorded(job, recorder, trial)
-            self._engine.passive_on[0] = True
-            result = self._engine.piece(job, self.stream_steps)
-            self.stream_steps += job.n_steps
-            self.trials_done += 1
-            alignment = self._alignment(1, self._engine.total) if job.learn else None
-            run = self._report(job, result, alignment, streaming=True)
-            pieces_done.add(run)
-            if recorder is not None:
-                self._write(recorder, job, result, run, trial)
+        safe = recorder is not None and recorder.checkpoints
+        with Interrupts(safe) as interrupts:
+            try:
+                if safe:
+                    with interrupts.held():
+                        self._checkpoint(recorder)
+                for piece in pieces:
+                    with interrupts.held():
+                        pieces_done.add(self._run_piece(piece, recorder, learn, error))
+                        if recorder is not None and recorder.checkpoint_due():
+                            self._checkpoint(recorder)
+            except KeyboardInterrupt:
+                if safe and interrupts.between:
+                    self._checkpoint(recorder, wait=True)
+                raise
         joined = pieces_done.run()
         if joined is None:
             raise _check.fail("Simulator.run.inputs", "yield at least one piece", "none")
+        if safe:
+            self._checkpoint(recorder)
         return joined
+
+    def _run_piece(self, piece: Any, recorder: Recorder | None, learn: bool | None, error: Any) -> Run:
+        """The next piece of the stream."""
+        x, target, mask = _piece(piece)
+        if is_batch(x):
+            raise _check.fail("Simulator.run", "get single pieces [T, n_inputs] from an iterator", np.shape(x))
+        job = self._job(x, target, mask, learn, error, None)._replace(noise=self._stream_noise)
+        trial = self.trials_done
+        if recorder is not None:
+            job = self._recorded(job, recorder, trial)
+        self._engine.passive_on[0] = True
+        result = self._engine.piece(job, self.stream_steps)
+        self.stream_steps += job.n_steps
+        self.trials_done += 1
+        alignment = self._alignment(1, self._engine.total) if job.learn else None
+        run = self._report(job, result, alignment, streaming=True)
+        if recorder is not None:
+            self._write(recorder, job, result, run, trial)
+        return run
+
+    def _checkpoint(self, recorder: Recorder | None, wait: bool = False, ends: bool = False) -> None:
+        """Write the present state, which is that between two runs, into the recorder's file.
+
+        ends : whether a training ends with it; one that has ended before does not concern the recorder's run
+        """
+        assert recorder is not None
+        if not ends and self._training is not None and self._training.history.status in ("complete", "stopped"):
+            self._training = None
+        self._open(recorder)
+        recorder.checkpoint(*capture(self), wait=wait)
 
     def _job(self, inputs: Any, targets: Any, mask: Any, learn: bool | None, error: Any, signal: Any) -> Job:
         """Everything checked and in the form of kernels."""
@@ -358,7 +420,7 @@ class Simulator:
                 f"Simulator: no neuron spiked in the last {self._silent_steps} steps; "
                 "scale w_in up (init_weights(gain=...)), lower the threshold, or add a background current"
             )
-            warnings.warn(message, SilentNetworkWarning, stacklevel=4)
+            warnings.warn(message, SilentNetworkWarning, stacklevel=5 if streaming else 4)
         return report(job, result, self.net.n, self.net.dt, alignment)
 
     @staticmethod
@@ -377,6 +439,15 @@ class Simulator:
 
     def _recorded(self, job: Job, recorder: Recorder, trial: int) -> Job:
         """The job with what the recorder wants; opens its file at first."""
+        self._open(recorder)
+        selection = recorder.selection(self.net.n, self.variables)
+        if self.updates_done == 0:
+            recorder.snapshot(0, self.weights)
+        wanted = any(recorder.wants(trial + b) for b in range(job.n_trials))
+        return job._replace(variables=selection if wanted else None, wanted=lambda b: recorder.wants(trial + b))
+
+    def _open(self, recorder: Recorder) -> None:
+        """Open the recorder's file, where this simulator does not record to it already."""
         if not isinstance(recorder, Recorder):
             raise _check.fail("Simulator.run.recorder", "be an sl.Recorder", recorder, error=TypeError)
         net = self.net
@@ -391,11 +462,6 @@ class Simulator:
                 model=" and ".join(dict.fromkeys(type(g).__name__ for g in net.neurons)),
             )
             self._recorder = recorder
-        selection = recorder.selection(net.n, self.variables)
-        if self.updates_done == 0:
-            recorder.snapshot(0, self.weights)
-        wanted = any(recorder.wants(trial + b) for b in range(job.n_trials))
-        return job._replace(variables=selection if wanted else None, wanted=lambda b: recorder.wants(trial + b))
 
     def _write(self, recorder: Recorder, job: Job, result: Result, run: Run, trial: int) -> None:
         """Record the blocks, a row for each trial, and the weights where they are due."""

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from . import _check
 from .events import Events
+from .interrupts import Interrupts
 from .losses import CrossEntropy
 from .network import Weights
 from .recording import Recorder
@@ -44,6 +45,33 @@ class History:
     status: str = "running"
 
 
+@dataclass
+class Training:
+    """A training and how far it has come: with the simulator's state, all that it takes to go on."""
+
+    task: Any
+    trials: int
+    batch: int
+    start: int
+    evaluate_every: int | None
+    evaluate_trials: int | None
+    stop: float | Callable[[History], bool] | None
+    restore_best: bool
+    next: int  # first trial of the next batch
+    history: History = field(default_factory=History)
+    can_continue: bool = True  # whether the simulator's state is that between two batches
+
+    NUMBERS: ClassVar[tuple[str, ...]] = (
+        *("trials", "batch", "start", "evaluate_every", "evaluate_trials", "restore_best", "next"),
+    )
+
+    def task_values(self) -> dict[str, Any]:
+        """The task as JSON values: its name and parameters, or {"foreign": class} of a user's own."""
+        if isinstance(self.task, Task):
+            return self.task.to_dict()
+        return {"foreign": f"{type(self.task).__module__}.{type(self.task).__qualname__}", "at": "task"}
+
+
 def train(
     simulator: Any,
     task: Task,
@@ -68,52 +96,107 @@ def train(
     callbacks : called with (simulator, history) after every batch
     restore_best : at the end, put back the weights of the best evaluation (they are in `best_weights` anyway)
 
-    The next batch is drawn while this one is learnt. Ctrl-C ends the training; the history says "interrupted".
+    The next batch is drawn while this one is learnt. Ctrl-C ends the training; the history says "interrupted". With a
+    recorder that takes checkpoints, Ctrl-C and SIGTERM wait for the end of the batch and take a last one.
     Raises ValueError or TypeError for bad options before anything runs, Divergence where a state is not finite.
     """
     _check_options(simulator, task, trials, batch, start, evaluate_every, evaluate_trials, stop)
-    callbacks = tuple(callbacks)
     kind: dict[str, Any] = {"name": type(task).__name__}
     if isinstance(task, Task):
         kind = {**task.to_dict(), "kind": task.kind, "labels": None if task.labels is None else list(task.labels)}
     plan = {"trials": trials, "batch": batch, "start": start}
     simulator.context = {**simulator.context, "task": kind, "training": plan}
-    history, began = History(), time.perf_counter()
-    starts = range(start, start + trials, batch)
+    options = (evaluate_every, evaluate_trials, stop, bool(restore_best))
+    return go_on(simulator, Training(task, int(trials), int(batch), int(start), *options, int(start)), recorder, callbacks)
+
+
+def go_on(
+    simulator: Any, training: Training, recorder: Recorder | None = None, callbacks: Iterable[Callable[[Any, History], Any]] = ()
+) -> History:
+    """Learn from where a training has come to its end. See `train`."""
+    task, batch, end, history = training.task, training.batch, training.start + training.trials, training.history
+    callbacks, accuracy = tuple(callbacks), isinstance(simulator.loss, CrossEntropy)
+    began = time.perf_counter() - (history.wall_time[-1] if history.wall_time else 0.0)
+    simulator._training, history.status = training, "running"
+    safe = recorder is not None and recorder.checkpoints
 
     def draw(first: int) -> tuple[Any, Any, Any]:
-        return collate([task.trial(i) for i in range(first, min(start + trials, first + batch))])
+        return collate([task.trial(i) for i in range(first, min(end, first + batch))])
 
-    try:
-        with ThreadPoolExecutor(1, thread_name_prefix="snnlearn-draw") as drawer:
-            upcoming = drawer.submit(draw, start)
-            for first in starts:
-                x, target, mask = upcoming.result()
-                if first + batch < start + trials:
-                    upcoming = drawer.submit(draw, first + batch)
-                run = simulator.run(x, target, mask, recorder=recorder)
-                history.trials += run.losses.size
-                _note(history, run, began)
-                if recorder is not None:
-                    row = {"loss": run.loss, "score": history.score[-1], "rate": run.rate, "wall_time": history.wall_time[-1]}
-                    recorder.row("updates", update=simulator.updates_done, **row)
-                last = first == starts[-1]
-                if evaluate_every is not None and (last or len(history.loss) % evaluate_every == 0):
-                    _evaluate(simulator, task, evaluate_trials, history, recorder)
-                for callback in callbacks:
-                    callback(simulator, history)
-                if _met(stop, history, isinstance(simulator.loss, CrossEntropy)):
-                    history.status = "stopped"
-                    break
-        if history.status == "running":
-            history.status = "complete"
-    except KeyboardInterrupt:
-        history.status = "interrupted"
-    if restore_best and history.best_weights is not None:
-        simulator.set_weights(history.best_weights)
-    if recorder is not None and recorder.is_open:
-        recorder.snapshot(simulator.updates_done, simulator.weights, final=True)
-        recorder.flush()
+    with Interrupts(safe) as interrupts:
+        try:
+            if safe:
+                with interrupts.held():
+                    simulator._checkpoint(recorder)
+            with ThreadPoolExecutor(1, thread_name_prefix="snnlearn-draw") as drawer:
+                upcoming = None
+                for first in range(training.next, end, batch):
+                    if history.loss and _met(training.stop, history, accuracy):
+                        history.status = "stopped"
+                        break
+                    x, target, mask = draw(first) if upcoming is None else upcoming.result()
+                    if first + batch < end:
+                        upcoming = drawer.submit(draw, first + batch)
+                    with interrupts.held():
+                        run = simulator.run(x, target, mask, recorder=recorder)
+                        history.trials += run.losses.size
+                        _note(history, run, began)
+                        if recorder is not None:
+                            row = {"loss": run.loss, "score": history.score[-1], "rate": run.rate}
+                            recorder.row("updates", update=simulator.updates_done, **row, wall_time=history.wall_time[-1])
+                        every, last = training.evaluate_every, first + batch >= end
+                        if every is not None and (last or len(history.loss) % every == 0):
+                            _evaluate(simulator, task, training.evaluate_trials, history, recorder)
+                        training.next = first + batch
+                        for callback in callbacks:
+                            callback(simulator, history)
+                        if recorder is not None and recorder.checkpoint_due():
+                            simulator._checkpoint(recorder)
+            if history.status == "running":
+                history.status = "stopped" if _met(training.stop, history, accuracy) else "complete"
+        except KeyboardInterrupt:
+            training.can_continue = interrupts.between
+            if safe and interrupts.between:
+                simulator._checkpoint(recorder, wait=True)
+            history.status = "interrupted"
+        except BaseException:
+            training.can_continue = interrupts.between
+            raise
+        if training.restore_best and history.best_weights is not None:
+            simulator.set_weights(history.best_weights)
+            training.can_continue = False
+        if recorder is not None and recorder.is_open:
+            recorder.snapshot(simulator.updates_done, simulator.weights, final=True)
+            recorder.flush()
+            if safe and history.status != "interrupted":
+                simulator._checkpoint(recorder, wait=True, ends=True)
+    return history
+
+
+def go_on_as_planned(
+    simulator: Any, trials: Any = None, batch: int = 1, recorder: Recorder | None = None, **options: Any
+) -> History:
+    """Go on with the simulator's training, in its recording; see `Simulator.train`. The arguments must not change the plan."""
+    training, where = simulator._training, "Simulator.train"
+    if training is None:
+        raise _check.fail(f"{where}.task", "be a task where no training waits to go on", None)
+    own = simulator._recorder if simulator._recorder is not None and simulator._recorder.is_open else None
+    if trials is not None or batch != 1 or (recorder is not None and own is not None) or set(options) - {"callbacks"}:
+        given = {"trials": trials, "batch": None if batch == 1 else batch, "recorder": recorder, **options}
+        got = [name for name, value in given.items() if value is not None]
+        raise _check.fail(where, "go on as planned where no task is given", got, "sl.fork changes how")
+    if training.history.status in ("complete", "stopped"):
+        raise _check.fail(where, "have a training that waits to go on", f"it is {training.history.status}")
+    if not training.can_continue:
+        hint = "sl.resume goes on from the last checkpoint"
+        raise _check.fail(where, "be between two batches to go on", "interrupted within one", hint)
+    if own is None or not simulator._closes_recorder:
+        return go_on(simulator, training, own or recorder, **options)
+    simulator._closes_recorder = False
+    with own:
+        history = go_on(simulator, training, own, **options)
+        if history.status == "interrupted":
+            own.close("interrupted")
     return history
 
 

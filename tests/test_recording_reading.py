@@ -239,7 +239,7 @@ def test_a_flush_that_a_dead_process_left_is_not_waited_for(path, twin):
 def test_a_reader_waits_for_the_end_of_a_flush_and_then_gives_up(path, twin, monkeypatch):
     monkeypatch.setattr(access, "PATIENCE", 0.3)
     recorder = start(Recorder(path))
-    with recorder._store.pulse.flush():
+    with recorder._store.journal.changing():
         with pytest.raises(OSError, match=r"run.h5 cannot be read: a flush has been under way for \d+ s; try again"):
             open_recording(path)
     open_recording(path).close()

@@ -8,7 +8,7 @@ import math
 import pathlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import h5py
@@ -16,6 +16,7 @@ import numpy as np
 
 from .._check import fail
 from . import pulse
+from .journal import JournaledFile, has_journal
 
 LAST_STEP = 2.0**52
 PIECE = 1 << 22  # entries that are read at once before neurons and times are chosen
@@ -39,6 +40,7 @@ class OpenFile:
         self.path = path
         self._raw: io.FileIO | None = None
         self._h5: h5py.File | None = None
+        self._journaled: JournaledFile | None = None
         self._seen: pulse.Counters | None = None
 
     @property
@@ -75,9 +77,10 @@ class OpenFile:
         """Close the file; `read` opens it again."""
         if self._h5 is not None:
             self._h5.close()
-        if self._raw is not None:
-            self._raw.close()
-        self._h5 = self._raw = None
+        for source in (self._journaled, self._raw):
+            if source is not None:
+                source.close()
+        self._h5 = self._raw = self._journaled = None
 
     def __del__(self) -> None:
         with contextlib.suppress(Exception):  # at the end of the program the modules may be gone
@@ -95,7 +98,9 @@ class OpenFile:
         self._raw = open(self.path, "rb", buffering=0)
         self._seen = self._settled()
         try:
-            self._h5 = h5py.File(self._raw, "r")
+            if has_journal(self.path):  # a process was killed while it wrote
+                self._journaled = JournaledFile(self.path, "r")
+            self._h5 = h5py.File(self._journaled or self._raw, "r")
         except OSError as error:
             text = str(error)
             if "signature" in text:
@@ -124,6 +129,16 @@ class OpenFile:
             if time.monotonic() - began > PATIENCE:
                 raise Busy(f"the recording {self.path} cannot be read: a flush has been under way for {waited:.0f} s; try again")
             time.sleep(0.001)
+
+
+@contextlib.contextmanager
+def open_file(path: pathlib.Path) -> Iterator[h5py.File]:
+    """An HDF5 file that no process writes now, open for reading; errors as `open_recording`."""
+    opened = OpenFile(path)
+    try:
+        yield opened.read(lambda file: file)
+    finally:
+        opened.close()
 
 
 def neighbours(index: np.ndarray, begin: np.ndarray, length: np.ndarray) -> list[np.ndarray]:

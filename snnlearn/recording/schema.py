@@ -1,4 +1,4 @@
-"""The layout of a recording, version 1.0: a plain HDF5 file that any HDF5 reader opens.
+"""The layout of a recording, version 1.1: a plain HDF5 file that any HDF5 reader opens.
 
 ::
 
@@ -18,6 +18,8 @@
     /weights/<matrix>_indptr, <matrix>_indices     rows (pre) and columns (post) of a sparse matrix, attribute "shape"
     /tables/<table>/<column>    trials, updates, evaluations, predictions, alignment: one value per row
     /events/time, kind, message     what happened during the run, as text
+    /checkpoint/slot<number>        [bytes] a state from which the run goes on exactly, see below
+    /checkpoint/arrays/<digest>     arrays of the configuration that checkpoints refer to
 
 A segment is a contiguous piece of one trial: steps `start` to `start + n_steps` are the rows from `row` of traces, readout
 and target, and the `n_spikes` spikes from `spike`. Pieces of different trials may alternate. A step is counted within its
@@ -26,6 +28,26 @@ readout, error and learning signal, then the update. Where a piece has no readou
 
 Groups that grow have the attribute "committed": so many entries are valid, and with a segment its rows and spikes. It is
 written after the data, so that entries beyond it, left by a run that was killed, are not looked at.
+
+A checkpoint holds all that the simulator carries, and the length of every group that grows, to which the recording is cut back
+when the run goes on; the attribute "resumed" then lists when (JSON). Two slots alternate; the newest one whose digests are right
+counts. A slot is bytes, numbers little-endian:
+
+    0 .. 47        "snnckpt1"; sequence number, length of the JSON text, length of the payload (u8 each); BLAKE2b digest of
+                   the payload (16 bytes)
+    48 .. 63       digest of bytes 0 .. 47
+    4096 ..        the payload: JSON, then arrays. JSON "arrays" gives the type, shape and place in the payload of each,
+                   "constants" the digests of those under /checkpoint/arrays
+
+The JSON holds "kind" "snnlearn-state", "version", the parts of the configuration (as `snnlearn.spec` writes them), dtype, seed,
+update_every, counters (trials_done, stream_steps, ...), the state of the noise's generator, how the stream's rules run,
+"training" (plan, cursor, task, history) and "recorder" (options and lengths). Arrays, flat as kernels see them: weights.<matrix>
+and weights.feedback; first.*, second.* (moments), done (updates); gradient.*, total.*, passive<k>.* (open intervals); state.*
+(hidden, z, refractory, history: spikes in flight, readout, running, counts) and traces.<k> of the stream; history.*. Arrays of
+zeros are left out.
+
+A file whose last bytes are a journal (`snnlearn.recording.journal`) was killed in the middle of a commit; the package's reader
+sees it as if it had been applied, and whoever writes it next applies it.
 
 Data sets have the attributes "units" ("1": a pure number) and "description". Weights, traces and signals have no physical
 unit: they are in units of the membrane potential v, in which the threshold is given.
@@ -38,13 +60,17 @@ A reader accepts any minor version of a major version that it knows; new data se
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from .._check import fail
 
 FORMAT = "snnlearn-recording"
-VERSION = "1.0"
+VERSION = "1.1"
 FINAL_STATUS = ("complete", "interrupted", "failed: ...")
 
 
@@ -123,3 +149,16 @@ def check_format(path: Any, attributes: Mapping[str, Any]) -> None:
     if int(major) > int(VERSION.partition(".")[0]):
         hint = f"its version is {version}; a newer snnlearn reads it"
         raise fail("open_recording.path", f"be a recording of version {VERSION} or older", str(path), hint)
+
+
+def to_json(values: Mapping[str, Any], where: str) -> str:
+    """JSON text of values among which may be arrays and paths; TypeError, naming `where`, for anything else."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, (np.ndarray, np.generic)):
+            return value.tolist()
+        if isinstance(value, os.PathLike):
+            return os.fspath(value)
+        raise fail(where, "hold JSON values and arrays only", value, error=TypeError)
+
+    return json.dumps(values, default=plain)

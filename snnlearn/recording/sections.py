@@ -32,13 +32,15 @@ class RawData:
         self.has_spikes = spikes
         self.spikes, self.rows = Stream(store), Stream(store)
         if spikes:
-            group = store.file.create_group("spikes")
+            group = store.file.require_group("spikes")
             self.spikes.add("step", "u4", group=group)
             self.spikes.add("neuron", "u2" if n <= 1 << 16 else "u4", group=group)
         for name, index in selection.items():
-            neurons = store.file.require_group("neurons").create_dataset(name, data=index)
+            if name in store.file.require_group("neurons"):  # of a recording that goes on
+                continue
+            neurons = store.file["neurons"].create_dataset(name, data=index)
             neurons.attrs["units"], neurons.attrs["description"] = "1", f"neuron of each column of /traces/{name}"
-        self.segments = Stream(store, store.file.create_group("segments"))
+        self.segments = Stream(store, store.file.require_group("segments"))
         for name in ("trial", "start", "n_steps", "row", "spike", "n_spikes"):
             self.segments.add(name, "i8", nbytes=TABLE_CHUNK_BYTES)
         self.ends: OrderedDict[int, int] = OrderedDict()
@@ -120,6 +122,12 @@ class Tables:
         self.store = store
         self.streams: dict[str, Stream] = {}
 
+    def add(self, table: str) -> Stream:
+        """The stream of a new table, or of one in the file that a recording goes on with."""
+        group = self.store.file.require_group("tables").require_group(table)
+        stream = self.streams[table] = Stream(self.store, group)
+        return stream
+
     def append(self, table: str, columns: Mapping[str, Any]) -> None:
         """Add a row or rows; see `Recorder.row`."""
         where = f"Recorder.row({table!r})"
@@ -135,7 +143,7 @@ class Tables:
         if stream is None:
             if not isinstance(table, str) or not table.isidentifier():
                 raise fail("Recorder.row.table", "be a name", table)
-            stream = self.streams[table] = Stream(self.store, self.store.file.require_group("tables").create_group(table))
+            stream = self.add(table)
         for name, x in values.items():
             if name not in stream.columns:
                 stream.add(name, x.dtype, nbytes=TABLE_CHUNK_BYTES)
@@ -162,14 +170,17 @@ class Snapshots:
     """Snapshots of the weights, made with the shapes and the synapses of the first one."""
 
     def __init__(self, store: Store, weights: Mapping[str, Any]):
-        group = store.file.create_group("weights")
+        group = store.file.require_group("weights")
         self.stream = Stream(store, group)
         self.stream.add("update", "i8", nbytes=TABLE_CHUNK_BYTES)
         self.pattern = {name: (w.indptr, w.indices) for name, w in weights.items() if hasattr(w, "indptr")}
-        self.last_update = -1
+        n = self.stream.n
+        self.last_update = int(group["update"][n - 1]) if n else -1
         for name, w in weights.items():
             sparse = name in self.pattern
             column = self.stream.add(name, w.dtype, w.data.shape if sparse else w.shape)
+            if "shape" in column.dataset.attrs:  # of a recording that goes on
+                continue
             column.dataset.attrs["shape"] = w.shape
             for part in ("indptr", "indices") if sparse else ():
                 pattern = group.create_dataset(f"{name}_{part}", data=getattr(w, part))

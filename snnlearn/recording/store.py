@@ -4,15 +4,14 @@
     Stream      columns of one length, as the spikes (step, neuron) or the rows of a table
     Store       the file and its streams
 
-A flush writes the pending values of every stream, flushes the file, and only then raises the committed lengths; `pulse` tells
-readers that it is under way, as it must wherever else the file is changed (`with store.pulse.flush()`). Values are pending
-together with the row at which they belong, so that a flush that was interrupted can simply be repeated.
+A flush writes the pending values of every stream, raises the committed lengths, and commits the file (`journal`): all of it
+comes to the disk, or nothing, and readers are told while it does (`pulse`). Values are pending together with the row at
+which they belong, so that a flush that was interrupted can simply be repeated.
 """
 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -22,11 +21,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from . import pulse
+from ..interrupts import shielded
+from .journal import JournaledFile
 from .schema import entry
+from .slots import Slots
 
-BUFFER_BYTES = 1 << 20  # pending values are written when they exceed this,
-PERIOD = 2.0  # or at the first append this many seconds after the last flush
+BUFFER_BYTES = 1 << 20  # pending values are handed to HDF5 when they exceed this
+PERIOD = 2.0  # s; the first append so long after the last commit makes the next one
 CHUNK_BYTES = 1 << 17
 TABLE_CHUNK_BYTES = 1 << 15
 TEXT_CHUNK_BYTES = 1 << 11  # of references; texts are stored elsewhere in the file
@@ -67,7 +68,9 @@ class Column:
             options |= {"compression": "gzip", "compression_opts": 1, "shuffle": True}
         maxshape = (None, *(size or None for size in width))
         self.store, self.dtype, self.width = store, dtype, width
-        with store.pulse.flush():
+        if name in group:  # of a recording that goes on
+            self.dataset = group[name]
+        else:
             self.dataset = group.create_dataset(name, (0, *width), dtype, chunks=chunk, maxshape=maxshape, **options)
             describe_dataset(self.dataset, name)
         self.pending: list[tuple[int, np.ndarray]] = []
@@ -112,7 +115,9 @@ class Stream:
         self.store, self.group = store, group
         self.columns: dict[str, Column] = {}
         self.n = self.committed = 0
-        if group is not None:
+        if group is not None and "committed" in group.attrs:  # of a recording that goes on
+            self.n = self.committed = int(group.attrs["committed"])
+        elif group is not None:
             group.attrs["committed"] = np.int64(0)
         store.streams.append(self)
 
@@ -153,46 +158,77 @@ class Stream:
 class Store:
     """An open file, its streams in the order of writing, and the bytes that are pending."""
 
-    def __init__(self, file: h5py.File, compression: str | None):
-        self.file, self.compression, self.path = file, compression, file.filename
+    def __init__(self, file: h5py.File, journal: JournaledFile, compression: str | None, path: str):
+        self.file, self.journal, self.compression, self.path = file, journal, compression, path
         self.streams: list[Stream] = []
-        self.buffered = 0
+        self.slots: Slots | None = None
+        self.buffered, self.written = 0, False  # bytes that are pending; whether some are written but not committed
         self.flushed_at = time.monotonic()
         self.process = os.getpid()
-        self.pulse = pulse.Writer(file.filename, file.userblock_size)
         atexit.register(self.close, "interrupted")  # registered after h5py's own, it runs before: h5py then still writes text
 
     def flush_if_due(self) -> None:
-        """Write when much is pending or the last flush is long ago."""
-        if self.buffered >= BUFFER_BYTES or (self.buffered and time.monotonic() - self.flushed_at > PERIOD):
+        """Write where much is pending; commit what was written where the last commit is long ago."""
+        if (self.buffered or self.written) and time.monotonic() - self.flushed_at > PERIOD:
             self.flush()
+        elif self.buffered >= BUFFER_BYTES:
+            self._write()
 
     def flush(self) -> None:
         """Write everything that is pending and commit it. Raises OSError naming the file."""
+        self._write()
         try:
-            with self.pulse.flush():
-                for stream in self.streams:
-                    stream.write()
-                self.file.flush()
-                for stream in self.streams:
-                    stream.commit()
-                self.file.flush()
+            for stream in self.streams:
+                stream.commit()
+            self.commit()
         except (OSError, RuntimeError) as error:
-            with contextlib.suppress(OSError, RuntimeError), self.pulse.flush():
-                self.file.flush()  # what is there becomes readable, though not committed
-            raise OSError(f"the recording {self.path} cannot be written: {error}") from error
-        self.buffered, self.flushed_at = 0, time.monotonic()
+            raise self._failure("written", error) from error
+        self.written, self.flushed_at = False, time.monotonic()
 
+    def _write(self) -> None:
+        """Have HDF5 write everything that is pending, not yet committed. Raises OSError naming the file."""
+        try:
+            for stream in self.streams:
+                stream.write()
+            self.file.flush()
+        except (OSError, RuntimeError) as error:
+            raise self._failure("written", error) from error
+        self.buffered, self.written = 0, True
+
+    def _failure(self, what: str, error: Exception) -> OSError:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        return OSError(f"the recording {self.path} cannot be {what}: {why}; what was written before is whole")
+
+    def commit(self) -> None:
+        """Make the file's present state the one that a kill leaves."""
+        self.file.flush()
+        self.journal.commit()
+
+    def checkpoint(self, values: dict[str, Any], arrays: Mapping[str, Any], constants: Mapping[str, Any], headroom: int) -> None:
+        """Begin to write a checkpoint; what was recorded so far comes to the disk before it. Raises OSError naming the file."""
+        if self.slots is None:
+            self.slots = Slots(self.file, self.journal.path, self.commit)
+        self.flush()
+        self.slots.write(values, arrays, constants, headroom)
+
+    @shielded
     def close(self, status: str) -> None:
         """Write everything, set the status and close; a second call does nothing."""
         if not self.file or self.process != os.getpid():
             return
         try:
-            with self.pulse.flush():
+            try:
                 self.flush()
                 self.file.attrs["status"], self.file.attrs["closed"] = status, now()
-                self.file.close()
+            finally:
+                if self.slots is not None:
+                    self.slots.wait()
         finally:
             self.file.close()
-            self.pulse.close()
-            atexit.unregister(self.close)
+            try:
+                self.journal.commit()
+            except OSError as error:
+                raise self._failure("closed", error) from error
+            finally:
+                self.journal.close()
+                atexit.unregister(self.close)

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import platform
+import time
 import weakref
 from collections.abc import Mapping
 from importlib import metadata
@@ -14,10 +15,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .._check import fail, integer
+from .._check import fail, integer, number
 from .._version import __version__
+from ..interrupts import shielded
 from . import pulse
-from .schema import FINAL_STATUS, FORMAT, SIGNALS, VERSION
+from .going_on import describe_recorder
+from .journal import JournaledFile
+from .schema import FINAL_STATUS, FORMAT, SIGNALS, VERSION, to_json
 from .sections import RawData, Snapshots, Tables
 from .store import TEXT, TEXT_CHUNK_BYTES, Store, Stream, now
 
@@ -36,6 +40,9 @@ class Recorder:
     compression : "gzip" or None
     overwrite : replace a file that exists, when the simulation opens it
     variables : neurons of any other variable of the neuron model, as {"i": [0, 1]}
+    checkpoint_every, checkpoint_minutes : write the state of the simulation into the file, so that `sl.resume(path)` goes on
+        from there exactly: after so many batches or pieces, or minutes, whichever comes first; also at the beginning and the
+        end, and at Ctrl-C and SIGTERM. None, None: no checkpoints
 
     Raises FileExistsError, FileNotFoundError (no such folder), IsADirectoryError, ValueError or TypeError.
 
@@ -64,6 +71,8 @@ class Recorder:
         compression: str | None = "gzip",
         overwrite: bool = False,
         variables: Mapping[str, Any] | None = None,
+        checkpoint_every: int | None = None,
+        checkpoint_minutes: float | None = None,
     ):
         for name, value in (("spikes", spikes), ("readout", readout), ("target", target), ("overwrite", overwrite)):
             if not isinstance(value, (bool, np.bool_)):
@@ -75,6 +84,13 @@ class Recorder:
             self.weights_every = integer(
                 "Recorder.weights_every", weights_every, "be None or a positive number of updates", low=1
             )
+        self.checkpoint_every, self.checkpoint_minutes = checkpoint_every, checkpoint_minutes
+        if checkpoint_every is not None:
+            need = "be None or a positive number of batches or pieces"
+            self.checkpoint_every = integer("Recorder.checkpoint_every", checkpoint_every, need, low=1)
+        if checkpoint_minutes is not None:
+            need = "be None or a positive time in minutes"
+            self.checkpoint_minutes = number("Recorder.checkpoint_minutes", checkpoint_minutes, need, low=0.0, strict=True)
         if compression not in ("gzip", None):
             raise fail("Recorder.compression", "be 'gzip' or None", compression)
         self.compression = compression
@@ -93,6 +109,7 @@ class Recorder:
         self._network: dict[str, Any] = {}
         self._configuration = ""
         self._status = "not open"
+        self._runs, self._checkpointed_at = 0, time.monotonic()  # since the last checkpoint
 
     def __repr__(self) -> str:
         return f"Recorder({str(self.path)!r}, {self._status})"
@@ -140,6 +157,7 @@ class Recorder:
         """Whether raw data of this trial are recorded."""
         return trial % self.every == 0
 
+    @shielded
     def open(
         self,
         config: Mapping[str, Any],
@@ -161,7 +179,7 @@ class Recorder:
         """
         layout = {name: tuple(np.shape(w)) for name, w in weights._asdict().items()}
         network = {"n_neurons": int(n_neurons), "n_outputs": int(n_outputs), "dt": float(dt), **layout}
-        text = _to_json(config)
+        text = to_json(config, "Recorder.open.config")
         if self.is_open:
             if network != self._network:
                 hint = f"the recording is of {self._network}"
@@ -176,9 +194,11 @@ class Recorder:
         selection = self.selection(n_neurons, variables, model)
         self._check_path()
         try:
-            file = h5py.File(self.path, "w" if self.overwrite else "x", userblock_size=pulse.SIZE)
+            journal = JournaledFile(self.path, "w" if self.overwrite else "x")
         except OSError as error:
-            raise OSError(f"the recording {self.path} cannot be created: {error}") from error
+            why = "it is open for writing already" if isinstance(error, BlockingIOError) else error
+            raise OSError(f"the recording {self.path} cannot be created: {why}") from error
+        file = h5py.File(journal, "w", userblock_size=pulse.SIZE)
         file.attrs.update(
             {
                 "format": FORMAT,
@@ -198,19 +218,24 @@ class Recorder:
             file.attrs["seed"] = config["seed"]
         file.create_dataset("configuration", data=text, dtype=TEXT)  # an attribute holds 64 KiB at most
         self._network, self._configuration = network, text
-        store = self._store = Store(file, self.compression)
+        self._begin(file, journal, selection)
+        self._opened("open").flush()
+
+    def _begin(self, file: h5py.File, journal: JournaledFile, selection: Mapping[str, np.ndarray]) -> None:
+        """Take a file, new or cut back to a checkpoint, as the one that is written."""
+        store = self._store = Store(file, journal, self.compression, str(self.path))
         self._finalizer = weakref.finalize(self, store.close, "interrupted")
         self._finalizer.atexit = False  # the store sees to that
         signals = tuple(name for name in SIGNALS if getattr(self, name))
-        self._raw = RawData(store, selection, int(n_neurons), int(n_outputs), self.spikes, signals)
+        self._raw = RawData(store, selection, self._network["n_neurons"], self._network["n_outputs"], self.spikes, signals)
         self._tables = Tables(store)
         self._snapshots: Snapshots | None = None
-        self._events = Stream(store, file.create_group("events"))
+        self._events = Stream(store, file.require_group("events"))
         for name in ("time", "kind", "message"):
             self._events.add(name, TEXT, nbytes=TEXT_CHUNK_BYTES)
-        store.flush()
         self._status = "running"
 
+    @shielded
     def block(
         self,
         trial: int,
@@ -237,6 +262,7 @@ class Recorder:
             self._raw.append(trial, start, (spike_step, spike_neuron), traces or {}, signals, n_steps)
             store.flush_if_due()
 
+    @shielded
     def row(self, table: str, /, **columns: Any) -> None:
         """Append a row (numbers) or rows (arrays [k]; a number among them repeats) to a table.
 
@@ -247,6 +273,7 @@ class Recorder:
         self._tables.append(table, columns)
         store.flush_if_due()
 
+    @shielded
     def snapshot(self, update: int, weights: Any, final: bool = False) -> None:
         """Record the weights after `update` updates where the schedule asks for it.
 
@@ -262,6 +289,7 @@ class Recorder:
             self._snapshots.append(update, weights._asdict())
             store.flush_if_due()
 
+    @shielded
     def event(self, kind: str, message: str) -> None:
         """Record what happened, such as a warning, with the time."""
         store = self._opened("event")
@@ -270,10 +298,51 @@ class Recorder:
         store.buffered += len(texts["message"])
         store.flush_if_due()
 
+    @property
+    def checkpoints(self) -> bool:
+        """Whether the simulation writes checkpoints into the file."""
+        return self.checkpoint_every is not None or self.checkpoint_minutes is not None
+
+    def checkpoint_due(self) -> bool:
+        """Whether it is time for a checkpoint, asked once after each batch or piece."""
+        self._runs += 1
+        every, minutes = self.checkpoint_every, self.checkpoint_minutes
+        late = minutes is not None and time.monotonic() - self._checkpointed_at >= 60.0 * minutes
+        return late or (every is not None and self._runs >= every)
+
+    @shielded
+    def checkpoint(
+        self,
+        values: dict[str, Any],
+        arrays: Mapping[str, np.ndarray],
+        constants: Mapping[str, np.ndarray],
+        headroom: int = 0,
+        *,
+        wait: bool = False,
+        goes_on: bool = True,
+    ) -> None:
+        """Write a state into the file, from which the run and this recording can go on exactly.
+
+        values : JSON values; arrays : the state, which must not change any more; constants : arrays that never change
+        headroom : bytes by which a later state may be larger
+        wait : until it is on the disk; else a thread writes it
+        goes_on : whether the recording goes on too where the run does
+
+        Raises OSError naming the file; what was written before is still there.
+        """
+        store = self._opened("checkpoint")
+        state = describe_recorder(self) if goes_on else None
+        store.checkpoint(values | {"recorder": state}, arrays, constants, headroom)
+        self._runs, self._checkpointed_at = 0, time.monotonic()
+        if wait and store.slots is not None:
+            store.slots.wait()
+
+    @shielded
     def flush(self) -> None:
         """Write everything that is pending, so that a reader sees it. Raises OSError naming the file."""
         self._opened("flush").flush()
 
+    @shielded
     def close(self, status: str = "complete") -> None:
         """Write everything and close the file with a status: "complete", "interrupted" or "failed: ...".
 
@@ -328,17 +397,6 @@ def _check_wanted(where: str, value: Any) -> Any:
     if index.size == 0 or index.min() < 0 or np.unique(index).size != index.size:
         raise fail(where, "hold at least one index, none negative and none twice", value)
     return index
-
-
-def _to_json(config: Mapping[str, Any]) -> str:
-    def plain(value: Any) -> Any:
-        if isinstance(value, (np.ndarray, np.generic)):
-            return value.tolist()
-        if isinstance(value, os.PathLike):
-            return os.fspath(value)
-        raise fail("Recorder.open.config", "hold JSON values and arrays only", value, error=TypeError)
-
-    return json.dumps(config, default=plain)
 
 
 def _versions() -> dict[str, str]:

@@ -1,0 +1,91 @@
+"""Ctrl-C and SIGTERM that wait: until a batch or piece is done, so that a checkpoint can be taken; until a file is written."""
+
+from __future__ import annotations
+
+import functools
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+DEFAULTS = (signal.default_int_handler, signal.SIG_DFL)  # handlers that may be replaced
+
+
+class Interrupts:
+    """A context manager. While `held`, the first Ctrl-C or SIGTERM waits for its end; a second one does not.
+
+    wanted : False leaves the handlers of signals alone: `between` is then still told, but nothing waits
+
+    Both signals raise KeyboardInterrupt. Handlers that the user has set are left alone, and so are all outside the main thread.
+    """
+
+    def __init__(self, wanted: bool = True):
+        self.wanted = wanted and threading.current_thread() is threading.main_thread()
+        self.between = True  # whether the state is that between two batches or pieces
+        self._asked = False
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> Interrupts:
+        for number in SIGNALS if self.wanted else ():
+            if signal.getsignal(number) in DEFAULTS:
+                self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Signals wait for the end of this block, which then raises KeyboardInterrupt; after an exception `between` is False."""
+        self.between = False
+        yield
+        self.between = True
+        if self._asked:
+            self._asked = False
+            raise KeyboardInterrupt
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.between or self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+
+
+_shields = 0  # of the main thread
+
+
+def shielded(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, in which no handler of Ctrl-C or SIGTERM runs; it runs at its end instead.
+
+    HDF5 calls back into Python to write a file. An exception from a handler would come to it as a write that failed.
+    """
+
+    @functools.wraps(function)
+    def call(*arguments: P.args, **options: P.kwargs) -> R:
+        global _shields
+        if _shields or threading.current_thread() is not threading.main_thread():
+            return function(*arguments, **options)
+        waiting: list[int] = []
+        previous: dict[int, Any] = {}
+        try:
+            _shields = 1
+            for number in SIGNALS:
+                handler = signal.getsignal(number)
+                if callable(handler):
+                    previous[number] = handler
+                    signal.signal(number, lambda got, frame: waiting.append(got))
+            return function(*arguments, **options)
+        finally:
+            for one, handler in previous.items():
+                signal.signal(one, handler)
+            _shields = 0
+            for one in waiting:
+                previous[one](one, None)
+
+    return call

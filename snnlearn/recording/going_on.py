@@ -1,0 +1,170 @@
+"""Going on with a recording: what a checkpoint says about it, and cutting it back to there."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from .._check import fail
+from ..interrupts import shielded
+from .access import open_file
+from .journal import JournaledFile
+from .schema import SIGNALS, check_format
+from .sections import TRIALS_REMEMBERED, Snapshots
+from .slots import Checkpoint, read_checkpoints
+from .store import Stream, now
+
+if TYPE_CHECKING:
+    from .writer import Recorder
+
+OPTIONS = ("spikes", *SIGNALS, "weights_every", "every", "compression", "checkpoint_every", "checkpoint_minutes")
+
+
+def describe_recorder(recorder: Recorder) -> dict[str, Any]:
+    """Options of an open recorder, and how long each of its streams is, as JSON values."""
+    streams = {name: {"n": stream.n, "columns": list(stream.columns)} for name, stream in _streams(recorder)}
+    return {
+        "options": {name: getattr(recorder, name) for name in OPTIONS},
+        "variables": {name: index.tolist() for name, index in recorder._raw.selection.items()},
+        "network": recorder._network,
+        "configuration": recorder._configuration,
+        "streams": streams,
+    }
+
+
+def _streams(recorder: Recorder) -> Iterator[tuple[str, Stream]]:
+    yield "segments", recorder._raw.segments
+    yield "spikes", recorder._raw.spikes
+    yield "rows", recorder._raw.rows
+    yield "events", recorder._events
+    if recorder._snapshots is not None:
+        yield "weights", recorder._snapshots.stream
+    for name, stream in recorder._tables.streams.items():
+        yield f"tables/{name}", stream
+
+
+def load_checkpoints(path: str | os.PathLike[str], where: str) -> list[Checkpoint]:
+    """The checkpoints of a file, the newest first; at least one.
+
+    Raises FileNotFoundError, IsADirectoryError, ValueError (no recording, no checkpoint, a newer version), OSError (truncated).
+    """
+    path = pathlib.Path(path)
+    with open_file(path) as file:
+        try:
+            attributes = dict(file.attrs)
+        except (OSError, RuntimeError, KeyError) as error:
+            raise OSError(f"the recording {path} is damaged: {error}") from error
+        check_format(path, attributes)
+        try:
+            found = read_checkpoints(file)
+        except (OSError, RuntimeError, KeyError, ValueError) as error:
+            raise OSError(f"the recording {path} is damaged: {error}") from error
+    if not found:
+        hint = "Recorder(checkpoint_minutes=...) and Simulator.save write them"
+        raise fail(where, "be a file with a checkpoint", str(path), hint)
+    return found
+
+
+@shielded
+def reopen(path: str | os.PathLike[str], state: dict[str, Any], weights: Any) -> Recorder:
+    """A recorder that goes on in a file, cut back to the checkpoint that holds this state.
+
+    weights : NamedTuple (w_in, w_rec, w_out, b_out) as the simulation has them
+    Raises OSError where the file cannot be written, as when another process does.
+    """
+    from .writer import Recorder
+
+    path = pathlib.Path(path)
+    try:
+        journal = JournaledFile(path, "r+")
+    except OSError as error:
+        why = "another process has it open" if isinstance(error, BlockingIOError) else error.strerror
+        raise OSError(f"the recording {path} cannot go on: {why}") from error
+    file = None
+    try:
+        file = h5py.File(journal, "r+")
+        _cut(file, state["streams"])
+        recorder = Recorder(path, overwrite=True, **state["options"])
+        recorder._wanted = {name: np.array(index, np.int32) for name, index in state["variables"].items()}
+        recorder._network = {name: tuple(x) if isinstance(x, list) else x for name, x in state["network"].items()}
+        recorder._configuration = state["configuration"]
+        resumed = json.loads(file.attrs["resumed"]) if "resumed" in file.attrs else []
+        file.attrs["status"], file.attrs["resumed"] = "running", json.dumps([*resumed, now()])
+        if "closed" in file.attrs:
+            del file.attrs["closed"]
+        recorder._begin(file, journal, recorder._wanted)
+        _attach(recorder, file, state["streams"], weights)
+        recorder.flush()
+    except BaseException as error:  # nothing is committed: the file stays as it is
+        if file is not None:
+            file.close()
+        journal.close()
+        if isinstance(error, (KeyError, RuntimeError, OSError)):
+            raise OSError(f"the recording {path} cannot go on: {error}") from error
+        raise
+    return recorder
+
+
+def _cut(file: h5py.File, streams: dict[str, Any]) -> None:
+    """Cut every stream back to its length at the checkpoint; what did not exist then is removed."""
+    for name, group in _growing(file):
+        group.attrs.modify("committed", np.int64(streams[name]["n"] if name in streams else 0))
+    for name in [name for name, _ in _growing(file)]:
+        if name not in streams:
+            del file[name]
+    for name, stream in streams.items():
+        for parent in _parents(file, name):
+            for column in _columns(parent):
+                if column.rpartition("/")[2] not in stream["columns"]:
+                    del parent[column]
+                elif parent[column].shape[0] != stream["n"]:
+                    parent[column].resize(stream["n"], axis=0)
+    for name in ("tables", "traces"):
+        if name in file and not len(file[name]):
+            del file[name]
+
+
+def _growing(file: h5py.File) -> Iterator[tuple[str, h5py.Group]]:
+    for name in ("segments", "events", "weights"):
+        if name in file:
+            yield name, file[name]
+    for name, group in file.get("tables", {}).items():
+        yield f"tables/{name}", group
+
+
+def _parents(file: h5py.File, stream: str) -> list[h5py.Group]:
+    """Groups that hold the columns of a stream."""
+    names = ["/", "traces"] if stream == "rows" else [stream]
+    return [file[name] for name in names if name in file]
+
+
+def _columns(parent: h5py.Group) -> list[str]:
+    """Names of the data sets of a group that grow."""
+    return [name for name, x in parent.items() if isinstance(x, h5py.Dataset) and x.ndim and x.maxshape[0] is None]
+
+
+def _attach(recorder: Recorder, file: h5py.File, streams: dict[str, Any], weights: Any) -> None:
+    """Give the sections of a recorder what a file holds already."""
+    raw, segments = recorder._raw, file["segments"]
+    for name in streams["rows"]["columns"]:
+        dataset = file["traces"][name] if name in raw.selection else file[name]
+        raw.rows.add(name, dataset.dtype, dataset.shape[1:], group=dataset.parent)
+    raw.spikes.n, raw.rows.n = streams["spikes"]["n"], streams["rows"]["n"]
+    last = slice(max(0, raw.segments.n - TRIALS_REMEMBERED), raw.segments.n)
+    columns = (segments[name][last].tolist() for name in ("trial", "start", "n_steps"))
+    for trial, start, n_steps in zip(*columns, strict=True):
+        raw.ends[trial] = start + n_steps
+        raw.ends.move_to_end(trial)
+    for name, stream in streams.items():
+        if name.startswith("tables/"):
+            table = recorder._tables.add(name.removeprefix("tables/"))
+            for column in stream["columns"]:
+                table.add(column, file[name][column].dtype)
+    if "weights" in streams:
+        recorder._snapshots = Snapshots(recorder._opened("reopen"), weights._asdict())

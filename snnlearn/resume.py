@@ -1,0 +1,170 @@
+"""`resume`: go on from a file exactly where its last checkpoint was taken. `fork`: go on differently from there.
+
+A training::
+
+    with sl.Recorder("run.h5", checkpoint_minutes=5) as recorder:
+        sim.train(task, trials=100_000, batch=32, recorder=recorder)     # killed after an hour
+
+    sl.resume("run.h5").train()                                         # in another process, on to the planned end
+
+A stream, which its user feeds and therefore positions::
+
+    sim = sl.resume("run.h5")
+    with sim.recorder as recorder:
+        sim.run(pieces(start=sim.trials_done), recorder=recorder)       # or by steps, sim.stream_steps
+
+The recording is cut back to the checkpoint, so that what is in the file in the end is what an uninterrupted run writes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+from . import _check
+from .checkpoint import MOMENTS, TRACES, check_values, initial_weights, restore, restore_training
+from .recording import open_recording
+from .recording.going_on import load_checkpoints, reopen
+from .recording.slots import Checkpoint
+from .simulator import Simulator
+from .spec import decode, foreign
+from .tasks.base import Task, names
+from .training import Training
+
+CHANGES = ("rule", "optimizer", "loss", "regularizer", "passive", "passive_every", "update_every", "seed")
+PARTS = ("net", "rule", "optimizer", "loss", "regularizer", "passive")
+
+
+def resume(
+    path: str | os.PathLike[str],
+    *,
+    task: Any = None,
+    lr: Any = None,
+    net: Any = None,
+    rule: Any = None,
+    stop: Any = None,
+    threads: int | None = None,
+) -> Simulator:
+    """The simulator of a file, in the state of its last checkpoint; `.train()` goes on with a training, `.run` with a stream.
+
+    task, lr, net, rule, stop : what the file cannot hold, as it was: a user's own task, a learning rate that is a function,
+        a network with a user's own neuron model, a user's own rule, a function that stops. Only where the file lacks them
+    threads : None: all cores; results do not depend on it
+
+    A recording goes on in the same file, `simulator.recorder`, which is open after this unless the training has ended.
+    Raises FileNotFoundError, IsADirectoryError, ValueError (no recording, no checkpoint, unknown classes, something given that
+    the file holds or lacks), OSError (truncated, damaged, locked by another process, read-only).
+    """
+    checkpoint = load_checkpoints(path, "resume.path")[0]
+    given = {"task": task, "lr": lr, "net": net, "rule": rule, "stop": stop}
+    simulator = _rebuild(checkpoint, str(path), given, {}, threads)
+    values = checkpoint.values
+    ended = simulator._training is not None and simulator._training.history.status != "running"
+    if values["recorder"] is not None and not (ended and _is_closed(path)):
+        recorder = reopen(path, values["recorder"], simulator.weights)
+        if ended:  # killed after the last checkpoint, before it could be closed
+            recorder.close()
+            return simulator
+        simulator._recorder, simulator._closes_recorder = recorder, True
+    return simulator
+
+
+def fork(path: str | os.PathLike[str], at: int | None = None, *, threads: int | None = None, **changes: Any) -> Simulator:
+    """A new run from the exact state of a checkpoint, with other choices; the file is only read.
+
+    at : the updates of the checkpoint to begin at; None: the last one. A file holds the last two
+    changes : rule, optimizer, loss, regularizer, passive, passive_every, update_every, seed of `Simulator`; and task, lr, net,
+        stop for what the file cannot hold, as in `resume`
+
+    Weights, the stream's membranes and spikes in flight, counters and the training's cursor and history are taken over; traces
+    where rules, regularizer and update_every stay, feedback where the rule stays, the optimizer's moments where its class does.
+    `.train()` goes on to the planned end; what it records goes to `.train(recorder=...)`. Raises as `resume`.
+    """
+    found, where = load_checkpoints(path, "fork.path"), "fork"
+    given = {name: changes.pop(name, None) for name in ("task", "lr", "net", "stop")}
+    for name in changes:
+        _check.choice(f"{where} change", name, CHANGES)
+    if at is not None:
+        updates = [int(c.arrays["done"][0]) if "done" in c.arrays else 0 for c in found]
+        if at not in updates:
+            raise _check.fail(f"{where}.at", f"be among {sorted(updates)}, the updates of the checkpoints", at)
+        found = [found[updates.index(at)]]
+    return _rebuild(found[0], str(path), given, changes, threads)
+
+
+def _is_closed(path: str | os.PathLike[str]) -> bool:
+    with open_recording(path) as recording:
+        return recording.status != "running"
+
+
+def _rebuild(checkpoint: Checkpoint, path: str, given: dict[str, Any], changes: dict[str, Any], threads: int | None) -> Simulator:
+    """A simulator in the state of a checkpoint."""
+    values, arrays, constants = checkpoint.values, checkpoint.arrays, checkpoint.constants
+    where = f"resume({path!r})"
+    check_values(values, where)
+    encoded = {name: values[name] for name in PARTS if name not in changes}
+    given = {name: value for name, value in given.items() if value is not None}
+    for name in ("net", "rule"):
+        if name in given:
+            _lacks(encoded.get(name), name, where)
+            encoded.pop(name, None)
+    if "lr" in given:
+        _lacks(encoded.get("optimizer"), "lr", where)
+        encoded["optimizer"] = {**encoded["optimizer"], "lr": given["lr"]}
+    for value in encoded.values():
+        for part in foreign(value):
+            argument = "lr" if part["at"] == "optimizer.lr" else part["at"].partition(".")[0]
+            hint = f"pass {argument}=..." if argument in ("lr", "net", "rule") else "only classes of the package come back"
+            raise _check.fail(where, f"get {argument}, which a file cannot hold", part["foreign"], hint)
+    parts = {name: decode(value, constants, where) for name, value in encoded.items()}
+    parts |= {name: given[name] for name in ("net", "rule") if name in given}
+    options = {name: values[name] for name in ("passive_every", "update_every", "seed")}
+    options |= parts | changes
+    net = options.pop("net")
+    weights = initial_weights(values, arrays, constants, net)
+    simulator = Simulator(net, weights, dtype=values["dtype"], threads=threads, **options)
+    fresh: tuple[str, ...] = ("weights.feedback",) if "rule" in changes else ()
+    if {"rule", "passive", "update_every", "regularizer"} & set(changes):
+        fresh += TRACES
+    if "optimizer" in changes and type(changes["optimizer"]).__name__ != values["optimizer"]["type"]:
+        fresh += MOMENTS
+    restore(simulator, values, arrays, fresh)
+    if values["training"] is not None:
+        simulator._training = _training(values, arrays, constants, given, where, simulator)
+    elif {"task", "stop"} & set(given):
+        raise _check.fail(where, "get a task or stop for a training only", "a file without one")
+    return simulator
+
+
+def _training(values: Any, arrays: Any, constants: Any, given: dict[str, Any], where: str, simulator: Simulator) -> Training:
+    kept = values["training"]
+    history = restore_training(values, arrays, simulator._engine.like)
+    if "stop" in given:
+        _lacks(kept["stop"], "stop", where)
+    stop = given["stop"] if "stop" in given else kept["stop"]
+    if isinstance(stop, dict):
+        if history.status == "running":
+            raise _check.fail(where, "get stop, which a file cannot hold", stop["foreign"], "pass stop=...")
+        stop = None
+    numbers = {f.name: kept[f.name] for f in dataclasses.fields(Training) if f.name in Training.NUMBERS}
+    return Training(task=_task(kept["task"], given, where, history.status), stop=stop, history=history, **numbers)
+
+
+def _task(kept: dict[str, Any], given: dict[str, Any], where: str, status: str) -> Any:
+    known = "foreign" not in kept and kept["name"] in names()
+    if "task" in given:
+        if known:
+            raise _check.fail(where, "get no task, because the file holds it", given["task"], f"{kept['name']}")
+        return given["task"]
+    if known:
+        return Task.from_dict(kept)
+    if status != "running":
+        return None
+    raise _check.fail(where, "get the task, which a file cannot hold", kept.get("foreign", kept.get("name")), "pass task=...")
+
+
+def _lacks(value: Any, name: str, where: str) -> None:
+    """Raise ValueError where the file holds what is given."""
+    if not any(True for _ in foreign(value)):
+        raise _check.fail(where, f"get no {name}, because the file holds it", "one", "sl.fork changes it")
