@@ -34,6 +34,7 @@ from .network import FlatWeights, Network, Weights, flatten, unflatten, zeros_li
 from .optimizers import SGD, NoOptimizer, Optimizer, apply_gradient, sum_accumulators
 from .rules import RFLO, EProp
 from .rules.base import NO_WINDOW, NoRule, Rule
+from .rules.eprop import EligibilityArrays, read_lazily
 from .rules.influence import MAX_BYTES
 from .rules.lazy import SHORTEST
 from .rules.several import carried, several, silence
@@ -324,6 +325,8 @@ class Engine:
         arrays = [
             rule.arrays(self.arrays, self.weights, d, slots, self.learns) for rule, d in zip(self.rules, directions, strict=True)
         ]
+        if self.straight and isinstance(arrays[0], EligibilityArrays):
+            arrays[0] = read_lazily(arrays[0], self.arrays)
         return several(arrays, self.passive_feedback, self.passive_grads, self.total, self.passive_on)
 
     def _usual_directions(self, streaming: bool) -> tuple[str, ...]:

@@ -240,7 +240,7 @@ def test_streams_of_any_model(problem):
         sim = sl.Simulator(problem.net, problem.weights, sl.EProp(), sl.SGD(1e-3), update_every=30, dtype="float64")
         sim.run((problem.x[a:b], problem.target[a:b]) for a, b in pieces)
         change.append((problem.weights.w_in - sim.weights.w_in) / 1e-3)
-    np.testing.assert_array_equal(*change)
+    np.testing.assert_allclose(*change, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(change[0], problem.gradient(sl.EProp()).w_in, rtol=1e-9, atol=1e-12)
 
 

@@ -169,7 +169,6 @@ def make_eligibility(
     p = chain(net.params, net.n_hidden, n, dtype) if params is None else params
     general = isinstance(p, ChainParams)
     factorises = not general and not attached and bool((p.alpha == p.alpha[0]).all())
-    same_input = not general and bool((p.zeta == p.zeta[0]).all())
 
     def traces(sources: int, synapses: int) -> SourceTraces | SynapseTraces | StateTraces:
         ebar = np.zeros((trials, synapses), dtype)
@@ -192,11 +191,21 @@ def make_eligibility(
         attached=dtype.type(attached),
         factor=dtype.type(1),
         scaled=np.zeros((2, n), dtype),
-        lazy=make_lazy(net, float(p.alpha[0])) if factorises and same_input and isinstance(p, LIFParams) else NoLazy(0),
+        lazy=NoLazy(0),
         on_read=False,
         learn_in=bool(learns[0]),
         learn_rec=bool(learns[1]),
     )
+
+
+def read_lazily(arrays: EligibilityArrays, net: NetArrays) -> EligibilityArrays:
+    """The same with room for bringing rows up to date when they are read, where that is possible.
+
+    For a rule whose gradient goes straight to the weights at every step.
+    """
+    p = arrays.params
+    shared = isinstance(arrays.carry.w_in, SourceTraces) and bool((p.zeta == p.zeta[0]).all())
+    return arrays._replace(lazy=make_lazy(net, float(p.alpha[0]))) if shared and isinstance(p, LIFParams) else arrays
 
 
 @digest.register(EligibilityArrays)

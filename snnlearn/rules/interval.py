@@ -206,7 +206,7 @@ def _cross_border(rule, traces, proj, kappa, b, length, grad):
         for k in range(size):
             r[k] = rule.row[numbers, k]
         if shift == 1:
-            traces.source[b, i] = _decayed(rule.params, length) * first
+            traces.source[b, i] = decayed(rule.params, length) * first
 
 
 @inlined
@@ -218,32 +218,52 @@ def _arrive(rule, traces, proj, b, i, value, at, length, grad):
         add_to_row(proj, i, value, rule.c[1 + x, at], traces.synapse[b, x])
     add_to_row(proj, i, value, rule.c[numbers + 1, at], traces.r[b])
     if rule.shift == 1:
-        traces.source[b, i] += value * rule.params.zeta[0] * _decayed(rule.params, length - at)
+        traces.source[b, i] += value * arrived(rule.params) * decayed(rule.params, length - at)
 
 
 @generic(1)
-def _decayed(p, steps):
-    """alpha ** steps of the first neuron."""
+def decayed(p, steps):
+    """alpha ** steps, for neurons that share it."""
 
 
-@_decayed.register(LIFParams)
+@decayed.register(LIFParams)
 def _(p, steps):
     return _power(p.alpha[0], steps)
 
 
-@_decayed.register(ALIFParams)
+@decayed.register(ALIFParams)
 def _(p, steps):
     return _power(p.alpha[0], steps)
 
 
-@_decayed.register(ChainParams)
+@decayed.register(ChainParams)
 def _(p, steps):
-    return p.own_spike  # numbers per source are kept for LIF and ALIF only
+    return p.own_spike  # not called: numbers per source are kept for LIF and ALIF only
+
+
+@generic(1)
+def arrived(p):
+    """zeta, for neurons that share it."""
+
+
+@arrived.register(LIFParams)
+def _(p):
+    return p.zeta[0]
+
+
+@arrived.register(ALIFParams)
+def _(p):
+    return p.zeta[0]
+
+
+@arrived.register(ChainParams)
+def _(p):
+    return p.own_spike  # as above
 
 
 @inlined
 def _power(base, exponent):
-    """Not `**`, whose float32 form is not the same everywhere."""
+    """By multiplication: `**` need not give the same bits on every machine."""
     result = base
     for _ in range(exponent - 1):
         result *= base
