@@ -24,6 +24,7 @@ The package, in the order in which its parts build on each other:
     family         taxonomy: what each rule follows, can do and costs; names of rules
     compare        rules side by side
     report         Run, Alignment: what a run reports
+    record         what of a run goes into a recording
     spec           specs as plain values and back
     checkpoint     the state of a simulator, as arrays and back
     simulator      Simulator

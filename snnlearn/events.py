@@ -7,7 +7,7 @@ therefore costs what the non-zero entries cost.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -135,3 +135,21 @@ def _index_array(where: str, value: Any) -> np.ndarray:
     if index.size and index.max() > np.iinfo(np.int32).max:
         raise fail(where, "fit into 32 bits", int(index.max()))
     return np.array(index, np.int32)
+
+
+def is_stream(inputs: Any) -> bool:
+    """Whether inputs are pieces of a stream: an iterator, or a list of tuples (x, target)."""
+    if isinstance(inputs, (np.ndarray, Events)):
+        return False
+    if isinstance(inputs, (list, tuple)):
+        return bool(inputs) and isinstance(inputs[0], tuple)
+    return isinstance(inputs, Iterator) or (isinstance(inputs, Iterable) and not hasattr(inputs, "__array__"))
+
+
+def split_piece(piece: Any) -> tuple[Any, Any, Any]:
+    """x, target and mask of a piece of a stream; None where it has none. Raises ValueError for a tuple of another length."""
+    if not isinstance(piece, tuple):
+        return piece, None, None
+    if len(piece) not in (2, 3):
+        raise fail("Simulator.run.inputs", "yield x, (x, target) or (x, target, mask)", f"a tuple of {len(piece)}")
+    return (*piece, None)[:3]  # type: ignore[return-value]

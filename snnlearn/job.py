@@ -68,6 +68,7 @@ class Job(NamedTuple):
     variables: Mapping[str, Any] | None = None  # what blocks hold besides spikes and readout, name -> neurons (None: all)
     wanted: Callable[[int], bool] = lambda trial: True  # which trials' blocks are kept
     labels_per_step: bool = False  # for scores: one label a step instead of one a trial
+    classifies: bool = False  # whether the loss takes labels
     number: int = 0  # of the first trial in the whole run, for rules that draw numbers
 
     @property

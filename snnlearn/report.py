@@ -88,15 +88,6 @@ def align(updates: int, names: tuple[str, ...], active: Weights, passive: list[W
     return Alignment(updates, names, matrices, table[:, :, 0], table[:, :, 3])
 
 
-def alignment_columns(alignment: Alignment) -> dict[str, np.ndarray]:
-    """The alignment as columns of a recording's table: one row a rule, numbered as in the configuration."""
-    columns = {"update": np.full(len(alignment.rules), alignment.updates), "rule": np.arange(len(alignment.rules))}
-    for m, matrix in enumerate(alignment.matrices):
-        columns[f"cosine_{matrix}"] = alignment.cosine[:, m]
-        columns[f"norm_ratio_{matrix}"] = alignment.norm_ratio[:, m]
-    return columns
-
-
 def _normalized_error(loss: np.ndarray, targets: TargetArrays) -> np.ndarray:
     """sum err^2 / sum (y* - mean y*)^2 over the masked steps, per trial; nan for a constant target."""
     weight = targets.mask[:, :, None].astype(np.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,15 +13,13 @@ from . import _check
 from .checkpoint import capture, save
 from .compare import describe
 from .engine import Engine
-from .events import Events, encode, is_batch
+from .events import encode, is_batch, is_stream, split_piece
 from .functional import check_dtype, check_network
 from .interrupts import Interrupts
 from .job import Job, Noise, Result
 from .losses import (
-    ENTROPY,
     ERROR,
     SIGNAL,
-    SQUARED,
     CrossEntropy,
     Loss,
     MeanSquaredError,
@@ -33,9 +31,11 @@ from .losses import (
 from .network import FlatWeights, Network, Weights
 from .neurons.base import spec_to_dict as describe_spec
 from .optimizers import Optimizer
+from .record import record_run
 from .recording import Recorder
-from .report import Alignment, Pieces, Run, SilentNetworkWarning, Step, align, alignment_columns, report
+from .report import Alignment, Pieces, Run, SilentNetworkWarning, Step, align, report
 from .rules import Rule
+from .rules.base import check_passive
 from .training import History, Training, go_on_as_planned, train
 
 SILENT_STEPS = 1000  # of a stream without a spike, before a warning
@@ -96,7 +96,7 @@ class Simulator:
             raise _check.fail("Simulator.rule", "be a learning rule where there is an optimizer", None)
         if threads is not None:
             threads = _check.integer("Simulator.threads", threads, "be a positive number", low=1)
-        self.passive = self._check_passive(passive, rule, optimizer)
+        self.passive = check_passive(passive, rule is not None and optimizer is not None)
         self.passive_every = _check.integer("Simulator.passive_every", passive_every, "be a positive number of updates", low=1)
         self._aligned = -passive_every  # updates done at the last alignment
         self.rule, self.optimizer, self.regularizer = rule, optimizer, regularizer
@@ -202,7 +202,7 @@ class Simulator:
 
         Raises ValueError or TypeError for bad input before anything runs, Divergence where a state is not finite.
         """
-        if _is_stream(inputs):
+        if is_stream(inputs):
             if targets is not None or mask is not None or learning_signal is not None:
                 raise _check.fail("Simulator.run.inputs", "yield (x, target, mask) where it is an iterator", "separate targets")
             return self._run_stream(inputs, recorder, learn, error)
@@ -318,7 +318,7 @@ class Simulator:
 
     def _run_piece(self, piece: Any, recorder: Recorder | None, learn: bool | None, error: Any) -> Run:
         """The next piece of the stream."""
-        x, target, mask = _piece(piece)
+        x, target, mask = split_piece(piece)
         if is_batch(x):
             raise _check.fail("Simulator.run", "get single pieces [T, n_inputs] from an iterator", np.shape(x))
         job = self._job(x, target, mask, learn, error, None)._replace(noise=self._stream_noise)
@@ -374,7 +374,14 @@ class Simulator:
         else:
             arrays = encode_targets(self.loss, targets, mask, trials, n_steps, net.n_outputs, dtype, batch)
         per_step = np.ndim(targets) == (2 if batch else 1)
-        return Job(encoded, arrays, learn=learns, error=function, labels_per_step=per_step)
+        return Job(
+            encoded,
+            arrays,
+            learn=learns,
+            error=function,
+            labels_per_step=per_step,
+            classifies=isinstance(self.loss, CrossEntropy),
+        )
 
     def _interval(self, update_every: Any) -> int | None:
         if isinstance(update_every, str):
@@ -423,20 +430,6 @@ class Simulator:
             warnings.warn(message, SilentNetworkWarning, stacklevel=5 if streaming else 4)
         return report(job, result, self.net.n, self.net.dt, alignment)
 
-    @staticmethod
-    def _check_passive(passive: Any, rule: Rule | None, optimizer: Optimizer | None) -> tuple[Rule, ...]:
-        where = "Simulator.passive"
-        rules = (passive,) if isinstance(passive, Rule) else tuple(passive)
-        for p in rules:
-            if not isinstance(p, Rule):
-                raise _check.fail(where, "be learning rules such as [sl.BPTT()]", p, error=TypeError)
-            if p.adaptive:
-                hint = "adaptive feedback learns with the rule that updates"
-                raise _check.fail(where, "have symmetric, random or given feedback", p.feedback, hint)
-        if rules and (rule is None or optimizer is None):
-            raise _check.fail(where, "come with a rule and an optimizer that update", None)
-        return rules
-
     def _recorded(self, job: Job, recorder: Recorder, trial: int) -> Job:
         """The job with what the recorder wants; opens its file at first."""
         self._open(recorder)
@@ -465,30 +458,7 @@ class Simulator:
 
     def _write(self, recorder: Recorder, job: Job, result: Result, run: Run, trial: int) -> None:
         """Record the blocks, a row for each trial, and the weights where they are due."""
-        targets = job.targets
-        for block in result.blocks:
-            steps = slice(block.start, block.start + block.readout.shape[0])
-            target = None
-            if targets.kind in (SQUARED, ENTROPY):
-                target = (targets.value if targets.kind == SQUARED else targets.label)[block.trial, steps]
-            number = trial + block.trial
-            recorder.block(number, block.start, block.spike_step, block.spike_neuron, block.traces, block.readout, target)
-        seconds = job.n_steps * self.net.dt * 1e-3
-        columns = {
-            "trial": trial + np.arange(job.n_trials),
-            "update": np.full(job.n_trials, self.updates_done),
-            "n_steps": np.full(job.n_trials, job.n_steps),
-            "loss": run.losses,
-            "score": run.scores,
-            "rate": result.counts.sum(axis=1) / self.net.n / seconds,
-        }
-        if isinstance(self.loss, CrossEntropy):
-            columns |= {"label": np.full(job.n_trials, -1), "prediction": np.full(job.n_trials, -1)}
-            if targets.kind == ENTROPY and not job.labels_per_step:
-                columns |= {"label": targets.label[:, 0].astype(np.int64), "prediction": run.prediction.argmax(axis=1)}
-        recorder.row("trials", **columns)
-        if run.alignment is not None:
-            recorder.row("alignment", **alignment_columns(run.alignment))
+        record_run(recorder, job, result, run, trial, self.updates_done, self.net.dt)
         recorder.snapshot(self.updates_done, self.weights)
         if self._silence is not None:
             recorder.event("silent network", self._silence)
@@ -508,19 +478,3 @@ class Simulator:
             "seed": self.seed,
             **self.context,
         }
-
-
-def _is_stream(inputs: Any) -> bool:
-    if isinstance(inputs, (np.ndarray, Events)):
-        return False
-    if isinstance(inputs, (list, tuple)):
-        return bool(inputs) and isinstance(inputs[0], tuple)
-    return isinstance(inputs, Iterator) or (isinstance(inputs, Iterable) and not hasattr(inputs, "__array__"))
-
-
-def _piece(piece: Any) -> tuple[Any, Any, Any]:
-    if not isinstance(piece, tuple):
-        return piece, None, None
-    if len(piece) not in (2, 3):
-        raise _check.fail("Simulator.run.inputs", "yield x, (x, target) or (x, target, mask)", f"a tuple of {len(piece)}")
-    return (*piece, None)[:3] if len(piece) == 2 else piece  # type: ignore[return-value]

@@ -10,10 +10,9 @@ from twin import assert_same, distance
 import snnlearn as sl
 from snnlearn.network import flatten
 from snnlearn.neurons import Neuron
-from snnlearn.neurons.base import adjoint, advance, derivatives, make_derivatives, prepare, tangent, threshold
+from snnlearn.neurons.base import adjoint, advance, derivatives, fire, make_derivatives, prepare, tangent, threshold
 from snnlearn.neurons.chain import ChainParams, chain
 from snnlearn.rules.eprop import make_eligibility
-from snnlearn.surrogate import pseudo_derivative
 
 
 class ToyParams(NamedTuple):
@@ -54,17 +53,7 @@ def _(p, hidden, z, refractory, current, psi, local):
         w[j] = 0.9 * w[j] + 0.05 * v[j] + 0.1 * z[j]
         v[j] = p.alpha[j] * v[j] + p.curve[j] * np.tanh(v[j]) + i[j] - w[j] - p.thr[j] * z[j]
         psi[j] = (v[j] - p.thr[j]) * p.inv_thr[j]
-    pseudo_derivative(p.surrogate, psi)
-    for j in range(z.shape[0]):
-        if refractory[j] > 0:
-            refractory[j] -= 1
-            psi[j] = 0
-            z[j] = 0
-        elif v[j] > p.thr[j]:
-            z[j] = 1
-            refractory[j] = p.n_ref[j]
-        else:
-            z[j] = 0
+    fire(p, z, refractory, psi)
 
 
 @derivatives.register(ToyParams)

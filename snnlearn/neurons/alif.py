@@ -20,8 +20,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ..surrogate import pseudo_derivative
-from .base import PROMOTIONS, Neuron, adjoint, advance, derivatives, prepare, tangent, threshold
+from .base import PROMOTIONS, Neuron, adjoint, advance, derivatives, fire, prepare, tangent, threshold
 from .lif import LIFParams
 
 
@@ -84,17 +83,7 @@ def _(p, hidden, z, refractory, current, psi, local):
         v[j] = p.alpha[j] * v[j] + p.zeta[j] * current[j] - p.thr[j] * z[j]  # (1)
         a[j] = p.rho[j] * a[j] + z[j]  # (2)
         psi[j] = (v[j] - (p.thr[j] + p.beta[j] * a[j])) * p.inv_thr[j]
-    pseudo_derivative(p.surrogate, psi)  # (4)
-    for j in range(n):
-        if refractory[j] > 0:
-            refractory[j] -= 1
-            psi[j] = 0
-            z[j] = 0
-        elif v[j] > p.thr[j] + p.beta[j] * a[j]:  # (3)
-            z[j] = 1
-            refractory[j] = p.n_ref[j]
-        else:
-            z[j] = 0
+    fire(p, z, refractory, psi)  # (3) (4)
 
 
 @derivatives.register(ALIFParams)

@@ -30,7 +30,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import _check, surrogate
-from .._jit import generic
+from .._jit import generic, inlined
 
 
 @dataclass(frozen=True)
@@ -186,6 +186,24 @@ def make_derivatives(n_hidden: int, n: int, dtype: Any) -> Derivatives:
     """All derivatives zero."""
     vectors = (np.zeros((n_hidden, n), dtype) for _ in range(4))
     return Derivatives(np.zeros((n_hidden, n_hidden, n), dtype), *vectors)
+
+
+@inlined
+def fire(p, z, refractory, psi):
+    """Spikes, refractoriness and pseudo-derivatives of a step, from psi = (v - A)/threshold. In place.
+
+    p : params with n_ref and surrogate; z, refractory, psi : as of `advance`
+    """
+    for j in range(z.shape[0]):
+        if refractory[j] > 0:
+            refractory[j] -= 1
+            z[j], psi[j] = 0, np.inf  # so far from the threshold that no surrogate reaches
+        elif psi[j] > 0:
+            z[j] = 1
+            refractory[j] = p.n_ref[j]
+        else:
+            z[j] = 0
+    surrogate.pseudo_derivative(p.surrogate, psi)
 
 
 @generic(1)

@@ -17,8 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ..surrogate import pseudo_derivative
-from .base import PROMOTIONS, Neuron, advance, derivatives, threshold
+from .base import PROMOTIONS, Neuron, advance, derivatives, fire, threshold
 from .lif import LIFParams
 
 
@@ -77,17 +76,7 @@ def _(p, hidden, z, refractory, current, psi, local):
         i[j] = p.alpha_s[j] * i[j] + current[j]  # (1)
         v[j] = p.alpha[j] * v[j] + p.zeta[j] * i[j] - p.thr[j] * z[j]  # (2)
         psi[j] = (v[j] - p.thr[j]) * p.inv_thr[j]
-    pseudo_derivative(p.surrogate, psi)  # (4)
-    for j in range(n):
-        if refractory[j] > 0:
-            refractory[j] -= 1
-            psi[j] = 0
-            z[j] = 0
-        elif v[j] > p.thr[j]:  # (3)
-            z[j] = 1
-            refractory[j] = p.n_ref[j]
-        else:
-            z[j] = 0
+    fire(p, z, refractory, psi)  # (3) (4)
 
 
 @derivatives.register(CubaLIFParams)

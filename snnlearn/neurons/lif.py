@@ -20,8 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..surrogate import pseudo_derivative
-from .base import Neuron, adjoint, advance, derivatives, prepare, tangent, threshold
+from .base import Neuron, adjoint, advance, derivatives, fire, prepare, tangent, threshold
 
 
 class LIFParams(NamedTuple):
@@ -55,17 +54,7 @@ def _(p, hidden, z, refractory, current, psi, local):
     for j in range(n):
         v[j] = p.alpha[j] * v[j] + p.zeta[j] * current[j] - p.thr[j] * z[j]  # (1)
         psi[j] = (v[j] - p.thr[j]) * p.inv_thr[j]
-    pseudo_derivative(p.surrogate, psi)  # (3)
-    for j in range(n):
-        if refractory[j] > 0:
-            refractory[j] -= 1
-            psi[j] = 0
-            z[j] = 0
-        elif v[j] > p.thr[j]:  # (2)
-            z[j] = 1
-            refractory[j] = p.n_ref[j]
-        else:
-            z[j] = 0
+    fire(p, z, refractory, psi)  # (2) (3)
 
 
 @derivatives.register(LIFParams)

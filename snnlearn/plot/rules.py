@@ -82,7 +82,7 @@ def _error_axis(ax: Axes, table: Comparison) -> None:
     high = 10.0 ** np.ceil(np.log10(max(float(finite.max(initial=1.0)), 1.0)) + 0.2)
     ax.set(xscale="log", xlim=(EXACT / 1.6, high), xlabel="|gradient - reference| / |reference|")
     ticks = 10.0 ** np.arange(np.log10(EXACT), np.log10(high) + 0.5)
-    step = -(-ticks.size // 7)
+    step = -(-ticks.size // (7 if max(map(len, table.rules)) <= 20 else 4))  # long names leave a narrow axis
     shown = ticks[::step]
     ax.set_xticks(shown, [f"≤ {t:g}" if k == 0 else _short(t) for k, t in enumerate(shown)])
     ax.xaxis.set_minor_locator(ticker.NullLocator())

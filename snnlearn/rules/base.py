@@ -99,6 +99,24 @@ class Rule(ABC):
         """The rule's arrays for so many trials at rest; `learns` [4] tells which matrices learn."""
 
 
+def check_passive(passive: Any, learns: bool) -> tuple[Rule, ...]:
+    """Rules that only compute their gradients beside one that updates; raises where they cannot.
+
+    learns : whether there is a rule and an optimizer that update
+    """
+    where = "Simulator.passive"
+    rules = (passive,) if isinstance(passive, Rule) else tuple(passive)
+    for rule in rules:
+        if not isinstance(rule, Rule):
+            raise _check.fail(where, "be learning rules such as [sl.BPTT()]", rule, error=TypeError)
+        if rule.adaptive:
+            hint = "adaptive feedback learns with the rule that updates"
+            raise _check.fail(where, "have symmetric, random or given feedback", rule.feedback, hint)
+    if rules and not learns:
+        raise _check.fail(where, "come with a rule and an optimizer that update", None)
+    return rules
+
+
 @inlined
 def learning_signal(targets, b, t, err, w_feedback, signal):
     """Fill signal (n,) with L_j = sum_k B_jk err_k, or with the user's own learning signal."""
