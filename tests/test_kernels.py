@@ -61,3 +61,26 @@ def test_surrogates(surrogate):
     np.testing.assert_array_equal(record.spikes, forward.z != 0)
     np.testing.assert_allclose(record.psi, forward.psi, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(record.v, forward.v, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "update_every", "kappa"), [("alif", 7, 0.8), ("lif", 1, 0.9)], ids=["by intervals", "rows read lazily"]
+)
+def test_streams(kind, update_every, kappa):
+    """e-prop in the forms that `EProp` picks for these settings, against the twin's traces."""
+    case = draw(kind=kind, kappa=kappa, **{**TINY, "T": 28})
+    sim, trial = simulator(case, sl.EProp(), sl.SGD(0.01), update_every=update_every)
+    sim.run(**trial)
+    arguments = {**case.trial, "reg": None}
+    twin = naive.train(case.net, case.w, **arguments, optimizer=naive.SGD(0.01), update_every=update_every)
+    assert np.abs(naive.plain(sim.weights)["w_rec"] - case.w["w_rec"]).max() > 1e-6
+    assert_same(sim.weights, twin.w, rtol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")  # without the JIT, 64-bit hashes wrap with a warning
+def test_one_outer_product():
+    case = draw(kind="lif", **TINY)
+    net, weights, trial = library(case)
+    got, exact = (sl.gradient(net, weights, rule=rule, **trial) for rule in (sl.UORO(1), sl.RTRL()))
+    assert_same(got, exact, names=("w_out", "b_out"))
+    assert np.isfinite(got.w_rec).all() and np.abs(got.w_rec).max() > 1e-6

@@ -15,7 +15,6 @@ def case():
     return draw(kind="alif", delay=3, n_ref=1, T=60)
 
 
-@pytest.mark.kernels
 @pytest.mark.parametrize("rule", [sl.BPTT, sl.EProp, lambda **k: sl.EProp(3, **k)], ids=["bptt", "eprop", "order 3"])
 def test_recomputed_gradients_are_the_same_to_the_last_bit(case, rule):
     net, weights, trial = library(case)

@@ -47,7 +47,6 @@ def test_on_trials_it_is_what_gradient_gives(case):
     assert np.abs(table.cosine[:, :2] - 1).min() > 1e-6  # negative control: the rules differ
 
 
-@pytest.mark.kernels
 def test_in_streams_traces_are_carried_at_every_step(case):
     """Sums over the steps since the alignment before, whatever the pieces; weights change at every step."""
     passive = (sl.SnAp(5), sl.EProp())

@@ -26,7 +26,6 @@ def after(case, rule, optimizer, pieces=None, sparse=False, reg=None, **options)
     return naive.plain(sim.weights)
 
 
-@pytest.mark.kernels
 @pytest.mark.parametrize("attached", [False, True], ids=["detached", "attached"])
 @pytest.mark.parametrize("name", CASES)
 def test_intervals_are_traces_in_place(name, attached):
@@ -82,7 +81,6 @@ def lazily(sim):
     return isinstance(lane.rule.lazy, Lazy)
 
 
-@pytest.mark.kernels
 @pytest.mark.parametrize("name", READ)
 @pytest.mark.parametrize("regularized", [False, True])
 def test_reading_brings_up_to_date(name, regularized):

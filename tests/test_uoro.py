@@ -59,7 +59,6 @@ def test_a_sample_is_a_pure_function_of_seed_and_trial(problem):
     assert distance(first, one) > 1e-3  # the other five trials had other signs
 
 
-@pytest.mark.kernels
 def test_streams_do_not_depend_on_pieces(problem):
     case, *_ = problem
     found = []
