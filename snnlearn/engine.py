@@ -134,7 +134,7 @@ class Engine:
         slots = 1 if segment else int(max(1, min(TAPE_LIMIT // bytes_, most, at_a_time)))
 
         def work(worker: int, mine: list[tuple[int, int, int]]) -> list[tuple[int, Result]]:
-            lane = self._lane(("trials", worker), slots, rows, plan)
+            lane = self._lane(("trials", worker, job.learn), slots, rows, plan)
             run = self._in_segments if segment else self._trials_of
             done = []
             for group, lo, hi in mine:
@@ -144,7 +144,7 @@ class Engine:
 
         workers = 1 if job.error is not None else max(1, min(self.threads, len(tasks)))
         if workers > 1 and set(plan.directions or ()) - {"adjoint"}:
-            needed = sum(array.nbytes for array in carried(self._lane(("trials", 0), slots, rows, plan).rule))
+            needed = sum(array.nbytes for array in carried(self._lane(("trials", 0, job.learn), slots, rows, plan).rule))
             workers = max(1, min(workers, max(r.max_bytes or MAX_BYTES for r in self.rules) // max(needed, 1)))
         if workers == 1:
             done = work(0, tasks)

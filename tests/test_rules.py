@@ -74,3 +74,12 @@ def test_published_cosines():
     rules = [sl.EProp(m, reset_gradient=True) for m in (1, 2, 3, 4, 5, 8)]
     table = sl.compare(sines.net, sines.weights, (sines.x, sines.target), rules, regularizer=sines.regularizer)
     np.testing.assert_allclose(table.cosine[:, 1], [0.8095, 0.9353, 0.9787, 0.9932, 0.9977, 0.9999], atol=5e-5)
+
+
+def test_a_large_network_is_refused_before_anything_is_built():
+    """50 000 neurons: which neurons reach which is not worked out where it cannot fit anyway."""
+    net = sl.Network(10, sl.LIF(50_000), 2, recurrent=sl.Sparse(indegree=100), inputs=sl.Sparse(indegree=1))
+    weights, x = net.init_weights(), np.zeros((1, 10))
+    for rule in (sl.RTRL(), sl.SnAp(3), sl.EProp(4, method="forward")):
+        with pytest.raises(MemoryError, match=r"needs [\d.]+ GB for its influence of weights \(n_rec=50000"):
+            sl.gradient(net, weights, x, np.zeros((1, 2)), rule)

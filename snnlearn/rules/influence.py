@@ -25,7 +25,7 @@ from ..network import FlatWeights, NetArrays
 from ..neurons.base import prepare, tangent
 from ..neurons.chain import chain
 from .base import digest, readout_step
-from .reach import Layout, Synapses, all_synapses, crossings, layout, reached
+from .reach import Layout, Synapses, TooMany, all_synapses, crossings, layout, reached
 
 MAX_BYTES = 2**30
 CACHE = 256 * 1024  # bytes of the second-level cache that a stretch of all rows may fill
@@ -86,10 +86,14 @@ def make_influence(
     Raises MemoryError with the bytes needed and the alternatives, before anything large is allocated.
     """
     n, dtype, synapses = net.n, weights.w_in.dtype, all_synapses(net)
-    grades, degree, count = reached(net, hops, graded), np.diff(synapses.ptr), synapses.source.size
-    entries = int(sum(degree[g.indices].sum() for g in grades))
-    needed = trials * (entries * (net.n_hidden + net.delay + 1) + net.n_out * count) * dtype.itemsize
-    needed += 40 * crossings(net, grades)
+    degree, count = np.diff(synapses.ptr), synapses.source.size
+    per_entry = trials * (net.n_hidden + net.delay + 1) * dtype.itemsize
+    try:
+        grades = reached(net, hops, graded, most=10.0 * max_bytes / max(per_entry * degree.mean(), 1.0))
+        entries = int(sum(degree[g.indices].sum() for g in grades))
+        needed = entries * per_entry + trials * net.n_out * count * dtype.itemsize + 40 * crossings(net, grades)
+    except TooMany as error:
+        needed = int(error.pairs * degree.mean() * per_entry)
     if needed > max_bytes:
         sizes = f"n_rec={n}, n_in={synapses.n_in}, D={net.n_hidden}, trials={trials}"
         advice = f"use SnAp(1), or EProp, or {name.partition('(')[0]}(max_bytes=...)"

@@ -61,19 +61,30 @@ def all_synapses(net: NetArrays) -> Synapses:
     return Synapses(ptr, source[order].astype(np.int32), position[order].astype(np.int64), int(n_in))
 
 
-def reached(net: NetArrays, hops: int | None, graded: bool) -> list[sparse.csr_array]:
-    """[l, j] for each grade: whether a path of exactly g synapses leads from j to l; ungraded: of at most `hops`."""
+class TooMany(Exception):
+    """More pairs of neurons than asked for; `pairs` is an upper bound of how many."""
+
+    def __init__(self, pairs: float):
+        super().__init__(pairs)
+        self.pairs = pairs
+
+
+def reached(net: NetArrays, hops: int | None, graded: bool, most: float = np.inf) -> list[sparse.csr_array]:
+    """[l, j] for each grade: whether a path of exactly g synapses leads from j to l; ungraded: of at most `hops`.
+
+    Raises TooMany before a step that may lead to more than `most` pairs.
+    """
     pre, post, _ = recurrent_synapses(net)
     step, stay = sparse.csr_array((np.ones(pre.size, np.int32), (post, pre)), shape=(net.n, net.n)), _ones(net.n)
     if graded:
         assert hops is not None
         grades = [stay]
         for _ in range(hops):
-            grades.append(_after(grades[-1], step))
+            grades.append(_after(grades[-1], step, most))
         return grades
     reach, stay_or_step = stay, step + stay
     for _ in range(net.n if hops is None else hops):
-        wider = _after(reach, stay_or_step)
+        wider = _after(reach, stay_or_step, most)
         if wider.nnz == reach.nnz:
             break
         reach = wider
@@ -171,8 +182,12 @@ def _ones(n: int) -> sparse.csr_array:
     return sparse.csr_array(sparse.eye_array(n, dtype=np.int32, format="csr"))
 
 
-def _after(reach: sparse.csr_array, step: sparse.csr_array) -> sparse.csr_array:
+def _after(reach: sparse.csr_array, step: sparse.csr_array, most: float) -> sparse.csr_array:
     """Where `reach` leads over one more step: ones, sorted indices."""
+    n = step.shape[0]
+    bound = min(float(n) * n, reach.nnz * max(1.0, step.nnz / n))
+    if bound > most:
+        raise TooMany(bound)
     wider = sparse.csr_array(((step @ reach) != 0).astype(np.int32))
     wider.sort_indices()
     return wider
