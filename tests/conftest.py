@@ -1,10 +1,15 @@
 """Fixtures that several test files share."""
 
+import signal
+
 import numpy as np
 import pytest
 from recording_twin import draw_twin, record_all
 
 from snnlearn.recording import open_recording
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as shells start what runs in the background; tests send Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
