@@ -29,6 +29,8 @@ The package, in the order in which its parts build on each other:
     checkpoint     the state of a simulator, as arrays and back
     simulator      Simulator
     resume         resume, fork: going on from a file
+    planning       plan: memory, time and kernels of a run before it runs
+    bench          what this machine gives
     published      a training whose losses other simulators print
     verification   verify: identities between rules, reference cases, published losses
     recipes        settings that learn the tasks
@@ -50,6 +52,7 @@ from .losses import CrossEntropy, MeanSquaredError, RateRegularizer
 from .network import Network, Readout, Weights
 from .neurons import ALIF, LIF, CubaLIF
 from .optimizers import SGD, Adam, CosineDecay, ExponentialDecay, StepDecay
+from .planning import RunPlan, plan
 from .recording import Recorder, Recording, open_recording
 from .report import Alignment, Run, SilentNetworkWarning, Step
 from .resume import fork, resume
@@ -92,6 +95,7 @@ __all__ = [
     "Recorder",
     "Recording",
     "Run",
+    "RunPlan",
     "SilentNetworkWarning",
     "Simulation",
     "Simulator",
@@ -110,6 +114,7 @@ __all__ = [
     "fork",
     "gradient",
     "open_recording",
+    "plan",
     "plot",
     "resume",
     "simulate",

@@ -1,4 +1,4 @@
-"""The command line: ``snnlearn train | resume | info | watch | plot | export | compare | taxonomy | verify``."""
+"""The command line: ``snnlearn train | resume | info | watch | plot | export | compare | plan | bench | taxonomy | verify``."""
 
 from __future__ import annotations
 
@@ -45,20 +45,9 @@ def _parser() -> argparse.ArgumentParser:
 
     text = "Learn a task: digits, evidence-accumulation or pattern-generation."
     train = commands.add_parser("train", help="learn a task", description=text, formatter_class=_Help)
-    train.add_argument("task", metavar="TASK", help="digits, evidence-accumulation or pattern-generation")
+    _add_recipe(train)
     train.add_argument("--out", type=pathlib.Path, metavar="FILE", help="record the run to this HDF5 file")
     train.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
-    train.add_argument("--rule", default="eprop", help=RULES)
-    train.add_argument("--feedback", default="random", help="symmetric, random or adaptive")
-    train.add_argument("--coding", help="digits only: poisson (all pixels at once) or rows (row by row)")
-    train.add_argument("--neurons", type=int, metavar="N", help="recurrent neurons; default: the task's")
-    train.add_argument("--iterations", type=int, metavar="N", help="updates (batches); default: the task's")
-    train.add_argument("--batch", type=int, metavar="N", help="trials of a batch; default: the task's")
-    train.add_argument("--lr", type=float, help="learning rate; default: the task's")
-    train.add_argument("--update-every", default="trial", metavar="K", help="trial, or a number of steps (1: strictly online)")
-    train.add_argument("--dtype", default="float32", help="float32 or float64")
-    train.add_argument("--seed", type=int, default=0, help="of weights, feedback and trials")
-    train.add_argument("--threads", type=int, metavar="N", help="default: all cores; results do not depend on it")
     train.add_argument("--stop", type=float, metavar="SCORE", help="stop once an evaluation reaches this score")
     text = "updates (batches) between two checkpoints in FILE, from which resume goes on; default: every minute"
     train.add_argument("--checkpoint-every", type=int, metavar="N", help=text)
@@ -115,6 +104,23 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--plot", type=pathlib.Path, metavar="PNG", help="draw the table to this file")
     compare.set_defaults(run=_compare)
 
+    text = (
+        "Tell what a training needs and takes before it runs: memory, time (measured for about a second), size of its "
+        "recording, and by which kernels."
+    )
+    plan = commands.add_parser("plan", help="memory and time of a training", description=text, formatter_class=_Help)
+    _add_recipe(plan)
+    plan.add_argument("--seconds", type=float, default=1.0, help="of calibration; 0: none")
+    plan.set_defaults(run=_plan)
+
+    text = (
+        "Measure this machine: memory bandwidth, the time from a cold and a warm start to the first update of a network, and a "
+        "step of e-prop per synapse, in ratio to the forward simulation."
+    )
+    bench = commands.add_parser("bench", help="measure this machine", description=text, formatter_class=_Help)
+    bench.add_argument("--cold", action="store_true", help="also the start with no kernel on disk (compiles: 10 to 60 s)")
+    bench.set_defaults(run=_bench)
+
     text = "Print the table of learning rules: what each follows, can do and costs."
     commands.add_parser("taxonomy", help="the table of learning rules", description=text).set_defaults(run=_taxonomy)
 
@@ -128,6 +134,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_recipe(command: argparse.ArgumentParser) -> None:
+    """The options that `_recipe` reads."""
+    command.add_argument("task", metavar="TASK", help="digits, evidence-accumulation or pattern-generation")
+    command.add_argument("--rule", default="eprop", help=RULES)
+    command.add_argument("--feedback", default="random", help="symmetric, random or adaptive")
+    command.add_argument("--coding", help="digits only: poisson (all pixels at once) or rows (row by row)")
+    command.add_argument("--neurons", type=int, metavar="N", help="recurrent neurons; default: the task's")
+    command.add_argument("--iterations", type=int, metavar="N", help="updates (batches); default: the task's")
+    command.add_argument("--batch", type=int, metavar="N", help="trials of a batch; default: the task's")
+    command.add_argument("--lr", type=float, help="learning rate; default: the task's")
+    command.add_argument("--update-every", default="trial", metavar="K", help="trial, or a number of steps (1: strictly online)")
+    command.add_argument("--dtype", default="float32", help="float32 or float64")
+    command.add_argument("--seed", type=int, default=0, help="of weights, feedback and trials")
+    command.add_argument("--threads", type=int, metavar="N", help="default: all cores; results do not depend on it")
+
+
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
     """Defaults in the help, but not the ones that are None or False."""
 
@@ -135,12 +157,12 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if action.default in (None, False) else super()._get_help_string(action)
 
 
-def _train(options: argparse.Namespace) -> int:
+def _recipe(options: argparse.Namespace) -> Any:
+    """The recipe of a task with the options of `_add_recipe`."""
     from . import _check
     from .recipes import RECIPES
-    from .recording import Recorder
 
-    make = RECIPES[_check.choice("train TASK", options.task, RECIPES)]
+    make = RECIPES[_check.choice(f"{options.run.__name__[1:]} TASK", options.task, RECIPES)]
     if options.coding is not None and options.task != "digits":
         raise _check.fail("--coding", "be used with the task digits", options.task)
     names = ("neurons", "iterations", "batch", "lr", "coding")
@@ -153,15 +175,15 @@ def _train(options: argparse.Namespace) -> int:
         if not update_every.isdigit():
             raise _check.fail("--update-every", "be 'trial' or a positive number of steps", update_every)
         update_every = int(update_every)
-    recipe = make(
-        **given,
-        rule=options.rule,
-        feedback=options.feedback,
-        seed=options.seed,
-        threads=options.threads,
-        update_every=update_every,
-        dtype=options.dtype,
-    )
+    kept = {name: getattr(options, name) for name in ("rule", "feedback", "seed", "threads", "dtype")}
+    return make(**given, **kept, update_every=update_every)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from . import _check
+    from .recording import Recorder
+
+    recipe = _recipe(options)
     net, n_updates = recipe.simulator.net, -(-recipe.trials // recipe.batch)
     recorder = None
     if options.checkpoint_every is not None and options.out is None:
@@ -353,6 +375,28 @@ def _compare(options: argparse.Namespace) -> int:
         title = f"Gradients against BPTT: {recipe.task.name}, {net.n} neurons, {recipe.task.n_steps} steps, initial weights"
         plot.comparison(table, title).savefig(options.plot, dpi=120)
         print(f"drawn to {options.plot}")
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from .planning import plan
+
+    recipe = _recipe(options)
+    s, task = recipe.simulator, recipe.task
+    kept = {name: getattr(s, name) for name in ("loss", "regularizer", "update_every", "dtype", "seed", "passive")}
+    shape = {"n_steps": task.n_steps, "batch": recipe.batch, "seconds": options.seconds, "threads": options.threads}
+    x = task.trial(0)[0]
+    found = plan(s.net, s.rule, s.optimizer, weights=s.weights, inputs=x, record={}, **shape, **kept)
+    print(found)
+    if options.seconds > 0:
+        print(f"         the training ({recipe.trials} trials) takes about {found.duration(recipe.trials, task.n_steps)}")
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from .bench import bench
+
+    bench(options.cold)
     return 0
 
 

@@ -37,7 +37,7 @@ from ..neurons.lif import LIFParams
 from .adjoint import make_adjoint
 from .base import Rule, before, digest, learning_signal, pick_direction, readout_step
 from .influence import MAX_BYTES, make_influence
-from .interval import SHORT, make_interval
+from .interval import make_interval
 from .lazy import NoLazy, catch_up, is_lazy, make_lazy, sum_up
 
 
@@ -142,9 +142,8 @@ class EProp(Rule):
 
         "interval" is the causal form for order 1 where weights change every few steps or more seldom (`interval.py`).
         """
-        found = pick_direction(f"EProp(method={self.method!r})", self.method, True, interval, streaming, signal)
-        by_interval = found == "forward" and self.method == "auto" and self.order == 1 and (interval or SHORT) >= SHORT
-        return "interval" if by_interval else found
+        where = f"EProp(method={self.method!r})"
+        return pick_direction(where, self.method, True, interval, streaming, signal, by_interval=self.order == 1)
 
     def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> Any:
         """The rule's arrays for so many trials, traces at zero."""
@@ -203,9 +202,18 @@ def read_lazily(arrays: EligibilityArrays, net: NetArrays) -> EligibilityArrays:
 
     For a rule whose gradient goes straight to the weights at every step.
     """
-    p = arrays.params
-    shared = isinstance(arrays.carry.w_in, SourceTraces) and bool((p.zeta == p.zeta[0]).all())
-    return arrays._replace(lazy=make_lazy(net, float(p.alpha[0]))) if shared and isinstance(p, LIFParams) else arrays
+    if obstacle(arrays):
+        return arrays
+    return arrays._replace(lazy=make_lazy(net, float(arrays.params.alpha[0])))
+
+
+def obstacle(arrays: EligibilityArrays) -> str:
+    """Why rows of synapses cannot be brought up to date when they are read, by the closed form of `lazy.py`; "" if they can."""
+    if not isinstance(arrays.params, LIFParams):
+        return "the closed form is that of LIF neurons"
+    if not isinstance(arrays.carry.w_in, SourceTraces):
+        return "the reset is differentiated" if arrays.attached else "neurons differ in tau_m"
+    return "" if bool((arrays.params.zeta == arrays.params.zeta[0]).all()) else "neurons differ in normalize_input"
 
 
 @digest.register(EligibilityArrays)
