@@ -20,6 +20,7 @@ import numpy as np
 from . import _check
 from .compare import describe
 from .connectivity import Masked, Sparse
+from .engine import TAPE_LIMIT
 from .events import Events
 from .family import KINDS, STANDARD, Size, parse_rule, taxonomy
 from .losses import CrossEntropy
@@ -260,31 +261,37 @@ def _refuse(net: Network, rule: Rule | None, n_steps: int, batch: int, itemsize:
     if rule is None:
         return
     size = Size(net.n, net.n_outputs, synapses, counts[1] / net.n, n_steps, len(net.variables), net.delay_steps)
-    own = _floats(rule, size, online)
-    if own is None or least + own * itemsize <= limit:
+    own = _own(rule, size, online, itemsize)
+    if least + own <= limit:
         return
     fit = []
     for name in STANDARD:
-        other = parse_rule(name)
         try:
-            floats = _floats(other, size, online)
-        except ValueError:
+            other = _own(parse_rule(name), size, online, itemsize)
+        except ValueError:  # a rule that cannot work in this setting
             continue
-        if floats is not None and least + floats * itemsize <= limit:
-            fit.append(f"{name} ({_size(floats * itemsize)})")
+        if least + other <= limit:
+            fit.append(f"{name} ({_size(other)})")
     instead = f"; what fits: {', '.join(fit[:4])}" if fit else ""
-    raise MemoryError(f"plan: {describe(rule)} needs {_size(own * itemsize)} and {_size(limit)} are there{instead}")
+    raise MemoryError(f"plan: {describe(rule)} needs {_size(own)} and {_size(limit)} are there{instead}")
 
 
-def _floats(rule: Rule, size: Size, online: bool) -> float | None:
-    """Numbers that a rule keeps, by the taxonomy; None for a rule that it does not know. ValueError where it cannot work."""
+def _own(rule: Rule, size: Size, online: bool, itemsize: int) -> float:
+    """Bytes that a rule needs, by the taxonomy; the tape of a long trial is bounded. ValueError where it cannot work."""
+    bytes_ = itemsize * _floats(rule, size, online)
+    adjoint = rule.direction(1 if online else None, online, False) == "adjoint"
+    return min(bytes_, rule.max_bytes or TAPE_LIMIT) if adjoint else bytes_
+
+
+def _floats(rule: Rule, size: Size, online: bool) -> float:
+    """Numbers that a rule keeps, by the taxonomy; 0 for a rule that it does not know. ValueError where it cannot work."""
     direction = "adjoint" if rule.direction(1 if online else None, online, False) == "adjoint" else "forward"
     number = next((getattr(rule, key) for key in ("order", "window", "n") if hasattr(rule, key)), 1)
     for kind, entry in KINDS.items():
         if entry.make is type(rule):
             name = kind if entry.number is None else f"{kind}:{'all' if number is None else number}"
             return taxonomy().find(name, direction).floats(size._replace(number=number or 1))
-    return None
+    return 0.0
 
 
 def _synapses(connectivity: Any, n_pre: int, n_post: int, recurrent: bool) -> int:

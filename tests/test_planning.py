@@ -74,7 +74,7 @@ def test_what_cannot_fit_is_refused_before_anything_is_allocated():
     with pytest.raises(MemoryError, match=r"plan: RTRL\(\) needs .* 1e\+08 B|what fits: .*eprop"):
         sl.plan(big, sl.RTRL(), SGD, max_bytes=10**8)
     with pytest.raises(MemoryError, match="of it for"):
-        sl.plan(NET, sl.EProp(), SGD, n_steps=10_000, max_bytes=100_000, **QUIET)
+        sl.plan(NET, sl.EProp(), SGD, update_every=10, n_steps=1000, max_bytes=30_000, **QUIET)
 
 
 @pytest.mark.parametrize(
