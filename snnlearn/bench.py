@@ -5,6 +5,7 @@ The long benchmarks, with other rules, sizes and systems, stand in the repositor
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -85,7 +86,7 @@ def speeds(n: int, steps: int = 500, repeats: int = 5) -> Iterator[tuple[str, fl
     base = np.nan
     for name, k, learn in (("forward", "trial", False), ("K = trial", "trial", True), ("K = 100", 100, True), ("K = 1", 1, True)):
         sim = Simulator(net, weights, rule, SGD(1e-6), loss, update_every=k, threads=1)  # type: ignore[arg-type]
-        took = float(np.median(seconds(lambda sim=sim, learn=learn: sim.run(x, target, learn=learn), repeats)))
+        took = float(np.median(seconds(functools.partial(sim.run, x, target, learn=learn), repeats)))
         base = took if name == "forward" else base
         yield name, took / (2 * n * n * steps) * 1e9, took / base
 

@@ -223,7 +223,8 @@ def _calibrate(
 
 def _growth(run: Any, steps: int, folder: pathlib.Path, record: Mapping[str, Any], seconds: float) -> float:
     """Bytes a step by which a recording grows, beyond what it holds after one run."""
-    sizes, runs, began = [], (1, 10_000), time.perf_counter()
+    sizes: list[int] = []
+    runs, began = (1, 10_000), time.perf_counter()
     for name, most in zip(("one.h5", "more.h5"), runs, strict=True):
         path, count = folder / name, 0
         with Recorder(path, **record) as recorder:
