@@ -24,11 +24,13 @@ The package, in the order in which its parts build on each other:
     family         taxonomy: what each rule follows, can do and costs; names of rules
     compare        rules side by side
     report         Run, Alignment: what a run reports
+    eligibility    traces of chosen synapses, for recordings
     record         what of a run goes into a recording
     spec           specs as plain values and back
     checkpoint     the state of a simulator, as arrays and back
     simulator      Simulator
     resume         resume, fork: going on from a file
+    replay         replay: a window of a run again, with more recorded
     published      a training whose losses other simulators print
     verification   verify: identities between rules, reference cases, published losses
     recipes        settings that learn the tasks
@@ -51,6 +53,7 @@ from .network import Network, Readout, Weights
 from .neurons import ALIF, LIF, CubaLIF
 from .optimizers import SGD, Adam, CosineDecay, ExponentialDecay, StepDecay
 from .recording import Recorder, Recording, open_recording
+from .replay import Replay, replay
 from .report import Alignment, Run, SilentNetworkWarning, Step
 from .resume import fork, resume
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
@@ -91,6 +94,7 @@ __all__ = [
     "Readout",
     "Recorder",
     "Recording",
+    "Replay",
     "Run",
     "SilentNetworkWarning",
     "Simulation",
@@ -111,6 +115,7 @@ __all__ = [
     "gradient",
     "open_recording",
     "plot",
+    "replay",
     "resume",
     "simulate",
     "tasks",

@@ -14,7 +14,7 @@ from __future__ import annotations
 import atexit
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -162,6 +162,7 @@ class Store:
         self.file, self.journal, self.compression, self.path = file, journal, compression, path
         self.streams: list[Stream] = []
         self.slots: Slots | None = None
+        self.before_closing: Callable[[], None] | None = None  # appends what waits for the end
         self.buffered, self.written = 0, False  # bytes that are pending; whether some are written but not committed
         self.flushed_at = time.monotonic()
         self.process = os.getpid()
@@ -211,6 +212,14 @@ class Store:
         self.flush()
         self.slots.write(values, arrays, constants, headroom)
 
+    def keep(self, number: int, values: dict[str, Any], arrays: Mapping[str, Any], constants: Mapping[str, Any]) -> None:
+        """Write a state that stays. Raises OSError naming the file."""
+        if self.slots is None:
+            self.slots = Slots(self.file, self.journal.path, self.commit)
+        kept, counters = self.slots.keep(number, values, arrays, constants), values["counters"]
+        kept.attrs["trials"], kept.attrs["steps"] = np.int64(counters["trials_done"]), np.int64(counters["stream_steps"])
+        self.flush()
+
     @shielded
     def close(self, status: str) -> None:
         """Write everything, set the status and close; a second call does nothing."""
@@ -218,6 +227,8 @@ class Store:
             return
         try:
             try:
+                if self.before_closing is not None:
+                    self.before_closing()
                 self.flush()
                 self.file.attrs["status"], self.file.attrs["closed"] = status, now()
             finally:
