@@ -120,9 +120,9 @@ def replay(
         if training is not None:
             if inputs is not None:
                 raise _check.fail("replay.inputs", "be None, because the recording is of a training on a task", inputs)
-            done = training_task(kept["task"], {} if task is None else {"task": task}, where)
+            source = training_task(kept["task"], {} if task is None else {"task": task}, where)
             first = _cursor(state, kept, simulator)
-            batches = _drawn(done, first, kept["start"] + kept["trials"], kept["batch"])
+            batches = _drawn(source, first, kept["start"] + kept["trials"], kept["batch"])
         else:
             if inputs is None:
                 need = "be a function of the simulator that returns what was fed from its position on"
@@ -134,10 +134,28 @@ def replay(
     return _result(collected, (start, stop), origin.what, streaming)
 
 
+def replay_to_file(
+    path: str | os.PathLike[str], start: int, stop: int, out: str | os.PathLike[str], names: Iterable[str], overwrite: bool = False
+) -> Replay:
+    """Replay trials of a training into a recording of their own, with these variables of all neurons. Raises as `replay`."""
+    if load_checkpoints(path, "replay FILE")[0].values["training"] is None:
+        hint = "sl.replay(..., inputs=...) replays what a program has fed itself"
+        raise _check.fail("replay FILE", "hold a training", str(path), hint)
+    options = _options(names)
+    with Recorder(out, **options | {"readout": True, "target": True, "overwrite": overwrite}) as recorder:
+        return replay(path, start, stop, recorder)
+
+
 def _choice(record: Any) -> Recorder:
     """What to record, as a recorder."""
     if isinstance(record, Recorder):
         return record
+    nowhere = pathlib.Path(tempfile.gettempdir()) / f"snnlearn-{uuid.uuid4().hex}.h5"  # never made
+    return Recorder(nowhere, **_options(record))
+
+
+def _options(record: Any) -> dict[str, Any]:
+    """Names, or options by name, as options of `Recorder`."""
     names: Mapping[str, Any] = record if isinstance(record, Mapping) else {}
     if not names:
         try:
@@ -150,8 +168,7 @@ def _choice(record: Any) -> Recorder:
             options[name] = value
         elif name != "spikes":  # always there
             options["variables"][name] = value
-    nowhere = pathlib.Path(tempfile.gettempdir()) / f"snnlearn-{uuid.uuid4().hex}.h5"  # never made
-    return Recorder(nowhere, **options)
+    return options
 
 
 def _nearest(recording: Recording, newest: Checkpoint, streaming: bool, start: int, where: str) -> Origin:

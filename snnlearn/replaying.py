@@ -59,6 +59,7 @@ class Watcher(Recorder):
     def open(self, config: Mapping[str, Any], **options: Any) -> None:  # type: ignore[override]
         """Open the file of the choice, or check what it asks for."""
         if self.stores:
+            self.choice.selection(options["n_neurons"], options["variables"], options["model"])
             self._pairs = self.choice.check_synapses(options["weights"], options["dt"], options["hidden"])
         else:
             self.choice.open(config, **options)

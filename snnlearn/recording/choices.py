@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from .._check import choice, fail, integer, number
-from .access import window
 from .reducers import check_reduce
 from .schema import SIGNALS
 
@@ -68,8 +67,8 @@ def check_windows(windows: Any) -> list[list[float | None]] | None:
     for pair in pairs:
         if len(pair) != 2 or not all(x is None or isinstance(x, (int, float, np.number)) for x in pair):
             raise fail(where, need, pair, error=TypeError)
-        low, high = window(1.0, pair)
-        if low >= high:
+        low, high = (0.0 if pair[0] is None else pair[0]), (np.inf if pair[1] is None else pair[1])
+        if not 0.0 <= low < high:
             raise fail(where, need, pair)
     if not pairs:
         raise fail(where, need, windows, "None records all times")

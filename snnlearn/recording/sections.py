@@ -281,7 +281,7 @@ class Synapses:
         self.stream, self.pairs, self.every = Stream(store, group), pairs, every
         self.stream.add("update", "i8", nbytes=TABLE_CHUNK_BYTES)
         n = self.stream.n
-        self.last_update = int(group["update"][n - 1]) if n else -1
+        self.last_update = int(group["update"][n - 1]) if n else 0
         for name, chosen in pairs.items():
             self.stream.add(name, getattr(weights, name).dtype, chosen.shape[:1])
             if f"{name}_pairs" not in group:
