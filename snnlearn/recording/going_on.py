@@ -121,8 +121,7 @@ def reopen(path: str | os.PathLike[str], state: dict[str, Any], weights: Any, ar
         kept = state.get("kept", [0, 0])
         for name in [name for name in file.get("checkpoint/kept", {}) if int(name) >= kept[0]]:
             del file["checkpoint/kept"][name]
-        recorder = Recorder(path, overwrite=True, **state["options"])
-        recorder._wanted = {name: np.array(index, np.int32) for name, index in state["variables"].items()}
+        recorder = Recorder(path, overwrite=True, variables=state["variables"], **state["options"])
         recorder._network = {name: tuple(x) if isinstance(x, list) else x for name, x in state["network"].items()}
         recorder._configuration = state["configuration"]
         recorder._kept, recorder._since_kept = kept
