@@ -5,9 +5,9 @@
     python benchmarks/long_run.py --record reduced                  # raw recording off: reducers only
 
 A network of LIF neurons learns online (e-prop, an update every 100 steps) from pieces that are drawn as they are needed, and
-records: "spikes" all spikes, the readout's loss of each piece, reducers and checkpoints every minute; "reduced" only reducers and
-checkpoints. Prints the resident size, the file's size and the speed at 10, 20, ... 100 %; exit status 1 where the size at 100 % is
-more than 5 % above that at 10 %. The file is then opened, and its spikes must be those that the reducers have counted.
+records: "spikes" all spikes, the loss of each piece, reducers and checkpoints every minute; "reduced" only reducers and
+checkpoints. Prints the resident size, the file's size and the speed at 10, 20, ... 100 %; exit status 1 where the size at
+100 % is more than 5 % above that at 10 %. The file is then opened: its spikes must be those that the reducers have counted.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ def main() -> int:
             simulator.run(pieces(n_steps, options.piece, report), recorder=recorder)
         with sl.open_recording(path) as recording:
             rates = recording.reduction("rates")
-            print(f"{options.neurons} neurons, {rates.rate.mean():.1f} Hz, {recording.ending}; {path.stat().st_size / 1e6:.1f} MB")
+            print(
+                f"{options.neurons} neurons, {rates.rate.mean():.1f} Hz, {recording.ending}; {path.stat().st_size / 1e6:.1f} MB"
+            )
             assert int(rates.time[-1]) == n_steps
             if everything:
                 assert recording.n_steps == n_steps and recording.n_spikes == int(rates.spikes.sum())

@@ -35,7 +35,7 @@ N_IN, N_OUT, K = 100, 2, 100
 def make(n: int) -> sl.Simulator:
     """A network that fires at some 7 Hz and learns a stream."""
     net = sl.Network(N_IN, sl.LIF(n, threshold=1.0, refractory=2.0), sl.Readout(N_OUT, tau=20.0))
-    weights = net.init_weights(1, gain=1.0)
+    weights = net.init_weights(1, gain=0.8)
     return sl.Simulator(net, weights, sl.EProp(), sl.SGD(1e-6), update_every=K)
 
 
@@ -161,7 +161,9 @@ def checkpoint(synapses: float, folder: Path | None) -> None:
             whole.append(time.perf_counter() - began)
             simulator.run(iter([part]))
         recorder.close()
-    print(f"checkpoint of {n * (n + 10):,} synapses with Adam and traces: the run stands still for {min(still[1:]):.2f} s, ", end="")
+    print(
+        f"checkpoint of {n * (n + 10):,} synapses with Adam and traces: the run stands still for {min(still[1:]):.2f} s, ", end=""
+    )
     print(f"on the disk after {statistics.median(whole[1:]):.2f} s (the first, which makes room, {whole[0]:.2f} s)")
 
 

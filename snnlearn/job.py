@@ -126,7 +126,9 @@ def cut_blocks(job: Job, tape: Tape, variables: tuple[str, ...], delay: int, ste
         traces = {}
         for name, neurons in job.variables.items():
             values = _trace(tape, variables, name)[b, rows]
-            traces[name] = values.copy() if neurons is None else values[:, neurons]
+            traces[name] = (
+                values.copy() if neurons is None else values.take(neurons, axis=1)
+            )  # rows in a row, as they are written
         neuron = tape.spike_index[b, ptr[0] : ptr[-1]].copy()
         psi = local = None
         if job.chosen is not None:

@@ -135,7 +135,12 @@ def replay(
 
 
 def replay_to_file(
-    path: str | os.PathLike[str], start: int, stop: int, out: str | os.PathLike[str], names: Iterable[str], overwrite: bool = False
+    path: str | os.PathLike[str],
+    start: int,
+    stop: int,
+    out: str | os.PathLike[str],
+    names: Iterable[str],
+    overwrite: bool = False,
 ) -> Replay:
     """Replay trials of a training into a recording of their own, with these variables of all neurons. Raises as `replay`."""
     if load_checkpoints(path, "replay FILE")[0].values["training"] is None:

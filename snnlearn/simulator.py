@@ -444,8 +444,10 @@ class Simulator:
         if not wanted:
             return job._replace(variables=None)
         takes = lambda b: recorder.takes(trial + b, streaming)  # noqa: E731
+        everyone = np.arange(self.net.n)
+        variables = {name: None if np.array_equal(index, everyone) else index for name, index in selection.items()}
         chosen = None if recorder.follower is None else recorder.follower.posts
-        return job._replace(variables=selection, wanted=takes, chosen=chosen)
+        return job._replace(variables=variables, wanted=takes, chosen=chosen)
 
     def _open(self, recorder: Recorder) -> None:
         """Open the recorder's file, where this simulator does not record to it already."""

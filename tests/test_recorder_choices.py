@@ -1,5 +1,7 @@
 """What a recorder can be asked for: schedules, time windows, traces and weights of chosen synapses, gradient norms."""
 
+from itertools import pairwise
+
 import naive
 import numpy as np
 import pytest
@@ -11,7 +13,6 @@ from test_resume import TASK, simulator
 
 import snnlearn as sl
 from snnlearn.recording import Recorder, open_recording
-
 
 # ---- schedules ----------------------------------------------------------------------------------------------------------
 
@@ -145,7 +146,7 @@ def test_traces_are_those_of_the_definition(path, rule):
 def test_traces_of_a_stream_go_on_from_piece_to_piece_and_after_a_resume(tmp_path):
     case = bridge.draw(kind="mixed", heterogeneous=True, delay=2, n_ref=2, analog=True)
     cuts = (0, 1, 14, 15, 40)
-    fed = [(case.x[a:b], None) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    fed = [(case.x[a:b], None) for a, b in pairwise(cuts)]
     options = {"eligibility": PAIRS, "eligibility_parts": PARTS, "checkpoint_every": 1}
 
     def run():
@@ -188,14 +189,19 @@ def test_weights_of_chosen_synapses_and_gradient_norms(path):
         norms = rec.table("gradient_norms")
         assert norms.update.tolist() == [1, 2, 3, 4, 5, 6]
     x, target, mask = sl.training.collate([TASK.trial(i) for i in range(4)])
-    gradient = sl.gradient(sim.net, sl.Weights(*before), x, target, sl.EProp(), loss=sl.CrossEntropy(), mask=mask, dtype="float32")
+    gradient = sl.gradient(
+        sim.net, sl.Weights(*before), x, target, sl.EProp(), loss=sl.CrossEntropy(), mask=mask, dtype="float32"
+    )
     for name in ("w_in", "w_rec", "w_out"):
         assert_allclose(getattr(norms, name)[0], np.linalg.norm(getattr(gradient, name)), rtol=1e-5)
     assert norms.w_rec[0] > 0 and norms.b_out[0] == 0
 
 
 def test_gradient_norms_need_one_update_a_trial(path):
-    for sim, got in ((begin(KINDS["eprop-stream"], 1), "update_every=1"), (simulator(rule=None, optimizer=None), "does not learn")):
+    for sim, got in (
+        (begin(KINDS["eprop-stream"], 1), "update_every=1"),
+        (simulator(rule=None, optimizer=None), "does not learn"),
+    ):
         with pytest.raises(ValueError, match=rf"Recorder.gradient_norms must come with update_every='trial' .*{got}"):
             sim.run(np.zeros((5, sim.net.n_inputs)), np.zeros(5, int), recorder=Recorder(path, reduce="gradient_norms"))
     assert not path.exists()

@@ -73,7 +73,7 @@ def test_a_window_goes_to_a_recording_of_its_own(training, stream, tmp_path):
     with sl.Recorder(path, psi=True, gradient_norms=True, reduce={"rates": 10.0}) as recorder:
         sl.replay(training, 10, 14, recorder)
     with sl.open_recording(path) as rec, sl.open_recording(training) as original:
-        assert rec.trials.tolist() == [10, 11, 12, 13] and rec["psi"][13].shape == rec["readout"][13].shape[:1] + (12,)
+        assert rec.trials.tolist() == [10, 11, 12, 13] and rec["psi"][13].shape == (*rec["readout"][13].shape[:1], 12)
         np.testing.assert_array_equal(rec["readout"][12], original["readout"][12])
         assert rec.table("trials").trial.tolist() == [10, 11, 12, 13] and len(rec.table("gradient_norms").update) == 2
         assert rec.config["replay"] == {"of": "run.h5", "start": 10, "stop": 14}
@@ -95,7 +95,9 @@ def test_without_kept_states_a_run_is_replayed_from_its_beginning_or_its_checkpo
     path = tmp_path / "given.h5"
     with sl.Recorder(path, checkpoint_every=2) as recorder:
         given.train(TASK, recorder=recorder, **PLAN)
-    with pytest.raises(ValueError, match=r"begin at trial 24 or later \(got 3\); the first state in the file is that before trial 24"):
+    with pytest.raises(
+        ValueError, match=r"begin at trial 24 or later \(got 3\); the first state in the file is that before trial 24"
+    ):
         sl.replay(path, 3, 5)
     again = simulator(weights=net.init_weights(9, gain=1.1))
     with sl.Recorder(tmp_path / "kept.h5", checkpoint_every=2, weights_every=100) as recorder:

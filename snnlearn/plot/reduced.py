@@ -88,9 +88,9 @@ def gradient_norms(recording: Recording, ax: Axes | None = None) -> Axes:
     if not table and "gradient_norms" not in recording.reduced:
         raise KeyError(f"{recording.path} has no norms of gradients; Recorder(gradient_norms=True) records them")
     found = recording.table("gradient_norms") if table else recording.reduction("gradient_norms")
-    values: dict[str, Any] = {name: getattr(found, name) for name in MATRICES} if table else dict(zip(MATRICES, found.norm.T, strict=True))
+    columns = [getattr(found, name) for name in MATRICES] if table else found.norm.T
     ax = axes_or_new(ax)
-    for (name, y), color in zip(values.items(), COLORS, strict=False):
+    for name, y, color in zip(MATRICES, columns, COLORS, strict=False):
         if np.nanmax(y, initial=0.0) > 0:
             ax.plot(found.update, y, color=color, linewidth=1.3, label=name, marker="o" if len(y) == 1 else None)
     if not ax.lines:

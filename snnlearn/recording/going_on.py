@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -100,7 +101,9 @@ def load_checkpoints(path: str | os.PathLike[str], where: str) -> list[Checkpoin
 
 
 @shielded
-def reopen(path: str | os.PathLike[str], state: dict[str, Any], weights: Any, arrays: Mapping[str, np.ndarray]) -> Recorder:
+def reopen(
+    path: str | os.PathLike[str], state: dict[str, Any], weights: Any, arrays: Mapping[str, np.ndarray] = MappingProxyType({})
+) -> Recorder:
     """A recorder that goes on in a file, cut back to the checkpoint that holds this state and these arrays.
 
     weights : NamedTuple (w_in, w_rec, w_out, b_out) as the simulation has them
@@ -132,7 +135,7 @@ def reopen(path: str | os.PathLike[str], state: dict[str, Any], weights: Any, ar
         if "closed" in file.attrs:
             del file.attrs["closed"]
         recorder._begin(file, journal, recorder._wanted, weights)
-        if recorder._reductions is not None:
+        if recorder._reductions is not None and arrays:
             recorder._reductions.restore(_own(arrays, REDUCED))
         recorder.followed = _own(arrays, FOLLOWED)
         _attach(recorder, file, state["streams"], weights)
