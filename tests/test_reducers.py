@@ -13,7 +13,8 @@ from test_resume import TASK, simulator
 import snnlearn as sl
 from snnlearn import plot
 from snnlearn.recording import Recorder, open_recording
-from snnlearn.recording.reducers import CV_EDGES, REDUCERS, Ended, check_reduce
+from snnlearn.recording.reducers import CV_EDGES, REDUCERS, Ended
+from snnlearn.recording.reductions import check_reduce
 
 matplotlib.use("Agg")
 EVERY = {name: 20 * DT for name in REDUCERS if name != "gradient_norms"}

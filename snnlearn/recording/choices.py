@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._check import choice, fail, integer, number
-from .reducers import check_reduce
+from .reductions import check_reduce
 from .schema import SIGNALS
 
 MATRICES = ("w_in", "w_rec")  # whose synapses have eligibility traces

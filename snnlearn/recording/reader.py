@@ -159,6 +159,8 @@ class Recording:
             lines[0] += f", {size_text(self.path.stat().st_size)}"
             lines += [f"  {signal!r}" for signal in map(self.__getitem__, self.names)]
             lines += [f"  table {name}: {self._committed[f'tables/{name}']} rows" for name in self.tables]
+            if self.reduced:
+                lines.append(f"  reduced: {', '.join(self.reduced)}")
             lines.append(f"  {self._committed.get('weights', 0)} snapshots of the weights, {self._committed['events']} events")
         return "\n".join(lines)
 

@@ -19,10 +19,11 @@ from .._check import fail
 from .._version import __version__
 from ..interrupts import shielded
 from . import pulse
-from .choices import check_options, check_synapses, check_variables, check_wanted, pair_names
+from .asked import Asked
 from .going_on import OPTIONS, describe_recorder, own_arrays, without_history
 from .journal import JournaledFile
-from .reducers import REDUCERS, STREAM, Ended, Reductions
+from .reducers import STREAM, Ended
+from .reductions import Reductions
 from .schema import FINAL_STATUS, FORMAT, SIGNALS, VERSION, to_json
 from .sections import RawData, Snapshots, Synapses, Tables, schedule
 from .store import TEXT, TEXT_CHUNK_BYTES, Store, Stream, now
@@ -30,7 +31,7 @@ from .store import TEXT, TEXT_CHUNK_BYTES, Store, Stream, now
 PER_TRIAL = ("trials", "updates", "alignment", "gradient_norms")  # tables that `tables=False` leaves out
 
 
-class Recorder:
+class Recorder(Asked):
     """Streams a run to an HDF5 file.
 
     Parameters
@@ -73,27 +74,6 @@ class Recorder:
     A recorder that is collected or left at the end of the program writes what it holds, with status "interrupted".
     """
 
-    spikes: bool
-    readout: bool
-    target: bool
-    raw: bool
-    tables: bool
-    gradient_norms: bool
-    overwrite: bool
-    every: int
-    every_steps: int
-    synapses_every: int
-    weights_every: int | None
-    checkpoint_every: int | None
-    checkpoint_minutes: float | None
-    keep_every: int | None
-    compression: str | None
-    windows: list[Any] | None
-    eligibility: dict[str, np.ndarray] | None
-    eligibility_parts: list[str]
-    synapses: dict[str, np.ndarray] | None
-    reduce: dict[str, float]
-
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -126,38 +106,16 @@ class Recorder:
         tables: bool = True,
     ):
         given = locals()
-        options = check_options({name: given[name] for name in OPTIONS} | {"overwrite": overwrite})
-        for name, value in options.items():
-            setattr(self, name, value)
+        self._set_options({name: given[name] for name in OPTIONS} | {"overwrite": overwrite})
         if not isinstance(path, (str, os.PathLike)):
             raise fail("Recorder.path", "be the name of a file", path, error=TypeError)
         self.path = pathlib.Path(path)
         self._check_path()
-        wanted = {"v": v, "a": a, "psi": psi, "threshold": threshold, "learning_signal": learning_signal}
-        for name, value in check_variables(variables).items():
-            if wanted.get(name) is not None:
-                raise fail("Recorder.variables", f"not repeat Recorder.{name}", name)
-            wanted[name] = value
-        checked = {name: check_wanted(f"Recorder.{name}", value) for name, value in wanted.items()}
-        self._wanted = {name: value for name, value in checked.items() if value is not None}
+        self._choose({"v": v, "a": a, "psi": psi, "threshold": threshold, "learning_signal": learning_signal}, variables)
         self._store: Store | None = None
         self._network: dict[str, Any] = {}
         self._configuration = ""
         self._status = "not open"
-        self._runs, self._checkpointed_at = 0, time.monotonic()  # since the last checkpoint
-        self._kept, self._since_kept = 0, 0  # states that are kept; runs since the last one
-        self._pairs: dict[str, np.ndarray] = {}
-        self.followed: dict[str, np.ndarray] = {}  # the state that a new follower begins with
-        self.follower: Any = None  # of eligibility traces, with what goes on of them: `state()`, `restore(state)`
-        if not self.raw and self._wanted and "variables" not in self.reduce:
-            got = f"raw=False, {', '.join(self._wanted)}"
-            raise fail("Recorder", "have the reducer 'variables' where variables are asked for without raw data", got)
-        if not self.raw and self.eligibility is not None and "variables" not in self.reduce:
-            got = "raw=False, eligibility"
-            raise fail("Recorder", "have the reducer 'variables' where traces are asked for without raw data", got)
-        if "variables" in self.reduce and not self._wanted and self.eligibility is None:
-            hint = "as v=True, raw=False"
-            raise fail("Recorder.reduce", "come with variables to reduce where it names 'variables'", "none", hint)
 
     def __repr__(self) -> str:
         return f"Recorder({str(self.path)!r}, {self._status})"
@@ -182,42 +140,6 @@ class Recorder:
     def buffered_bytes(self) -> int:
         """Bytes that wait in memory for the next flush."""
         return self._store.buffered if self._store is not None else 0
-
-    def selection(self, n_neurons: int, variables: tuple[str, ...], model: str = "the network") -> dict[str, np.ndarray]:
-        """The wanted variables, each with the int32 indices [selected] of its neurons, in the order given.
-
-        variables : names of the neurons' variables; `model` names their owner in the error
-        Raises ValueError for a variable that the neurons do not have, and for indices outside of 0 .. n_neurons - 1.
-        """
-        result = {}
-        for name, value in self._wanted.items():
-            if name not in variables:
-                raise ValueError(f"{model} has no variable {name!r}; it has " + ", ".join(repr(known) for known in variables))
-            index = np.arange(n_neurons)[value] if isinstance(value, slice) else np.arange(n_neurons) if value is True else value
-            if index.size == 0 or index.max() >= n_neurons:
-                got = value if index.size == 0 else int(index.max())
-                raise fail(f"Recorder.{name}", f"select neurons from 0 to {n_neurons - 1}", got)
-            result[name] = index.astype(np.int32)
-            result[name].flags.writeable = False
-        return result
-
-    def check_synapses(self, weights: Any, dt: float, hidden: tuple[str, ...]) -> dict[str, np.ndarray]:
-        """`pairs`, for a network of these weights. Raises ValueError for synapses that it does not have, and short bins."""
-        check_synapses("Recorder.eligibility", self.eligibility, weights)
-        check_synapses("Recorder.synapses", self.synapses, weights)
-        for name, length in self.reduce.items():
-            if length < dt:
-                raise fail(f"Recorder.reduce[{name!r}]", f"be at least a step of {dt:g} ms", length)
-        return pair_names(self.eligibility, self.eligibility_parts, hidden)
-
-    def wants(self, trial: int) -> bool:
-        """Whether raw data of this trial are recorded."""
-        return self.raw and trial % self.every == 0
-
-    def takes(self, trial: int, streaming: bool = False) -> bool:
-        """Whether `block` wants to know of this trial or piece: reducers see all, and traces in a stream go on."""
-        by_step = any(REDUCERS[name].by_step for name in self.reduce)
-        return by_step or self.wants(trial) or (streaming and self.raw and self.eligibility is not None)
 
     @shielded
     def open(
@@ -343,16 +265,6 @@ class Recorder:
             self._reductions.block(number, range(first, first + int(length or 0)), (steps, spike_neuron), given)
         store.flush_if_due()
 
-    @property
-    def wants_norms(self) -> bool:
-        """Whether norms of gradients are recorded or reduced."""
-        return self.gradient_norms or "gradient_norms" in self.reduce
-
-    @property
-    def pairs(self) -> dict[str, np.ndarray]:
-        """The eligibility traces that are recorded, each with the int32 synapses [selected, 2] of its columns."""
-        return self._pairs
-
     @shielded
     def ended(self, trial: int, update: int, what: Ended, streaming: bool = False) -> None:
         """Count a batch or piece for reducers, once its blocks are recorded. trial : of its last trial; update : so far."""
@@ -401,24 +313,6 @@ class Recorder:
         self._events.extend(1, {name: np.array([text], object) for name, text in texts.items()})
         store.buffered += len(texts["message"])
         store.flush_if_due()
-
-    @property
-    def checkpoints(self) -> bool:
-        """Whether the simulation writes checkpoints into the file."""
-        return self.checkpoint_every is not None or self.checkpoint_minutes is not None or self.keep_every is not None
-
-    @property
-    def keeping_due(self) -> bool:
-        """Whether the next checkpoint is also kept."""
-        return self.keep_every is not None and (not self._kept or self._since_kept >= self.keep_every)
-
-    def checkpoint_due(self) -> bool:
-        """Whether it is time for a checkpoint, asked once after each batch or piece."""
-        self._runs += 1
-        self._since_kept += 1
-        every, minutes = self.checkpoint_every, self.checkpoint_minutes
-        late = minutes is not None and time.monotonic() - self._checkpointed_at >= 60.0 * minutes
-        return late or (every is not None and self._runs >= every) or self.keeping_due
 
     @shielded
     def checkpoint(
