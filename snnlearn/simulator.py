@@ -173,6 +173,8 @@ class Simulator:
     def reset(self) -> None:
         """The stream starts anew from the initial state: membranes, traces, spikes in flight. Weights stay."""
         self._engine.forget_stream()
+        if self._recorder is not None:
+            self._recorder.stream_begins()
         self.stream_steps = 0
         self._stream_noise = self._noise_stream()
 

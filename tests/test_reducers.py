@@ -151,3 +151,25 @@ def test_names_and_defaults():
     assert check_reduce("weights") == {"weights": 60_000.0} and check_reduce(None) == {}
     with pytest.raises(TypeError, match=r"Recorder\.reduce must be names of reducers"):
         check_reduce(3)
+
+
+def test_a_page_without_raw_data(path, twin):
+    reduce_twin(path, twin, T, raw=False)
+    figure = plot.story(path)
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert {"Firing rate", "Interspike intervals", "Histogram of v", "Histogram of w_rec"} <= set(titles)
+
+
+def test_a_stream_that_begins_anew(tmp_path):
+    """No interval leads from before `reset` to after it."""
+    sim, fed = begin(KINDS["eprop-stream"], 1), [next(pieces(k)) for k in range(3)]
+    with Recorder(tmp_path / "run.h5", reduce={"intervals": 30.0}) as recorder:
+        sim.run(fed, recorder=recorder)
+        sim.reset()
+        sim.run(fed, recorder=recorder, learn=False)
+    with open_recording(tmp_path / "run.h5") as rec:
+        s, found = rec.spikes(), rec.reduction("intervals")
+        count = 0
+        for half in (s.trial < 3, s.trial >= 3):
+            count += half.sum() - np.unique(s.neuron[half]).size
+        assert found.intervals.sum() == count > 20

@@ -93,6 +93,9 @@ class Reducer:
     def trial_ends(self) -> None:
         """No trial goes on."""
 
+    def stream_begins(self) -> None:
+        """The stream begins anew."""
+
     def emit(self, stop: int, trial: int, update: int) -> None:
         """Write the row of the bin that ends after so many steps."""
         values = {"stop": stop, "trial": trial, "update": update, **self.row()}
@@ -192,6 +195,9 @@ class Intervals(Reducer):
 
     def trial_ends(self) -> None:
         self._trials = {STREAM: self.sums["last"]}
+
+    def stream_begins(self) -> None:
+        self.sums["last"][...] = -1
 
 
 class Variables(Reducer):

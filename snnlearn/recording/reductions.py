@@ -60,6 +60,11 @@ class Reductions:
             if not reducer.by_step and self.clock[0] >= self._end(name):
                 self._emit(name, int(self.clock[0]))
 
+    def stream_begins(self) -> None:
+        """The stream begins anew, from its step 0."""
+        for reducer in self.reducers.values():
+            reducer.stream_begins()
+
     def finish(self) -> None:
         """Write the bins that have begun."""
         for name in self.reducers:

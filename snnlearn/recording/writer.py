@@ -60,7 +60,8 @@ class Recorder(Asked):
         the next multiple of so many updates
     gradient_norms : norms of the gradient of each update, before clipping, in the table "gradient_norms"; where
         update_every="trial"
-    reduce : reducers by name, or with their bins in ms as {"rates": 1000.0}; see `snnlearn.recording.reducers`
+    reduce : reducers by name, or with their bins in ms as {"rates": 1000.0}; they see all steps of all trials, whatever the
+        schedule of raw data; see `snnlearn.recording.reducers`
     raw : False: no raw data; variables, which must then be asked for all the same, serve the reducers only
     tables : False: no row for each trial, update and alignment
 
@@ -274,6 +275,13 @@ class Recorder(Asked):
         if self._reductions is not None:
             self._reductions.ended(trial, update, what, streaming)
         store.flush_if_due()
+
+    def stream_begins(self) -> None:
+        """The stream begins anew from the initial state: traces of synapses and intervals do not go on."""
+        if self.follower is not None:
+            self.follower.restore({})
+        if self._store is not None and self._reductions is not None:
+            self._reductions.stream_begins()
 
     @shielded
     def row(self, table: str, /, **columns: Any) -> None:
