@@ -57,7 +57,9 @@ def record_run(
     if run.alignment is not None:
         recorder.row("alignment", **_alignment_columns(run.alignment))
     if norms is not None and recorder.gradient_norms:
-        recorder.row("gradient_norms", update=updates, **dict(zip(WEIGHT_NAMES, norms.tolist(), strict=True)))
+        recorder.row(
+            "gradient_norms", update=updates, **{f"norm_{name}": x for name, x in zip(WEIGHT_NAMES, norms.tolist(), strict=True)}
+        )
     cosine = None if run.alignment is None else run.alignment.cosine
     ended = Ended(run.losses, run.scores, weights, norms, cosine)
     recorder.ended(trial + job.n_trials - 1, updates, ended, stream is not None)

@@ -193,8 +193,8 @@ def test_weights_of_chosen_synapses_and_gradient_norms(path):
         sim.net, sl.Weights(*before), x, target, sl.EProp(), loss=sl.CrossEntropy(), mask=mask, dtype="float32"
     )
     for name in ("w_in", "w_rec", "w_out"):
-        assert_allclose(getattr(norms, name)[0], np.linalg.norm(getattr(gradient, name)), rtol=1e-5)
-    assert norms.w_rec[0] > 0 and norms.b_out[0] == 0
+        assert_allclose(getattr(norms, f"norm_{name}")[0], np.linalg.norm(getattr(gradient, name)), rtol=1e-5)
+    assert norms.norm_w_rec[0] > 0 and norms.norm_b_out[0] == 0
 
 
 def test_gradient_norms_need_one_update_a_trial(path):

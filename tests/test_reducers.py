@@ -125,8 +125,8 @@ def test_a_training_with_passive_rules(tmp_path):
         assert found.cosine.shape == (4, 1, 3) and found.update.tolist() == [2, 3, 5, 6]
         assert_allclose(found.cosine[0, 0, 0], table.cosine_w_in[:2].mean())
         norms, each = rec.reduction("gradient_norms"), rec.table("gradient_norms")
-        assert_allclose(norms.norm[0, 1], each.w_rec[:2].mean())
-        assert_allclose(norms.largest[0, 1], each.w_rec[:2].max())
+        assert_allclose(norms.norm[0, 1], each.norm_w_rec[:2].mean())
+        assert_allclose(norms.largest[0, 1], each.norm_w_rec[:2].max())
         losses = rec.reduction("losses")
         assert_allclose(losses.loss @ losses.count / 24, np.mean(history.loss))
 

@@ -20,7 +20,7 @@ def rates(recording: Recording, ax: Axes | None = None) -> Axes:
     """Mean firing rate over the whole run, from the reducer "rates"."""
     found, ax = recording.reduction("rates"), axes_or_new(ax)
     ax.step(*_steps(found, found.rate), where="post", color=GREEN, linewidth=1.2)
-    ax.set(xlabel=_label(found), ylabel="mean rate (Hz)", ylim=(0.0, None))
+    ax.set(xlabel=_label(found), ylabel="mean rate (Hz)", xlim=_edges(found)[[0, -1]], ylim=(0.0, None))
     ax.set_title("Firing rate", loc="left")
     return ax
 
@@ -47,7 +47,9 @@ def intervals(recording: Recording, ax: Axes | None = None) -> Axes:
         middle = int(np.searchsorted(np.cumsum(cv), cv.sum() / 2))
         text = f", CV {(found.cv_edges[middle] + found.cv_edges[middle + 1]) / 2:.2f}" if cv.sum() else ""
         ax.stairs(counts / counts.sum(), found.edges, color=color, linewidth=1.6, label=f"{name} {_span(found, part)}{text}")
-    ax.set(xscale="log", xlabel="interspike interval (ms)", ylabel="share", ylim=(0.0, None))
+    used = np.flatnonzero(found.intervals.sum(axis=0))
+    limits = (found.edges[used[0]] / 2, found.edges[used[-1] + 1] * 2) if used.size else None
+    ax.set(xscale="log", xlabel="interspike interval (ms)", ylabel="share", xlim=limits, ylim=(0.0, None))
     ax.set_title("Interspike intervals", loc="left")
     legend_above(ax)
     return ax
@@ -88,7 +90,7 @@ def gradient_norms(recording: Recording, ax: Axes | None = None) -> Axes:
     if not table and "gradient_norms" not in recording.reduced:
         raise KeyError(f"{recording.path} has no norms of gradients; Recorder(gradient_norms=True) records them")
     found = recording.table("gradient_norms") if table else recording.reduction("gradient_norms")
-    columns = [getattr(found, name) for name in MATRICES] if table else found.norm.T
+    columns = [getattr(found, f"norm_{name}") for name in MATRICES] if table else found.norm.T
     ax = axes_or_new(ax)
     for name, y, color in zip(MATRICES, columns, COLORS, strict=False):
         if np.nanmax(y, initial=0.0) > 0:

@@ -154,6 +154,7 @@ NAMES: dict[str, Entry] = {
     "norm_ratio_w_in": Entry("1", "norm of a passive rule's gradient of w_in over the updating rule's", "f8"),
     "norm_ratio_w_rec": Entry("1", "the same for w_rec", "f8"),
     "norm_ratio_w_out": Entry("1", "the same for w_out", "f8"),
+    **{f"norm_{name}": Entry("1", f"norm of the gradient of {name}", "f8") for name in ("w_in", "w_rec", "w_out", "b_out")},
     "prediction": Entry("1", "class that the readout chose", "i8"),
     # events
     "time": Entry("ISO 8601, UTC", "moment of the event"),
