@@ -24,6 +24,7 @@ The package, in the order in which its parts build on each other:
     family         taxonomy: what each rule follows, can do and costs; names of rules
     compare        rules side by side
     report         Run, Alignment: what a run reports
+    eligibility    traces of chosen synapses, for recordings
     record         what of a run goes into a recording
     spec           specs as plain values and back
     checkpoint     the state of a simulator, as arrays and back
@@ -31,6 +32,7 @@ The package, in the order in which its parts build on each other:
     resume         resume, fork: going on from a file
     planning       plan: memory, time and kernels of a run before it runs
     bench          what this machine gives
+    replay         replay: a window of a run again, with more recorded
     published      a training whose losses other simulators print
     verification   verify: identities between rules, reference cases, published losses
     recipes        settings that learn the tasks
@@ -54,6 +56,7 @@ from .neurons import ALIF, LIF, CubaLIF
 from .optimizers import SGD, Adam, CosineDecay, ExponentialDecay, StepDecay
 from .planning import RunPlan, plan
 from .recording import Recorder, Recording, open_recording
+from .replay import Replay, replay
 from .report import Alignment, Run, SilentNetworkWarning, Step
 from .resume import fork, resume
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
@@ -94,6 +97,7 @@ __all__ = [
     "Readout",
     "Recorder",
     "Recording",
+    "Replay",
     "Run",
     "RunPlan",
     "SilentNetworkWarning",
@@ -116,6 +120,7 @@ __all__ = [
     "open_recording",
     "plan",
     "plot",
+    "replay",
     "resume",
     "simulate",
     "tasks",

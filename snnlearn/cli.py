@@ -1,4 +1,4 @@
-"""The command line: ``snnlearn train | resume | info | watch | plot | export | compare | plan | bench | taxonomy | verify``."""
+"""The command line of snnlearn: `_parser` lists its commands."""
 
 from __future__ import annotations
 
@@ -63,6 +63,16 @@ def _parser() -> argparse.ArgumentParser:
     resume.add_argument("--threads", type=int, metavar="N", help="default: all cores; results do not depend on it")
     resume.add_argument("--quiet", action="store_true", help="no progress bar")
     resume.set_defaults(run=_resume)
+
+    text = "Simulate trials of a recorded training again, from the nearest state in its recording, and record more of them."
+    replay = commands.add_parser("replay", help="trials of a training again", description=text)
+    replay.add_argument("file", type=pathlib.Path, metavar="FILE")
+    replay.add_argument("start", type=int, metavar="START", help="number of the first trial")
+    replay.add_argument("stop", type=int, metavar="STOP", help="the number behind the last one")
+    replay.add_argument("--out", type=pathlib.Path, required=True, metavar="FILE", help="the recording to write")
+    replay.add_argument("--record", nargs="+", default=["v"], metavar="NAME", help="variables of all neurons; default: v")
+    replay.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    replay.set_defaults(run=_replay)
 
     info = commands.add_parser("info", help="tell what a recording holds", description="Tell what a recording holds.")
     info.add_argument("file", type=pathlib.Path, metavar="FILE")
@@ -247,6 +257,16 @@ def _resume(options: argparse.Namespace) -> int:
         progress.close()
     _summary(training.task, history, options.file)
     return 130 if history.status == "interrupted" else 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from .replay import replay_to_file
+
+    found = replay_to_file(options.file, options.start, options.stop, options.out, options.record, options.overwrite)
+    print(f"trials {found.start} to {found.stop - 1}, simulated from {found.origin}")
+    print(f"as recorded: spikes of {found.compared_spikes} trials, losses of {found.compared_losses}")
+    print(f"written {options.out}; look at it with: snnlearn plot {options.out}")
+    return 0
 
 
 def _command(options: argparse.Namespace) -> str:

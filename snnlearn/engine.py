@@ -120,6 +120,7 @@ class Engine:
         self.passive_grads = [zeros_like(self.weights, ACCUMULATORS if interval is None else 1) for _ in passive]
         self.passive_feedback = [flatten(weights, self.dtype, p.feedback_matrix(net)).feedback for p in passive]
         self.passive_on = np.ones(1, np.uint8)
+        self.norms: np.ndarray | None = None  # [4] of the last update's gradient, where a recorder wants them
         self.total = zeros_like(self.weights, 1 if passive else 0)  # what the active rule's updates were made of
         self._lanes: dict[Any, Lane] = {}
         self._pool: ThreadPoolExecutor | None = None
@@ -236,8 +237,17 @@ class Engine:
     def update(self, trials: int, grad: FlatWeights | None = None) -> None:
         """Apply accumulator 0, the gradient summed over so many trials, and clear it."""
         assert self.optimizer is not None
-        lr = self.optimizer.rates(int(self.opt.done[0]), 1)[0]
-        apply_gradient(self.opt, self._absent, self.weights, self.grad if grad is None else grad, trials, lr)
+        lr, grad = self.optimizer.rates(int(self.opt.done[0]), 1)[0], self.grad if grad is None else grad
+        if self.norms is not None:
+            self.norms[:] = self._norms(grad, trials)
+        apply_gradient(self.opt, self._absent, self.weights, grad, trials, lr)
+
+    def _norms(self, grad: FlatWeights, trials: int) -> list[float]:
+        """Norms of accumulator 0 averaged over so many trials, of the matrices that learn; absent synapses are cleared first."""
+        for g, absent in ((grad.w_in, self.arrays.absent_in), (grad.w_rec, self.arrays.absent_rec)):
+            g[0][absent] = 0
+        learns = zip(self.learns, grad[:4], strict=True)
+        return [float(np.linalg.norm(g[0].astype(np.float64))) / trials if learn else 0.0 for learn, g in learns]
 
     def forget_stream(self) -> None:
         """The stream starts from the initial state; a gradient that waits for the end of its interval is dropped."""
@@ -285,7 +295,7 @@ class Engine:
         return ""
 
     def _plan(self, job: Job, streaming: bool, interval: int | None) -> Plan:
-        names = set(job.variables or ())
+        names = set(job.variables or ()) | ({"psi", "local"} if job.chosen is not None else set())
         if not job.learn or self.rule is None:
             return Plan(None, False, 1, False, self._full_rows(names, learns=False))
         signal = job.targets.kind == SIGNAL
@@ -306,7 +316,7 @@ class Engine:
     def _full_rows(self, names: Iterable[str], learns: bool) -> frozenset[str]:
         """Names of the tape's arrays that hold every step, where a recorder wants these variables."""
         names = set(names)
-        full = names & {"psi", "threshold"}
+        full = names & {"psi", "threshold", "local"}
         if learns:
             full |= {"psi", "local"}
             if self.rate_form == "online":

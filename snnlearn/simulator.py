@@ -12,6 +12,7 @@ import numpy as np
 from . import _check
 from .checkpoint import capture, save
 from .compare import describe
+from .eligibility import Follower
 from .engine import Engine
 from .events import encode, is_batch, is_stream, split_piece
 from .functional import check_dtype, check_network
@@ -103,6 +104,7 @@ class Simulator:
         self.loss = loss or MeanSquaredError()
         self.update_every = update_every
         interval = self._interval(update_every)
+        self._begins = "seed" if weights is None else "given"  # what the weights are, before anything runs
         weights = self.net.init_weights(seed) if weights is None else weights
         self._engine = Engine(
             self.net,
@@ -160,7 +162,7 @@ class Simulator:
 
     def set_weights(self, weights: Weights) -> None:
         """Replace the weights (the structure of sparse ones must stay); the optimizer's moments remain."""
-        new = self.net.check_weights(weights)
+        self._begins, new = "given", self.net.check_weights(weights)
         for flat, matrix, old in zip(self._engine.weights[:4], new, self._engine.like, strict=True):
             if hasattr(matrix, "indices") and not (
                 np.array_equal(matrix.indices, old.indices) and np.array_equal(matrix.indptr, old.indptr)
@@ -171,6 +173,8 @@ class Simulator:
     def reset(self) -> None:
         """The stream starts anew from the initial state: membranes, traces, spikes in flight. Weights stay."""
         self._engine.forget_stream()
+        if self._recorder is not None:
+            self._recorder.stream_begins()
         self.stream_steps = 0
         self._stream_noise = self._noise_stream()
 
@@ -211,6 +215,8 @@ class Simulator:
         job = job._replace(noise=self._trial_noise(job, trial), number=trial)
         if recorder is not None:
             job = self._recorded(job, recorder, trial)
+            if recorder.keeping_due:
+                self._checkpoint(recorder)
         engine, alignment = self._engine, None
         try:
             if job.learn and engine.interval is not None:
@@ -322,17 +328,17 @@ class Simulator:
         if is_batch(x):
             raise _check.fail("Simulator.run", "get single pieces [T, n_inputs] from an iterator", np.shape(x))
         job = self._job(x, target, mask, learn, error, None)._replace(noise=self._stream_noise)
-        trial = self.trials_done
+        trial, before = self.trials_done, self.stream_steps
         if recorder is not None:
-            job = self._recorded(job, recorder, trial)
+            job = self._recorded(job, recorder, trial, streaming=True)
         self._engine.passive_on[0] = True
-        result = self._engine.piece(job, self.stream_steps)
+        result = self._engine.piece(job, before)
         self.stream_steps += job.n_steps
         self.trials_done += 1
         alignment = self._alignment(1, self._engine.total) if job.learn else None
         run = self._report(job, result, alignment, streaming=True)
         if recorder is not None:
-            self._write(recorder, job, result, run, trial)
+            self._write(recorder, job, result, run, trial, before)
         return run
 
     def _checkpoint(self, recorder: Recorder | None, wait: bool = False, ends: bool = False) -> None:
@@ -430,20 +436,29 @@ class Simulator:
             warnings.warn(message, SilentNetworkWarning, stacklevel=5 if streaming else 4)
         return report(job, result, self.net.n, self.net.dt, alignment)
 
-    def _recorded(self, job: Job, recorder: Recorder, trial: int) -> Job:
+    def _recorded(self, job: Job, recorder: Recorder, trial: int, streaming: bool = False) -> Job:
         """The job with what the recorder wants; opens its file at first."""
         self._open(recorder)
         selection = recorder.selection(self.net.n, self.variables)
         if self.updates_done == 0:
             recorder.snapshot(0, self.weights)
-        wanted = any(recorder.wants(trial + b) for b in range(job.n_trials))
-        return job._replace(variables=selection if wanted else None, wanted=lambda b: recorder.wants(trial + b))
+        wanted = any(recorder.takes(trial + b, streaming) for b in range(job.n_trials))
+        if not wanted:
+            return job._replace(variables=None)
+        takes = lambda b: recorder.takes(trial + b, streaming)  # noqa: E731
+        everyone = np.arange(self.net.n)
+        variables = {name: None if np.array_equal(index, everyone) else index for name, index in selection.items()}
+        chosen = None if recorder.follower is None else recorder.follower.posts
+        return job._replace(variables=variables, wanted=takes, chosen=chosen)
 
     def _open(self, recorder: Recorder) -> None:
         """Open the recorder's file, where this simulator does not record to it already."""
         if not isinstance(recorder, Recorder):
             raise _check.fail("Simulator.run.recorder", "be an sl.Recorder", recorder, error=TypeError)
-        net = self.net
+        net, learns = self.net, self.rule is not None and self.optimizer is not None
+        if recorder.wants_norms and (self._engine.interval is not None or not learns):
+            got = f"update_every={self.update_every!r}" if learns else "a simulator that does not learn"
+            raise _check.fail("Recorder.gradient_norms", "come with update_every='trial' and an optimizer", got)
         if recorder is not self._recorder or not recorder.is_open:
             recorder.open(
                 self.config(),
@@ -453,12 +468,20 @@ class Simulator:
                 variables=self.variables,
                 weights=self.weights,
                 model=" and ".join(dict.fromkeys(type(g).__name__ for g in net.neurons)),
+                hidden=net.variables,
             )
             self._recorder = recorder
+        if recorder.pairs and recorder.follower is None:
+            attached = bool(getattr(self.rule, "attached", getattr(self.rule, "reset_gradient", False)))
+            recorder.follower = Follower(net, recorder.eligibility or {}, attached, recorder.pairs)
+            recorder.follower.restore(recorder.followed)
+        self._engine.norms = np.zeros(4) if recorder.wants_norms else None
 
-    def _write(self, recorder: Recorder, job: Job, result: Result, run: Run, trial: int) -> None:
-        """Record the blocks, a row for each trial, and the weights where they are due."""
-        record_run(recorder, job, result, run, trial, self.updates_done, self.net.dt)
+    def _write(self, recorder: Recorder, job: Job, result: Result, run: Run, trial: int, stream: int | None = None) -> None:
+        """Record the blocks, a row for each trial, and the weights where they are due. stream : steps before a piece."""
+        norms = self._engine.norms if job.learn else None
+        arguments = (trial, self.updates_done, self.net.dt, self.weights, norms, stream)
+        record_run(recorder, job, result, run, *arguments)
         recorder.snapshot(self.updates_done, self.weights)
         if self._silence is not None:
             recorder.event("silent network", self._silence)
@@ -476,5 +499,6 @@ class Simulator:
             "update_every": self.update_every,
             "dtype": self.dtype.name,
             "seed": self.seed,
+            "begins": "state" if self.updates_done or self.trials_done or self.stream_steps else self._begins,
             **self.context,
         }

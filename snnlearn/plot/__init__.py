@@ -10,6 +10,7 @@ Raises ImportError without matplotlib, KeyError for what the file does not have,
 
 from .learning import alignment, confusion_matrix, learning_curve, weights_histogram
 from .page import story
+from .reduced import gradient_norms, histogram, intervals, neuron_rates, rates
 from .rules import comparison
 from .trial import membrane, raster, readout
 from .watching import watch
@@ -18,9 +19,14 @@ __all__ = [
     "alignment",
     "comparison",
     "confusion_matrix",
+    "gradient_norms",
+    "histogram",
+    "intervals",
     "learning_curve",
     "membrane",
+    "neuron_rates",
     "raster",
+    "rates",
     "readout",
     "story",
     "watch",
