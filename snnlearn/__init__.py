@@ -17,6 +17,7 @@ The package, in the order in which its parts build on each other:
     analysis       rates, intervals, responses to classes, of a recording
     interop        export: recordings as SONATA, NWB, CSV
     watch          how a run goes on, as text
+    datasets       recorded events: SHD, SSC, N-MNIST, others' objects
     tasks          what to learn
     interrupts     Ctrl-C and SIGTERM between two batches
     training       batches, evaluation, History
@@ -37,7 +38,7 @@ The package, in the order in which its parts build on each other:
 Arrays are indexed [pre, post]; times are in ms, rates in Hz.
 """
 
-from . import analysis, tasks
+from . import analysis, datasets, tasks
 from ._version import __version__
 from .compare import Comparison, compare
 from .connectivity import Dense, Masked, Sparse
@@ -106,6 +107,7 @@ __all__ = [
     "__version__",
     "analysis",
     "compare",
+    "datasets",
     "export",
     "fork",
     "gradient",

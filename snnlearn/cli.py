@@ -43,9 +43,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"snnlearn {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    text = "Learn a task: digits, evidence-accumulation or pattern-generation."
+    text = "Learn a task (digits, evidence-accumulation or pattern-generation), or recorded events (--data)."
     train = commands.add_parser("train", help="learn a task", description=text, formatter_class=_Help)
-    train.add_argument("task", metavar="TASK", help="digits, evidence-accumulation or pattern-generation")
+    train.add_argument("task", nargs="?", metavar="TASK", help="digits, evidence-accumulation or pattern-generation")
+    text = "instead of a task, classify recorded events: shd or ssc and the HDF5 file, or nmnist and its folder"
+    train.add_argument("--data", nargs=2, metavar=("FORMAT", "PATH"), help=text)
+    train.add_argument("--test", type=pathlib.Path, metavar="PATH", help="data to test on; default: a fifth of --data, held out")
+    train.add_argument("--dt", type=float, metavar="MS", help="--data only: length of a step; default: the format's")
+    text = "--data only: neighbouring channels (pixels along each side) that become one; default: the format's"
+    train.add_argument("--downsample", type=int, metavar="N", help=text)
+    train.add_argument("--cache", metavar="DIR", help="--data only: keep the binned events in this folder")
     train.add_argument("--out", type=pathlib.Path, metavar="FILE", help="record the run to this HDF5 file")
     train.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
     train.add_argument("--rule", default="eprop", help=RULES)
@@ -71,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     resume = commands.add_parser("resume", help="go on with a training", description=text)
     resume.add_argument("file", type=pathlib.Path, metavar="FILE")
+    text = "where the training data lie now, if they have moved"
+    resume.add_argument("--data", type=pathlib.Path, metavar="PATH", help=text)
+    resume.add_argument("--test", type=pathlib.Path, metavar="PATH", help="where the test data lie now, if they have moved")
     resume.add_argument("--threads", type=int, metavar="N", help="default: all cores; results do not depend on it")
     resume.add_argument("--quiet", action="store_true", help="no progress bar")
     resume.set_defaults(run=_resume)
@@ -137,13 +147,17 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
 
 def _train(options: argparse.Namespace) -> int:
     from . import _check
-    from .recipes import RECIPES
+    from .recipes import choose
     from .recording import Recorder
 
-    make = RECIPES[_check.choice("train TASK", options.task, RECIPES)]
+    make = choose(options.task, options.data, options.test)
+    if options.data is None:
+        for name in ("dt", "downsample", "cache"):
+            if getattr(options, name) is not None:
+                raise _check.fail(f"--{name}", "come with --data", getattr(options, name))
     if options.coding is not None and options.task != "digits":
         raise _check.fail("--coding", "be used with the task digits", options.task)
-    names = ("neurons", "iterations", "batch", "lr", "coding")
+    names = ("neurons", "iterations", "batch", "lr", "coding", "dt", "downsample", "cache")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     for name in ("neurons", "iterations", "batch"):
         if name in given:
@@ -206,6 +220,7 @@ def _resume(options: argparse.Namespace) -> int:
     from . import _check
     from .recording.going_on import load_checkpoints
     from .resume import resume
+    from .tasks import Task
 
     planned = load_checkpoints(options.file, "resume FILE")[0].values.get("training")
     if planned is None:
@@ -213,7 +228,12 @@ def _resume(options: argparse.Namespace) -> int:
         raise _check.fail("resume FILE", "hold a training", str(options.file), hint)
     if planned["history"]["status"] != "running":
         raise _check.fail("resume FILE", "hold a training that waits to go on", f"it is {planned['history']['status']}")
-    simulator = resume(options.file, threads=options.threads)
+    task = None
+    if options.data is not None or options.test is not None:
+        from .tasks.classification import moved
+
+        task = Task.from_dict(moved(planned["task"], train=options.data, test=options.test))
+    simulator = resume(options.file, task=task, threads=options.threads)
     training = simulator._training
     assert training is not None
     n_updates, done = -(-training.trials // training.batch), len(training.history.loss)
@@ -229,9 +249,10 @@ def _resume(options: argparse.Namespace) -> int:
 
 def _command(options: argparse.Namespace) -> str:
     """The command that repeats this training on any machine: without the names of files, and with the defaults that matter."""
-    words = ["snnlearn", "train", options.task]
+    words = ["snnlearn", "train", *([options.task] if options.data is None else ["--data", options.data[0], "PATH"])]
+    words += [] if options.test is None else ["--test", "PATH"]
     for name, value in vars(options).items():
-        if name not in ("task", "out", "overwrite", "quiet", "threads", "run") and value is not None:
+        if name not in ("task", "data", "test", "cache", "out", "overwrite", "quiet", "threads", "run") and value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     return " ".join(words)
 
