@@ -92,11 +92,10 @@ class Wrapped(Dataset):
         return check_events(where, Sample(t, x, y, p, self._label(index, label)), self.sensor)
 
     def _pair(self, index: int) -> tuple[Any, Any]:
-        try:
-            events, label = self.data[index]
-        except (TypeError, ValueError) as error:
-            raise _check.fail(f"{self.name}, sample {index}", "be (events, label)", f"{error}", error=TypeError) from None
-        return events, label
+        pair = self.data[index]
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise _check.fail(f"{self.name}, sample {index}", "be (events, label)", pair, error=TypeError)
+        return pair[0], pair[1]
 
     def _label(self, index: int, label: Any) -> int:
         value = np.asarray(label)
