@@ -96,11 +96,11 @@ def _parser() -> argparse.ArgumentParser:
     watch.add_argument("--once", action="store_true", help="look once")
     watch.set_defaults(run=_watch)
 
-    text = "Write a recording in another format: sonata or csv (a folder), or nwb (a file)."
+    text = "Write a recording in another format: sonata or csv (a folder), nwb (a file), or its network as nir (a file)."
     export = commands.add_parser("export", help="a recording in another format", description=text, formatter_class=_Help)
     export.add_argument("file", type=pathlib.Path, metavar="FILE")
-    export.add_argument("--format", required=True, help="sonata, nwb or csv")
-    export.add_argument("--out", type=pathlib.Path, required=True, metavar="PATH", help="the folder or the file")
+    export.add_argument("--format", required=True, help="sonata, nwb, csv or nir")
+    export.add_argument("--out", type=pathlib.Path, metavar="PATH", help="the folder or the file; default: FILE.FORMAT")
     export.add_argument("--trials", metavar="A:B", help="a number, or a range of numbers A:B without B; default: all")
     export.add_argument("--overwrite", action="store_true", help="replace files that exist")
     export.set_defaults(run=_export)
@@ -329,7 +329,8 @@ def _export(options: argparse.Namespace) -> int:
         if len(parts) > 2 or not all(part.isdigit() or (part == "" and len(parts) == 2) for part in parts):
             raise _check.fail("--trials", "be a number or a range A:B", options.trials)
         trials = int(parts[0]) if len(parts) == 1 else slice(*(int(part) if part else None for part in parts))
-    for path in export(options.file, options.format, options.out, trials=trials, overwrite=options.overwrite):
+    out = options.out or options.file.with_suffix(f".{options.format}")
+    for path in export(options.file, options.format, out, trials=trials, overwrite=options.overwrite):
         print(f"written {path}")
     return 0
 
