@@ -54,7 +54,7 @@ def snntorch_leaky() -> torch.nn.Module:
 
 def snntorch_immediate() -> torch.nn.Module:
     """One layer whose reset is subtracted within the step, driven so that one subtraction suffices."""
-    beta, threshold = torch.full((N,), 0.9), torch.full((N,), 0.7)
+    beta, threshold = torch.full((N,), 0.9), torch.full((N,), 1.5)
     leaky = snntorch.Leaky(beta=beta, threshold=threshold, init_hidden=True, reset_delay=False)
     return torch.nn.Sequential(linear(N_IN, N, 0.2), leaky)
 

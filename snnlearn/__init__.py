@@ -13,9 +13,10 @@ The package, in the order in which its parts build on each other:
     block          the compiled loop; its docstring is the timeline of a step
     job            what that loop runs and gives back
     engine         arrays, threads and calls of that loop
+    spec           specs as plain values and back
     recording      Recorder, open_recording: HDF5
     analysis       rates, intervals, responses to classes, of a recording
-    interop        export: recordings as SONATA, NWB, CSV
+    interop        export: recordings as SONATA, NWB, CSV; networks as NIR and back
     watch          how a run goes on, as text
     datasets       recorded events: SHD, SSC, N-MNIST, others' objects
     tasks          what to learn
@@ -26,7 +27,6 @@ The package, in the order in which its parts build on each other:
     compare        rules side by side
     report         Run, Alignment: what a run reports
     record         what of a run goes into a recording
-    spec           specs as plain values and back
     checkpoint     the state of a simulator, as arrays and back
     simulator      Simulator
     resume         resume, fork: going on from a file

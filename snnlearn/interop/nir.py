@@ -20,13 +20,13 @@ Where it subtracts another amount than the threshold, its membrane is that of th
     v = u + c,  c = R - theta,  threshold R, background current + c (1 - alpha),  v_init = c                              (1)
 
 with theta = v_threshold - v_leak and R = v_threshold - v_reset ("delayed": one step later, from the decayed membrane, as this
-package does and snnTorch by default) or alpha times that ("immediate": within the step, as Norse with reset_subtract, and snnTorch
-with reset_delay=False where no membrane stays above the threshold after its reset).
+package does and snnTorch by default) or alpha times that ("immediate": within the step, as Norse with reset_subtract, and
+snnTorch with reset_delay=False where no membrane stays above the threshold after its reset).
 
 What remains different, and stands in `Imported.differences` where it applies:
 
-* Reset to a value. Graphs say v_reset; this package subtracts. Spikes of frameworks that reset to a value coincide up to the
-  second spike of a neuron only. Frameworks do not write which of both they do.
+* Reset to a value. Graphs say v_reset; this package subtracts. Of a framework that resets to a value, spikes coincide up to
+  the first of a neuron. Frameworks do not write which of both they do: snnTorch and Norse write v_reset = 0 in any case.
 * Layers. Between two populations frameworks pass spikes on within a step, here they take the network's delay. A layer's spikes
   are those of the framework `Imported.lags` steps later; a feedback from a later layer to an earlier one comes late.
 * The network has one delay, one readout and one time constant of it. Norse's LIFCell lets input act one step later.
