@@ -45,6 +45,7 @@ class SHD(FileDataset):
         if self.path.is_dir():
             raise _check.fail(self.name, "be an HDF5 file", "a folder", error=IsADirectoryError)
         self._local: tuple[int, h5py.File] | None = None
+        self._columns: tuple[h5py.File, h5py.Dataset, h5py.Dataset] | None = None
         self._lock = threading.Lock()
         file = self._file
         for key in NEEDED:
@@ -92,13 +93,22 @@ class SHD(FileDataset):
         return [self.path]
 
     def _read(self, index: int) -> Sample:
-        file, where = self._file, f"{self.name}, sample {index}"
-        t, x = self._whole(f"sample {index}", lambda: (file["spikes/times"][index], file["spikes/units"][index]))
+        where = f"{self.name}, sample {index}"
+        times, units = self._spikes()
+        t, x = self._whole(f"sample {index}", lambda: (times[index], units[index]))
         if t.shape != x.shape:
             raise _check.fail(where, "have as many times as units", f"{t.size} and {x.size}")
         t = t.astype(np.float64) * 1000.0  # the files hold half precision, in which 70 s and more would be infinite
         nothing = np.broadcast_to(np.int64(0), t.shape)
         return check_events(where, Sample(t, x.astype(np.int64), nothing, nothing, int(self._targets[index])), self.sensor)
+
+    def _spikes(self) -> tuple[h5py.Dataset, h5py.Dataset]:
+        """spikes/times and spikes/units of this process's file, looked up once."""
+        file = self._file
+        kept = self._columns
+        if kept is None or kept[0] is not file:
+            self._columns = kept = file, file["spikes/times"], file["spikes/units"]
+        return kept[1:]
 
     @property
     def _file(self) -> h5py.File:
@@ -128,10 +138,10 @@ class SHD(FileDataset):
             raise _check.fail(f"{self.name}, {part}", "be readable", f"{error}", "damaged?", OSError) from None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_local", "_lock")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_local", "_columns", "_lock")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _local=None, _lock=threading.Lock())
+        self.__dict__.update(state, _local=None, _columns=None, _lock=threading.Lock())
 
 
 class SSC(SHD):
