@@ -13,10 +13,12 @@ The package, in the order in which its parts build on each other:
     block          the compiled loop; its docstring is the timeline of a step
     job            what that loop runs and gives back
     engine         arrays, threads and calls of that loop
+    spec           specs as plain values and back
     recording      Recorder, open_recording: HDF5
     analysis       rates, intervals, responses to classes, of a recording
-    interop        export: recordings as SONATA, NWB, CSV
+    interop        export: recordings as SONATA, NWB, CSV; networks as NIR and back
     watch          how a run goes on, as text
+    datasets       recorded events: SHD, SSC, N-MNIST, others' objects
     tasks          what to learn
     interrupts     Ctrl-C and SIGTERM between two batches
     training       batches, evaluation, History
@@ -26,7 +28,6 @@ The package, in the order in which its parts build on each other:
     report         Run, Alignment: what a run reports
     eligibility    traces of chosen synapses, for recordings
     record         what of a run goes into a recording
-    spec           specs as plain values and back
     checkpoint     the state of a simulator, as arrays and back
     simulator      Simulator
     resume         resume, fork: going on from a file
@@ -41,7 +42,7 @@ The package, in the order in which its parts build on each other:
 Arrays are indexed [pre, post]; times are in ms, rates in Hz.
 """
 
-from . import analysis, tasks
+from . import analysis, datasets, tasks
 from ._version import __version__
 from .compare import Comparison, compare
 from .connectivity import Dense, Masked, Sparse
@@ -114,6 +115,7 @@ __all__ = [
     "__version__",
     "analysis",
     "compare",
+    "datasets",
     "export",
     "fork",
     "gradient",

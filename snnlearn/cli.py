@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"snnlearn {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    text = "Learn a task: digits, evidence-accumulation or pattern-generation."
+    text = "Learn a task (digits, evidence-accumulation or pattern-generation), or recorded events (--data)."
     train = commands.add_parser("train", help="learn a task", description=text, formatter_class=_Help)
     _add_recipe(train)
     train.add_argument("--out", type=pathlib.Path, metavar="FILE", help="record the run to this HDF5 file")
@@ -60,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     resume = commands.add_parser("resume", help="go on with a training", description=text)
     resume.add_argument("file", type=pathlib.Path, metavar="FILE")
+    text = "where the training data lie now, if they have moved"
+    resume.add_argument("--data", type=pathlib.Path, metavar="PATH", help=text)
+    resume.add_argument("--test", type=pathlib.Path, metavar="PATH", help="where the test data lie now, if they have moved")
     resume.add_argument("--threads", type=int, metavar="N", help="default: all cores; results do not depend on it")
     resume.add_argument("--quiet", action="store_true", help="no progress bar")
     resume.set_defaults(run=_resume)
@@ -85,11 +88,11 @@ def _parser() -> argparse.ArgumentParser:
     watch.add_argument("--once", action="store_true", help="look once")
     watch.set_defaults(run=_watch)
 
-    text = "Write a recording in another format: sonata or csv (a folder), or nwb (a file)."
+    text = "Write a recording in another format: sonata or csv (a folder), nwb (a file), or its network as nir (a file)."
     export = commands.add_parser("export", help="a recording in another format", description=text, formatter_class=_Help)
     export.add_argument("file", type=pathlib.Path, metavar="FILE")
-    export.add_argument("--format", required=True, help="sonata, nwb or csv")
-    export.add_argument("--out", type=pathlib.Path, required=True, metavar="PATH", help="the folder or the file")
+    export.add_argument("--format", required=True, help="sonata, nwb, csv or nir")
+    export.add_argument("--out", type=pathlib.Path, metavar="PATH", help="the folder or the file; default: FILE.FORMAT")
     export.add_argument("--trials", metavar="A:B", help="a number, or a range of numbers A:B without B; default: all")
     export.add_argument("--overwrite", action="store_true", help="replace files that exist")
     export.set_defaults(run=_export)
@@ -146,7 +149,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_recipe(command: argparse.ArgumentParser) -> None:
     """The options that `_recipe` reads."""
-    command.add_argument("task", metavar="TASK", help="digits, evidence-accumulation or pattern-generation")
+    command.add_argument("task", nargs="?", metavar="TASK", help="digits, evidence-accumulation or pattern-generation")
+    text = "instead of a task, classify recorded events: shd or ssc and the HDF5 file, or nmnist and its folder"
+    command.add_argument("--data", nargs=2, metavar=("FORMAT", "PATH"), help=text)
+    command.add_argument("--test", type=pathlib.Path, metavar="PATH", help="data to test on; default: a fifth of --data, held out")
+    command.add_argument("--dt", type=float, metavar="MS", help="--data only: length of a step; default: the format's")
+    text = "--data only: neighbouring channels (pixels along each side) that become one; default: the format's"
+    command.add_argument("--downsample", type=int, metavar="N", help=text)
+    command.add_argument("--cache", metavar="DIR", help="--data only: keep the binned events in this folder")
     command.add_argument("--rule", default="eprop", help=RULES)
     command.add_argument("--feedback", default="random", help="symmetric, random or adaptive")
     command.add_argument("--coding", help="digits only: poisson (all pixels at once) or rows (row by row)")
@@ -170,12 +180,16 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
 def _recipe(options: argparse.Namespace) -> Any:
     """The recipe of a task with the options of `_add_recipe`."""
     from . import _check
-    from .recipes import RECIPES
+    from .recipes import choose
 
-    make = RECIPES[_check.choice(f"{options.run.__name__[1:]} TASK", options.task, RECIPES)]
+    make = choose(options.task, options.data, options.test, options.run.__name__[1:])
+    if options.data is None:
+        for name in ("dt", "downsample", "cache"):
+            if getattr(options, name) is not None:
+                raise _check.fail(f"--{name}", "come with --data", getattr(options, name))
     if options.coding is not None and options.task != "digits":
         raise _check.fail("--coding", "be used with the task digits", options.task)
-    names = ("neurons", "iterations", "batch", "lr", "coding")
+    names = ("neurons", "iterations", "batch", "lr", "coding", "dt", "downsample", "cache")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     for name in ("neurons", "iterations", "batch"):
         if name in given:
@@ -238,6 +252,7 @@ def _resume(options: argparse.Namespace) -> int:
     from . import _check
     from .recording.going_on import load_checkpoints
     from .resume import resume
+    from .tasks import Task
 
     planned = load_checkpoints(options.file, "resume FILE")[0].values.get("training")
     if planned is None:
@@ -245,7 +260,12 @@ def _resume(options: argparse.Namespace) -> int:
         raise _check.fail("resume FILE", "hold a training", str(options.file), hint)
     if planned["history"]["status"] != "running":
         raise _check.fail("resume FILE", "hold a training that waits to go on", f"it is {planned['history']['status']}")
-    simulator = resume(options.file, threads=options.threads)
+    task = None
+    if options.data is not None or options.test is not None:
+        from .tasks.classification import moved
+
+        task = Task.from_dict(moved(planned["task"], train=options.data, test=options.test))
+    simulator = resume(options.file, task=task, threads=options.threads)
     training = simulator._training
     assert training is not None
     n_updates, done = -(-training.trials // training.batch), len(training.history.loss)
@@ -271,9 +291,10 @@ def _replay(options: argparse.Namespace) -> int:
 
 def _command(options: argparse.Namespace) -> str:
     """The command that repeats this training on any machine: without the names of files, and with the defaults that matter."""
-    words = ["snnlearn", "train", options.task]
+    words = ["snnlearn", "train", *([options.task] if options.data is None else ["--data", options.data[0], "PATH"])]
+    words += [] if options.test is None else ["--test", "PATH"]
     for name, value in vars(options).items():
-        if name not in ("task", "out", "overwrite", "quiet", "threads", "run") and value is not None:
+        if name not in ("task", "data", "test", "cache", "out", "overwrite", "quiet", "threads", "run") and value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     return " ".join(words)
 
@@ -350,7 +371,8 @@ def _export(options: argparse.Namespace) -> int:
         if len(parts) > 2 or not all(part.isdigit() or (part == "" and len(parts) == 2) for part in parts):
             raise _check.fail("--trials", "be a number or a range A:B", options.trials)
         trials = int(parts[0]) if len(parts) == 1 else slice(*(int(part) if part else None for part in parts))
-    for path in export(options.file, options.format, options.out, trials=trials, overwrite=options.overwrite):
+    out = options.out or options.file.with_suffix(f".{options.format}")
+    for path in export(options.file, options.format, out, trials=trials, overwrite=options.overwrite):
         print(f"written {path}")
     return 0
 

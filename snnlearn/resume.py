@@ -49,7 +49,8 @@ def resume(
     """The simulator of a file, in the state of its last checkpoint; `.train()` goes on with a training, `.run` with a stream.
 
     task, lr, net, rule, stop : what the file cannot hold, as it was: a user's own task, a learning rate that is a function,
-        a network with a user's own neuron model, a user's own rule, a function that stops. Only where the file lacks them
+        a network with a user's own neuron model, a user's own rule, a function that stops. Only where the file lacks them;
+        a task also where it is the file's on data that have moved
     threads : None: all cores; results do not depend on it
 
     A recording goes on in the same file, `simulator.recorder`, which is open after this unless the training has ended.
@@ -158,11 +159,16 @@ def training_task(kept: dict[str, Any], given: dict[str, Any], where: str, statu
     """The task of a training. kept : as the file has it; given : with "task" where the file cannot hold it."""
     known = "foreign" not in kept and kept["name"] in names()
     if "task" in given:
-        if known:
+        if known and not (isinstance(given["task"], Task) and given["task"].matches(kept)):
             raise _check.fail(where, "get no task, because the file holds it", given["task"], f"{kept['name']}")
         return given["task"]
     if known:
-        return Task.from_dict(kept)
+        try:
+            return Task.from_dict(kept)
+        except (FileNotFoundError, ValueError):
+            if status == "running":
+                raise
+            return None  # data that have moved or changed do not matter to a training that has ended
     if status != "running":
         return None
     raise _check.fail(where, "get the task, which a file cannot hold", kept.get("foreign", kept.get("name")), "pass task=...")
