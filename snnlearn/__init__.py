@@ -32,14 +32,18 @@ The package, in the order in which its parts build on each other:
     published      a training whose losses other simulators print
     verification   verify: identities between rules, reference cases, published losses
     recipes        settings that learn the tasks
+    conventions    parameters of NEST and of the TensorFlow e-prop code
+    settings       parts of a configuration; config_read, config_write, toml: as plain values and TOML
+    config         Config, load_config: a run as one value
     plot, cli      figures (needs matplotlib), the command line
 
 Arrays are indexed [pre, post]; times are in ms, rates in Hz.
 """
 
-from . import analysis, tasks
+from . import analysis, conventions, tasks
 from ._version import __version__
 from .compare import Comparison, compare
+from .config import Config, load_config
 from .connectivity import Dense, Masked, Sparse
 from .events import Events
 from .family import Taxonomy, taxonomy
@@ -54,6 +58,7 @@ from .recording import Recorder, Recording, open_recording
 from .report import Alignment, Run, SilentNetworkWarning, Step
 from .resume import fork, resume
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
+from .settings import InitialWeights, TrainingPlan
 from .simulator import Simulator
 from .surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
 from .training import History
@@ -71,6 +76,7 @@ __all__ = [
     "Alignment",
     "ArcTan",
     "Comparison",
+    "Config",
     "CosineDecay",
     "CrossEntropy",
     "CubaLIF",
@@ -83,6 +89,7 @@ __all__ = [
     "FastSigmoid",
     "Gradient",
     "History",
+    "InitialWeights",
     "Masked",
     "MeanSquaredError",
     "Network",
@@ -100,15 +107,18 @@ __all__ = [
     "Step",
     "StepDecay",
     "Taxonomy",
+    "TrainingPlan",
     "TruncatedBPTT",
     "Verification",
     "Weights",
     "__version__",
     "analysis",
     "compare",
+    "conventions",
     "export",
     "fork",
     "gradient",
+    "load_config",
     "open_recording",
     "plot",
     "resume",

@@ -1,4 +1,4 @@
-"""The command line: ``snnlearn train | resume | info | watch | plot | export | compare | taxonomy | verify``."""
+"""The command line: ``snnlearn init | train | resume | info | watch | plot | export | compare | taxonomy | verify``."""
 
 from __future__ import annotations
 
@@ -43,9 +43,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"snnlearn {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    text = "Learn a task: digits, evidence-accumulation or pattern-generation."
+    text = "Learn a task (digits, evidence-accumulation or pattern-generation), or run a configuration."
     train = commands.add_parser("train", help="learn a task", description=text, formatter_class=_Help)
-    train.add_argument("task", metavar="TASK", help="digits, evidence-accumulation or pattern-generation")
+    text = "digits, evidence-accumulation or pattern-generation; or a configuration FILE.toml, as init writes it"
+    train.add_argument("task", metavar="TASK", nargs="?", help=text)
+    train.add_argument("--like", type=pathlib.Path, metavar="FILE", help="instead of TASK: repeat the run of this recording")
+    text = "change the configuration, as optimizer.lr=1e-3; can be repeated"
+    train.add_argument("--set", action="append", metavar="KEY=VALUE", help=text)
     train.add_argument("--out", type=pathlib.Path, metavar="FILE", help="record the run to this HDF5 file")
     train.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
     train.add_argument("--rule", default="eprop", help=RULES)
@@ -64,6 +68,13 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--checkpoint-every", type=int, metavar="N", help=text)
     train.add_argument("--quiet", action="store_true", help="no progress bar")
     train.set_defaults(run=_train)
+
+    text = "Write the configuration of a task, with comments, as TOML: to a file, or to the terminal."
+    init = commands.add_parser("init", help="write a configuration", description=text, formatter_class=_Help)
+    init.add_argument("task", metavar="TASK", help="digits, evidence-accumulation or pattern-generation")
+    init.add_argument("--out", type=pathlib.Path, metavar="FILE", help="the file, as config.toml")
+    init.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    init.set_defaults(run=_init)
 
     text = (
         "Go on with a training from the last checkpoint in its recording to the planned end. The result is that of a run that "
@@ -136,10 +147,12 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def _train(options: argparse.Namespace) -> int:
-    from . import _check
+    from . import _check, commands
     from .recipes import RECIPES
     from .recording import Recorder
 
+    if commands.is_configuration(options):
+        return commands.train(options, _Progress, _summary)
     make = RECIPES[_check.choice("train TASK", options.task, RECIPES)]
     if options.coding is not None and options.task != "digits":
         raise _check.fail("--coding", "be used with the task digits", options.task)
@@ -185,6 +198,7 @@ def _train(options: argparse.Namespace) -> int:
     print(f"{recipe.trials} trials in batches of {recipe.batch}, {rule} ({options.rule}), {options.feedback} feedback")
     progress = _Progress(recipe.task, recipe.batch, n_updates, options.quiet)
     status = "failed: not finished"
+    commands.of_recipe(recipe, options.stop, options.checkpoint_every).sign(recipe.simulator)
     recipe.simulator.context["command"] = _command(options)
     try:
         history = recipe.simulator.train(
@@ -200,6 +214,12 @@ def _train(options: argparse.Namespace) -> int:
             recorder.close(status)
     _summary(recipe.task, history, options.out)
     return 130 if history.status == "interrupted" else 0
+
+
+def _init(options: argparse.Namespace) -> int:
+    from .commands import init
+
+    return init(options)
 
 
 def _resume(options: argparse.Namespace) -> int:
@@ -231,7 +251,7 @@ def _command(options: argparse.Namespace) -> str:
     """The command that repeats this training on any machine: without the names of files, and with the defaults that matter."""
     words = ["snnlearn", "train", options.task]
     for name, value in vars(options).items():
-        if name not in ("task", "out", "overwrite", "quiet", "threads", "run") and value is not None:
+        if name not in ("task", "out", "overwrite", "quiet", "threads", "run", "set") and value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     return " ".join(words)
 

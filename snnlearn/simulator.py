@@ -103,6 +103,7 @@ class Simulator:
         self.loss = loss or MeanSquaredError()
         self.update_every = update_every
         interval = self._interval(update_every)
+        self.context: dict[str, Any] = {} if weights is None else {"weights": "given"}  # what else a recording should say
         weights = self.net.init_weights(seed) if weights is None else weights
         self._engine = Engine(
             self.net,
@@ -123,7 +124,6 @@ class Simulator:
         self._stream_noise = self._noise_stream()
         self._spoke_of_silence, self._silent_steps = False, 0
         self._silence: str | None = None  # a warning that waits for a recorder
-        self.context: dict[str, Any] = {}  # what else the configuration of a recording should hold, as the task
 
     # ---- what a user reads --------------------------------------------------------------------------
 
