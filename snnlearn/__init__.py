@@ -35,6 +35,7 @@ The package, in the order in which its parts build on each other:
     conventions    parameters of NEST and of the TensorFlow e-prop code
     settings       parts of a configuration; config_read, config_write, toml: as plain values and TOML
     config         Config, load_config: a run as one value
+    sweep          sweep, run: many configurations, by `pools` of processes or Dask; grid: what varies; sweep_table: results
     plot, cli      figures (needs matplotlib), the command line
 
 Arrays are indexed [pre, post]; times are in ms, rates in Hz.
@@ -61,6 +62,8 @@ from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
 from .settings import InitialWeights, TrainingPlan
 from .simulator import Simulator
 from .surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
+from .sweep import run, sweep
+from .sweep_table import SweepResult
 from .training import History
 from .verification import Verification, verify
 
@@ -106,6 +109,7 @@ __all__ = [
     "Sparse",
     "Step",
     "StepDecay",
+    "SweepResult",
     "Taxonomy",
     "TrainingPlan",
     "TruncatedBPTT",
@@ -122,7 +126,9 @@ __all__ = [
     "open_recording",
     "plot",
     "resume",
+    "run",
     "simulate",
+    "sweep",
     "tasks",
     "taxonomy",
     "verify",

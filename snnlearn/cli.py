@@ -1,4 +1,4 @@
-"""The command line: ``snnlearn init | train | resume | info | watch | plot | export | compare | taxonomy | verify``."""
+"""The command line: ``snnlearn init | train | resume | sweep | info | watch | plot | export | compare | taxonomy | verify``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.showwarning = lambda message, *_: print(f"snnlearn: {message}", file=sys.stderr)
     terminate = signal.getsignal(signal.SIGTERM)
     try:
-        if options.run in (_train, _resume):
+        if options.run in (_train, _resume, _sweep):
             signal.signal(signal.SIGTERM, signal.default_int_handler)
         return options.run(options)
     except (ValueError, TypeError, OSError, FloatingPointError, ImportError, KeyError, MemoryError) as error:
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("snnlearn: interrupted", file=sys.stderr)
         return 130
     finally:
-        if options.run in (_train, _resume):
+        if options.run in (_train, _resume, _sweep):
             signal.signal(signal.SIGTERM, terminate)
 
 
@@ -85,6 +85,21 @@ def _parser() -> argparse.ArgumentParser:
     resume.add_argument("--threads", type=int, metavar="N", help="default: all cores; results do not depend on it")
     resume.add_argument("--quiet", action="store_true", help="no progress bar")
     resume.set_defaults(run=_resume)
+
+    text = (
+        "Run every combination of the values in the [sweep] table of a configuration, and gather the results in a table. Started "
+        "again, it does what is left."
+    )
+    sweep = commands.add_parser("sweep", help="rules x seeds x parameters", description=text, formatter_class=_Help)
+    sweep.add_argument("config", type=pathlib.Path, metavar="FILE.toml")
+    sweep.add_argument("--out", type=pathlib.Path, metavar="FOLDER", help="of the recordings; default: the file's name")
+    sweep.add_argument("--workers", type=int, metavar="N", help="processes of this machine; default: one a core")
+    sweep.add_argument("--threads", type=int, metavar="N", help="of each run; default: the cores shared among the workers")
+    sweep.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler that runs them, as tcp://host:8786")
+    sweep.add_argument("--retries", type=int, default=2, metavar="N", help="attempts more for a run whose worker died")
+    sweep.add_argument("--set", action="append", metavar="KEY=VALUE", help="change the configuration; can be repeated")
+    sweep.add_argument("--quiet", action="store_true", help="no progress bar")
+    sweep.set_defaults(run=_sweep)
 
     info = commands.add_parser("info", help="tell what a recording holds", description="Tell what a recording holds.")
     info.add_argument("file", type=pathlib.Path, metavar="FILE")
@@ -220,6 +235,12 @@ def _init(options: argparse.Namespace) -> int:
     from .commands import init
 
     return init(options)
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from .commands import sweep
+
+    return sweep(options)
 
 
 def _resume(options: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import shlex
 import tomllib
 from collections.abc import Callable
 from typing import Any
@@ -130,3 +131,21 @@ def train(options: argparse.Namespace, progress: Callable[..., Any], summary: Ca
         bar.close()
     summary(config.task, history, out)
     return 130 if history.status == "interrupted" else 0
+
+
+def sweep(options: argparse.Namespace) -> int:
+    """Run a sweep; exit status 1 where a run failed."""
+    from .sweep import sweep as execute
+
+    config = load_config(options.config)
+    changes = dict(parse_change(text) for text in options.set or ())
+    over = config.sweep
+    if changes:
+        config = config.updated(changes)
+    folder = options.out or options.config.with_suffix("")
+    rest = {name: getattr(options, name) for name in ("workers", "threads", "scheduler", "retries", "quiet")}
+    result = execute(config, folder, over, **rest)
+    print(result)
+    print(f"recordings and tables (sweep.csv, sweep.h5) in {folder}")
+    failed = [row for row in result.rows if row["status"] != "complete"]
+    return 1 if failed else 0

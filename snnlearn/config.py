@@ -32,6 +32,7 @@ from typing import Any
 
 from . import _check, config_read, config_write
 from .functional import check_dtype
+from .grid import points
 from .losses import Loss, MeanSquaredError, RateRegularizer
 from .network import Network
 from .optimizers import Optimizer
@@ -93,6 +94,7 @@ class Config:
             rule.feedback_matrix(self.net)
         check_dtype("Config.dtype", self.dtype)
         self.make_recorder("unused", overwrite=True).selection(self.net.n, (*self.net.variables, *RECORDABLE))
+        points(self.sweep)
         defaults = inspect.signature(Recorder).parameters
         given = {name: x for name, x in self.recorder.items() if x is not defaults[name].default and x != defaults[name].default}
         object.__setattr__(self, "recorder", given)
@@ -203,6 +205,10 @@ class Config:
         "seeds" stands for seed, task.seed and rule.seed. Raises ValueError for a key that is not there.
         """
         return type(self).from_dict(config_write.updated(self, changes), "Config.updated", self.folder)
+
+    def with_sweep(self, sweep: Mapping[str, Any]) -> Config:
+        """The same run with another [sweep] table."""
+        return dataclasses.replace(self, sweep=sweep)
 
     def to_toml(self, comments: bool = True) -> str:
         """The text of a TOML file. comments : say what each key is"""
