@@ -24,6 +24,7 @@ The package, in the order in which its parts build on each other:
     family         taxonomy: what each rule follows, can do and costs; names of rules
     compare        rules side by side
     report         Run, Alignment: what a run reports
+    guards         what goes wrong while a network learns, with the likely remedy
     record         what of a run goes into a recording
     spec           specs as plain values and back
     checkpoint     the state of a simulator, as arrays and back
@@ -49,6 +50,7 @@ from .connectivity import Dense, Masked, Sparse
 from .events import Events
 from .family import Taxonomy, taxonomy
 from .functional import Gradient, Simulation, gradient, simulate
+from .guards import RunWarning, SilentNetworkWarning
 from .interop import export
 from .job import Divergence
 from .losses import CrossEntropy, MeanSquaredError, RateRegularizer
@@ -56,7 +58,7 @@ from .network import Network, Readout, Weights
 from .neurons import ALIF, LIF, CubaLIF
 from .optimizers import SGD, Adam, CosineDecay, ExponentialDecay, StepDecay
 from .recording import Recorder, Recording, open_recording
-from .report import Alignment, Run, SilentNetworkWarning, Step
+from .report import Alignment, Run, Step
 from .resume import fork, resume
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
 from .settings import InitialWeights, TrainingPlan
@@ -102,6 +104,7 @@ __all__ = [
     "Recorder",
     "Recording",
     "Run",
+    "RunWarning",
     "SilentNetworkWarning",
     "Simulation",
     "Simulator",

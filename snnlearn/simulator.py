@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _check
+from . import _check, guards
 from .checkpoint import capture, save
 from .compare import describe
 from .engine import Engine
@@ -33,7 +33,7 @@ from .neurons.base import spec_to_dict as describe_spec
 from .optimizers import Optimizer
 from .record import record_run
 from .recording import Recorder
-from .report import Alignment, Pieces, Run, SilentNetworkWarning, Step, align, report
+from .report import Alignment, Pieces, Run, Step, align, report
 from .rules import Rule
 from .rules.base import check_passive
 from .training import History, Training, go_on_as_planned, train
@@ -124,6 +124,8 @@ class Simulator:
         self._stream_noise = self._noise_stream()
         self._spoke_of_silence, self._silent_steps = False, 0
         self._silence: str | None = None  # a warning that waits for a recorder
+        self._guards = guards.fresh()
+        guards.begin(self._guards, self._engine.weights)
 
     # ---- what a user reads --------------------------------------------------------------------------
 
@@ -167,6 +169,7 @@ class Simulator:
             ):
                 raise _check.fail("Simulator.set_weights", "keep the structure of the sparse matrices", "another structure")
             flat[:] = (matrix.data if hasattr(matrix, "indices") else matrix).reshape(-1)
+        guards.begin(self._guards, self._engine.weights)
 
     def reset(self) -> None:
         """The stream starts anew from the initial state: membranes, traces, spikes in flight. Weights stay."""
@@ -419,7 +422,7 @@ class Simulator:
         return align(self.updates_done, tuple(map(describe, self.passive)), own, others)
 
     def _report(self, job: Job, result: Result, alignment: Alignment | None, streaming: bool = False) -> Run:
-        """The report of a result; warns once where the network is silent."""
+        """The report of a result; warns where the network is silent, or learns badly."""
         self._silent_steps = 0 if result.counts.any() else self._silent_steps + job.n_steps
         if self._silent_steps >= (SILENT_STEPS if streaming else 2) and not self._spoke_of_silence:
             self._spoke_of_silence = True
@@ -427,8 +430,22 @@ class Simulator:
                 f"Simulator: no neuron spiked in the last {self._silent_steps} steps; "
                 "scale w_in up (init_weights(gain=...)), lower the threshold, or add a background current"
             )
-            warnings.warn(message, SilentNetworkWarning, stacklevel=5 if streaming else 4)
-        return report(job, result, self.net.n, self.net.dt, alignment)
+            warnings.warn(message, guards.SilentNetworkWarning, stacklevel=5 if streaming else 4)
+        run = report(job, result, self.net.n, self.net.dt, alignment)
+        if job.learn or self.optimizer is None:
+            self._guard(job, result, run, stacklevel=6 if streaming else 5)
+        return run
+
+    def _guard(self, job: Job, result: Result, run: Run, stacklevel: int) -> None:
+        """Warn of what `guards` find, once each; they wait for a recorder."""
+        engine, learns = self._engine, np.zeros(4, bool)
+        if job.learn and self.optimizer is not None and self.optimizer.rates(max(0, self.updates_done - 1), 1)[0] > 0:
+            learns = engine.learns
+        n_ref = np.asarray(getattr(engine.arrays.params, "n_ref", 0))
+        weights = guards.Weighing(engine.weights, learns, self.updates_done)
+        for finding in guards.look(self._guards, job, result, run, weights, n_ref):
+            self._guards["waiting"].append(list(finding))
+            warnings.warn(finding.message, guards.RunWarning, stacklevel=stacklevel)
 
     def _recorded(self, job: Job, recorder: Recorder, trial: int) -> Job:
         """The job with what the recorder wants; opens its file at first."""
@@ -463,6 +480,9 @@ class Simulator:
         if self._silence is not None:
             recorder.event("silent network", self._silence)
             self._silence = None
+        for kind, message in self._guards["waiting"]:
+            recorder.event(kind, message)
+        self._guards["waiting"] = []
 
     def config(self) -> dict[str, Any]:
         """Everything that describes this simulator, as plain values; it stands in every recording."""

@@ -246,8 +246,10 @@ def _import() -> None:
 
 
 def _warm(config: Config, threads: int) -> None:
-    """One step of learning and an evaluation of one trial, for the kernels."""
-    plan = {"trials": 1, "batch": 1, "evaluate_every": 1, "evaluate_trials": 1, "stop": "none"}
+    """One step of learning, and an evaluation of one trial where there are any, for the kernels."""
+    plan: dict[str, Any] = {"trials": 1, "batch": 1, "stop": "none"}
+    if config.training.evaluate_every is not None:
+        plan |= {"evaluate_every": 1, "evaluate_trials": 1}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         config.updated({f"training.{name}": value for name, value in plan.items()}).run(threads=threads)

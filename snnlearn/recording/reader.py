@@ -157,6 +157,8 @@ class Recording:
             lines += [f"  {signal!r}" for signal in map(self.__getitem__, self.names)]
             lines += [f"  table {name}: {self._committed[f'tables/{name}']} rows" for name in self.tables]
             lines.append(f"  {self._committed.get('weights', 0)} snapshots of the weights, {self._committed['events']} events")
+            kinds = list(dict.fromkeys(event.kind for event in self.events[:100]))
+            lines[-1] += f": {', '.join(kinds[:8])}" if kinds else ""
         return "\n".join(lines)
 
     # Raw data
