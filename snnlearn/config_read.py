@@ -175,7 +175,10 @@ def _called(call: Callable[[], Any], source: _Source, values: Mapping[str, Any])
     try:
         return call()
     except (ValueError, TypeError) as error:
-        words = re.findall(r"\w+", str(error).partition(" must ")[0])
+        subject = str(error).partition(" must ")[0]
+        if subject.startswith("sweep."):
+            source.fail(("sweep", subject.removeprefix("sweep.")), str(error), type(error))
+        words = re.findall(r"\w+", subject)
         at = next((_find(word, values) for word in reversed(words) if _find(word, values)), ())
         source.fail(at, str(error), type(error) if type(error) in (ValueError, TypeError) else ValueError)
 

@@ -120,6 +120,11 @@ def to_toml(config: Any, comments: bool) -> str:
     lines += _table("recorder", recorder, {**_about(Recorder, comments), **_RECORDER} if comments else {}, Recorder)
     if values["sweep"]:
         lines += _table("sweep", values["sweep"], {})
+    elif comments:
+        lr = "optimizer.lr" if isinstance(values["optimizer"]["lr"], float) else "optimizer.lr.lr"
+        lines += ["", "# [sweep]                     # of snnlearn sweep THIS_FILE: every combination of these values"]
+        lines += ["# seeds = 3                   # seed, task.seed and rule.seed together; a number of seeds, or a list"]
+        lines += ['# rule = ["eprop", "bptt"]', f"# {lr} = [1e-3, 1e-2]"]
     return "\n".join(lines) + "\n"
 
 

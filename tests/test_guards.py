@@ -3,7 +3,6 @@
 import warnings
 
 import numpy as np
-import pytest
 from kills import BATCH, LIF, TASK, contents, differing
 
 import snnlearn as sl

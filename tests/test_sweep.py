@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import h5py
 import numpy as np
@@ -20,6 +20,7 @@ import snnlearn as sl
 from snnlearn import grid, pools, sweep_table
 from snnlearn.sweep import _kind, _work
 
+LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the worker in /proc")
 TINY = small(training=sl.TrainingPlan(2 * BATCH, BATCH, evaluate_every=1, evaluate_trials=2), recorder={"checkpoint_every": 1})
 
 
@@ -152,25 +153,34 @@ def test_kinds_differ_where_kernels_do():
         assert _kind(TINY.updated(other)) != base
 
 
-def killer(folder, deaths):
-    """Kill the worker that has written the first recording, once it has learnt something."""
-    while not deaths:
-        time.sleep(0.02)
-        for path in folder.glob("*.h5"):
-            try:
-                with sl.open_recording(path) as recording:
-                    begun = recording.status == "running" and recording.n_rows("updates") >= 3
-            except (OSError, ValueError):
-                continue
-            pids = [int(line) for line in holders(path) if int(line) != os.getpid()]
-            if begun and pids:
-                os.kill(pids[0], signal.SIGKILL)
-                deaths.append(path.name)
-                return
+@contextmanager
+def a_death(folder):
+    """Kills the worker that writes the first recording, once it has learnt something; gives the list of what it did."""
+    deaths, over = [], threading.Event()
+
+    def wait():
+        while not deaths and not over.wait(0.01):
+            for path in folder.glob("*.h5"):
+                try:
+                    with sl.open_recording(path) as recording:
+                        begun = recording.status == "running" and recording.n_rows("updates") >= 3
+                except (OSError, ValueError):
+                    continue
+                pids = [pid for pid in writers(path) if begun]
+                if pids:
+                    os.kill(pids[0], signal.SIGKILL)
+                    deaths.append(path)
+                    return
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    yield deaths
+    over.set()
+    thread.join()
 
 
-def holders(path):
-    """Processes that have the file open."""
+def writers(path):
+    """Child processes that have the file open."""
     for process in multiprocessing.active_children():
         links = f"/proc/{process.pid}/fd"
         try:
@@ -180,34 +190,46 @@ def holders(path):
             continue
 
 
+def assert_as_alone(config, path, tmp_path):
+    sl.run(config, tmp_path / "alone.h5")
+    assert not differing(contents(tmp_path / "alone.h5", cut=False), contents(path, cut=False), prefix=False)
+
+
+LONG = TINY.updated({"training.trials": 80 * BATCH, "training.evaluate_every": 40, "recorder.checkpoint_every": 5})
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the worker in /proc")
-def test_a_killed_worker_costs_the_others_nothing_and_kernels_compile_once(tmp_path, monkeypatch):
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "kernels"))
-    config = TINY.updated({"training.trials": 150 * BATCH, "training.evaluate_every": 50, "recorder.checkpoint_every": 5})
-    deaths = []
-    thread = threading.Thread(target=killer, args=(tmp_path / "runs", deaths), daemon=True)
-    thread.start()
-    result = sl.sweep(config, tmp_path / "runs", {"seed": [1, 2, 3, 4]}, workers=2, threads=1, quiet=True)
-    thread.join(10)
+@LINUX
+def test_a_killed_worker_costs_the_others_nothing(tmp_path):
+    with a_death(tmp_path / "runs") as deaths:
+        result = sl.sweep(LONG, tmp_path / "runs", {"seed": [1, 2, 3]}, workers=2, threads=1, quiet=True)
     assert len(deaths) == 1
     assert (result.column("status") == "complete").all()
-    assert sorted(result.column("attempts").tolist()) == [1, 1, 1, 2]
-    assert result.column("compiled").sum() == 0  # the step before the runs compiled everything
-    sl.run(config.updated({"seed": int(result.column("seed")[result.column("attempts").argmax()])}), tmp_path / "alone.h5")
-    killed = contents(result.paths[result.column("attempts").argmax()], cut=False)
-    assert not differing(contents(tmp_path / "alone.h5", cut=False), killed, prefix=False)
+    assert sorted(result.column("attempts").tolist()) == [1, 1, 2]
+    assert_as_alone(LONG.updated({"seed": result.paths.index(deaths[0]) + 1}), deaths[0], tmp_path)
 
 
 @pytest.mark.slow
-def test_a_dask_cluster_runs_a_sweep(tmp_path):
+@LINUX
+@pytest.mark.filterwarnings("default")  # of the cluster's
+def test_a_dask_cluster_runs_a_sweep_also_where_a_worker_is_killed(tmp_path):
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None, scheduler_port=0
-    ) as cluster:
-        result = sl.sweep(TINY, tmp_path / "runs", {"seed": [1, 2, 3]}, scheduler=cluster.scheduler_address, quiet=True)
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster, a_death(tmp_path / "runs") as deaths:
+        result = sl.sweep(LONG, tmp_path / "runs", {"seed": [1, 2, 3]}, scheduler=cluster.scheduler_address, quiet=True)
+    assert len(deaths) == 1
     assert (result.column("status") == "complete").all()
-    assert result.rows[0]["loss"] == pytest.approx(np.mean(TINY.updated({"seed": 1}).run().loss))
+    assert_as_alone(LONG.updated({"seed": result.paths.index(deaths[0]) + 1}), deaths[0], tmp_path)
+
+
+@pytest.mark.slow
+def test_kernels_compile_once_for_all_workers(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "kernels"))
+    config = TINY.updated({"training.evaluate_every": "none"})
+    result = sl.sweep(config, tmp_path / "runs", {"seed": [1, 2]}, workers=2, threads=1, quiet=True)
+    assert (result.column("status") == "complete").all()
+    assert result.column("compiled").sum() == 0  # the step before the runs compiled everything
+    assert any((tmp_path / "kernels").rglob("*.nbc"))
 
 
 def test_threads_of_an_executor(tmp_path):
