@@ -19,6 +19,7 @@ A state that is not finite ends the run at once: `Divergence`.
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -84,6 +85,18 @@ class Weighing(NamedTuple):
     updates: int  # so far
 
 
+def watch(simulator: Any, job: Job, result: Result, run: Run, stacklevel: int) -> None:
+    """Warn of what is new after a run of a simulator, and keep it for a recorder; stacklevel : of the caller of the run"""
+    engine, optimizer, learns = simulator._engine, simulator.optimizer, np.zeros(4, bool)
+    if job.learn and optimizer is not None and optimizer.rates(max(0, simulator.updates_done - 1), 1)[0] > 0:
+        learns = engine.learns
+    n_ref = np.asarray(getattr(engine.arrays.params, "n_ref", 0))
+    weights = Weighing(engine.weights, learns, simulator.updates_done)
+    for finding in look(simulator._guards, job, result, run, weights, n_ref):
+        simulator._guards["waiting"].append(list(finding))
+        warnings.warn(finding.message, RunWarning, stacklevel=stacklevel)
+
+
 def look(state: dict[str, Any], job: Job, result: Result, run: Run, weights: Weighing, n_ref: np.ndarray) -> list[Finding]:
     """What is new after a run; `state` is brought up to date, in place.
 
@@ -103,7 +116,7 @@ def look(state: dict[str, Any], job: Job, result: Result, run: Run, weights: Wei
 
 
 def _saturation(state: dict[str, Any], job: Job, result: Result, n_ref: np.ndarray) -> tuple[str, str] | None:
-    most = np.ceil(job.n_steps / (1.0 + n_ref)) * job.n_trials
+    most = job.n_steps / (1.0 + n_ref) * job.n_trials
     full = float(np.mean(result.counts.sum(axis=0) >= SATURATED * most))
     state["saturated"] = state["saturated"] + job.n_steps if full >= NEARLY_ALL else 0
     if state["saturated"] < SATURATED_STEPS:

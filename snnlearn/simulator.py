@@ -433,19 +433,8 @@ class Simulator:
             warnings.warn(message, guards.SilentNetworkWarning, stacklevel=5 if streaming else 4)
         run = report(job, result, self.net.n, self.net.dt, alignment)
         if job.learn or self.optimizer is None:
-            self._guard(job, result, run, stacklevel=6 if streaming else 5)
+            guards.watch(self, job, result, run, stacklevel=6 if streaming else 5)
         return run
-
-    def _guard(self, job: Job, result: Result, run: Run, stacklevel: int) -> None:
-        """Warn of what `guards` find, once each; they wait for a recorder."""
-        engine, learns = self._engine, np.zeros(4, bool)
-        if job.learn and self.optimizer is not None and self.optimizer.rates(max(0, self.updates_done - 1), 1)[0] > 0:
-            learns = engine.learns
-        n_ref = np.asarray(getattr(engine.arrays.params, "n_ref", 0))
-        weights = guards.Weighing(engine.weights, learns, self.updates_done)
-        for finding in guards.look(self._guards, job, result, run, weights, n_ref):
-            self._guards["waiting"].append(list(finding))
-            warnings.warn(finding.message, guards.RunWarning, stacklevel=stacklevel)
 
     def _recorded(self, job: Job, recorder: Recorder, trial: int) -> Job:
         """The job with what the recorder wants; opens its file at first."""

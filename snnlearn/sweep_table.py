@@ -20,7 +20,7 @@ ABOUT = {
     "status": ("1", "complete, failed or interrupted"),
     "error": ("1", "why a run failed"),
     "attempts": ("1", "times that the run was begun or taken up again by this call"),
-    "seconds": ("s", "wall time of the run by this call, start of the simulator included"),
+    "seconds": ("s", "wall time of the run by this call, or, where it was complete before, of its training"),
     "compiled": ("1", "functions that its process had to compile"),
     "updates": ("1", "updates of the weights"),
     "loss": ("1", f"mean of the last {RECENT} updates"),
@@ -109,7 +109,8 @@ def gather(jobs: Sequence[Any], folder: pathlib.Path) -> SweepResult:
         curves.append(found.pop("curves"))
         varied = {name: x if isinstance(x, (bool, int, float, str)) else _short(_plain(x)) for name, x in job.point.items()}
         row: dict[str, Any] = {"run": job.number, **varied, "status": job.status, **found, "error": job.error}
-        row |= {"attempts": job.attempts, "seconds": sum(o.seconds for o in job.outcomes)}
+        spent = sum(o.seconds for o in job.outcomes) if job.outcomes else found["seconds"]
+        row |= {"attempts": job.attempts, "seconds": spent}
         row |= {"compiled": sum(o.compiled for o in job.outcomes), "file": job.path.name}
         rows.append(row)
     result = SweepResult(folder, rows, {name: _padded([c[name] for c in curves]) for name in CURVES})
@@ -124,13 +125,15 @@ def _plain(value: Any) -> Any:
 def _read(path: pathlib.Path) -> dict[str, Any]:
     """How a run ended, as its recording says; NaN where it says nothing."""
     curves = {name: np.empty(0) for name in CURVES}
-    row = {"updates": 0, **dict.fromkeys(("loss", "score", "rate", "evaluation_loss", "evaluation_score"), np.nan), "events": 0}
+    row = {"updates": 0, **dict.fromkeys(("loss", "score", "rate", "evaluation_loss", "evaluation_score"), np.nan)}
+    row |= {"events": 0, "seconds": 0.0}
     try:
         with open_recording(path) as recording:
             if recording.n_rows("updates"):
                 table = recording.table("updates")
                 row["updates"] = table.loss.size
                 row |= {name: float(getattr(table, name)[-RECENT:].mean()) for name in ("loss", "score", "rate")}
+                row["seconds"] = float(table.wall_time[-1])
                 curves |= {"loss": table.loss, "score": table.score}
             if recording.n_rows("evaluations"):
                 table = recording.table("evaluations")
