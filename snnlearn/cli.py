@@ -213,7 +213,7 @@ def _train(options: argparse.Namespace) -> int:
     print(f"{recipe.trials} trials in batches of {recipe.batch}, {rule} ({options.rule}), {options.feedback} feedback")
     progress = _Progress(recipe.task, recipe.batch, n_updates, options.quiet)
     status = "failed: not finished"
-    commands.of_recipe(recipe, options.stop, options.checkpoint_every).sign(recipe.simulator)
+    commands.sign(recipe, options)
     recipe.simulator.context["command"] = _command(options)
     try:
         history = recipe.simulator.train(

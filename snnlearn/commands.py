@@ -15,6 +15,7 @@ from . import _check
 from .config import Config, load_config
 from .recipes import RECIPES, Recipe
 from .settings import TrainingPlan
+from .tasks.base import Task
 
 OF_TASKS = {"rule": "eprop", "feedback": "random", "update_every": "trial", "dtype": "float32", "seed": 0}  # and their defaults
 OF_TASKS |= dict.fromkeys(("neurons", "iterations", "batch", "lr", "coding"))
@@ -51,6 +52,12 @@ def of_recipe(recipe: Recipe, stop: float | None = None, checkpoint_every: int |
     )
 
 
+def sign(recipe: Recipe, options: argparse.Namespace) -> None:
+    """Have the recording of a recipe hold its configuration, where its task is one that can be written down."""
+    if isinstance(recipe.task, Task):
+        of_recipe(recipe, options.stop, options.checkpoint_every).sign(recipe.simulator)
+
+
 def init(options: argparse.Namespace) -> int:
     """Write the configuration of a task."""
     make = RECIPES[_check.choice("init TASK", options.task, RECIPES)]
@@ -81,13 +88,7 @@ def configuration(options: argparse.Namespace) -> Config:
     """The configuration that `train` is to run, with the changes of its options."""
     for name, default in OF_TASKS.items():
         if getattr(options, name) != default:
-            keys = {
-                "lr": "optimizer.lr",
-                "neurons": "network.neurons.0.n",
-                "batch": "training.batch",
-                "iterations": "training.trials",
-            }
-            hint = f"--set {keys.get(name, name)}=... changes the configuration"
+            hint = f"--set {KEYS.get(name, name)}=... changes a configuration"
             raise _check.fail(f"--{name.replace('_', '-')}", "come with a TASK", getattr(options, name), hint)
     config = load_config(options.task) if options.like is None else Config.of_recording(options.like)
     changes = dict(parse_change(text) for text in options.set or ())

@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 
 from . import _check, spec, toml
-from .recording import open_recording
+from .recording import Recording, open_recording
 from .recording.going_on import OPTIONS as RECORDER_OPTIONS
 from .settings import SCALARS, SECTIONS, SPECS, VARIABLES, InitialWeights, TrainingPlan
 from .tasks import base
@@ -224,8 +224,9 @@ def _none(value: Any) -> Any:
 def of_recording(path: str | os.PathLike[str], make: Callable[..., T]) -> T:
     """See `Config.of_recording`; make : `Config`"""
     with open_recording(path) as recording:
-        content, attrs = recording.config, recording.attrs
+        content = recording.config
         first = bool(recording.weight_updates.size) and int(recording.weight_updates[0]) == 0
+        recorder = _recorded(recording)
     folder = pathlib.Path(path).resolve().parent
     where = f"the configuration of {path}"
     if "run" in content:
@@ -238,14 +239,26 @@ def of_recording(path: str | os.PathLike[str], make: Callable[..., T]) -> T:
     values |= {"task": task, "network": content["network"]}
     values["training"] = {k: x for k, x in content["training"].items() if k in known}
     values["passive"] = [{k: x for k, x in rule.items() if k != "name"} for rule in content.get("passive") or []]
-    every = {"every": int(attrs["every"]), "weights_every": int(attrs["weights_every"]) or None}
-    values["recorder"] = {name: x for name, x in every.items() if x is not None}
+    values["recorder"] = recorder
     if content.get("weights") == "given":
         if not first:
             hint = "Recorder(weights_every=...) takes the first ones too"
             raise _check.fail(str(path), "hold the weights that were given to the simulator", "no snapshot at 0 updates", hint)
         values["weights"] = {"file": str(pathlib.Path(path).resolve()), "update": 0}
     return build(_no_nulls(values), where, folder, make)
+
+
+def _recorded(recording: Recording) -> dict[str, Any]:
+    """The options of the recorder that wrote a file, as far as they can be seen in it."""
+    options: dict[str, Any] = {"spikes": recording.has_spikes, "every": int(recording.attrs["every"])}
+    if recording.attrs["weights_every"]:
+        options["weights_every"] = int(recording.attrs["weights_every"])
+    options |= {name: name in recording.names for name in ("readout", "target")}
+    traces = {name: recording[name].neurons for name in recording.names}
+    chosen = {name: neurons.tolist() for name, neurons in traces.items() if neurons is not None}
+    options |= {name: neurons for name, neurons in chosen.items() if name in VARIABLES}
+    others = {name: neurons for name, neurons in chosen.items() if name not in VARIABLES}
+    return options | ({"variables": others} if others else {})
 
 
 def _no_nulls(value: Any) -> Any:
