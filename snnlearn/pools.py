@@ -108,11 +108,6 @@ def is_death(error: BaseException | None) -> bool:
     return isinstance(error, (BrokenExecutor, CancelledError)) or type(error).__name__ in ("KilledWorker", "FutureCancelledError")
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _one() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_detach)
 

@@ -16,6 +16,7 @@ once and not by every worker. Scripts need `if __name__ == "__main__":` around a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -24,7 +25,7 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ from numba.core import event
 
 from . import _check, grid, pools
 from .config import Config, load_config
+from .engine import _cores
 from .recording import open_recording
 from .resume import resume
 from .sweep_table import SweepResult, gather
@@ -44,11 +46,13 @@ RULE_VARYING = ("seed", "feedback_decay", "max_bytes")
 
 
 class Outcome(NamedTuple):
-    """What a call of `run` took."""
+    """How a call of `run` went; errors come as texts, because not every exception can be sent to another process."""
 
-    status: str  # "complete" or "interrupted"
+    status: str  # "complete", "interrupted" or "failed"
     seconds: float
     compiled: int  # functions, by this process
+    error: str = ""
+    passing: bool = False  # whether the error may not come again
 
 
 @dataclass
@@ -139,8 +143,8 @@ def sweep(
         elif executor is not None:
             engine = pools.Given(executor)
         else:
-            engine = pools.Local(min(workers or pools.cores(), len(due)))
-            threads = threads or max(1, pools.cores() // engine.capacity)
+            engine = pools.Local(min(workers or _cores(), len(due)))
+            threads = threads or max(1, _cores() // engine.capacity)
             engine.start(_import)
         _execute(due, engine, threads or 1, retries, _Bar(jobs, quiet))
     result = gather(jobs, folder)
@@ -229,16 +233,19 @@ class _Compilations(event.Listener):
 
 
 def _work(config: Config, path: str, threads: int) -> Outcome:
-    """`run`, and what it took."""
-    counter, began = _Compilations(), time.perf_counter()
+    """`run`, and how it went."""
+    counter, began, error, passing = _Compilations(), time.perf_counter(), "", False
     event.register("numba:compile", counter)
     try:
         run(config, path, threads)
+        status = _state(pathlib.Path(path))[1]
     except KeyboardInterrupt:
-        return Outcome("interrupted", time.perf_counter() - began, counter.count)
+        status = "interrupted"
+    except Exception as reason:
+        status, error, passing = "failed", f"{type(reason).__name__}: {reason}", isinstance(reason, RETRIED)
     finally:
         event.unregister("numba:compile", counter)
-    return Outcome(_state(pathlib.Path(path))[1], time.perf_counter() - began, counter.count)
+    return Outcome(status, time.perf_counter() - began, counter.count, error, passing)
 
 
 def _import() -> None:
@@ -250,7 +257,7 @@ def _warm(config: Config, threads: int) -> None:
     plan: dict[str, Any] = {"trials": 1, "batch": 1, "stop": "none"}
     if config.training.evaluate_every is not None:
         plan |= {"evaluate_every": 1, "evaluate_trials": 1}
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), contextlib.suppress(Exception):  # an error comes again with the first run
         warnings.simplefilter("ignore")
         config.updated({f"training.{name}": value for name, value in plan.items()}).run(threads=threads)
 
@@ -281,7 +288,7 @@ def _execute(due: list[_Job], engine: Any, threads: int, retries: int, bar: _Bar
                 what = flying.pop(future)
                 engine.done(future)
                 if isinstance(what, str):
-                    warm.add(what)  # an error comes again with the first run, which reports it
+                    warm.add(what)
                 elif _again(what, future, retries):
                     waiting.append(what)
             bar.show()
@@ -294,20 +301,19 @@ def _execute(due: list[_Job], engine: Any, threads: int, retries: int, bar: _Bar
 def _again(job: _Job, future: Future[Any], retries: int) -> bool:
     """Note how a run ended; whether it is taken up again."""
     job.attempts += 1
-    error = future.exception() if not future.cancelled() else None
-    if error is None and not future.cancelled():
-        job.outcomes.append(future.result())
-        job.status = job.outcomes[-1].status
-        if job.status == "complete":
-            return False
-        job.error = f"the run is {job.status}"
+    error = CancelledError() if future.cancelled() else future.exception()
+    if error is None:
+        outcome: Outcome = future.result()
+        job.outcomes.append(outcome)
+        job.status, job.error = outcome.status, outcome.error
+        passing = outcome.passing or outcome.status == "interrupted"
     else:
-        died = future.cancelled() or pools.is_death(error)
-        job.status, job.error = "failed", "its worker died" if died else f"{type(error).__name__}: {error}"
-        if not died and not isinstance(error, RETRIED):
-            return False
+        passing = pools.is_death(error)
+        job.status, job.error = "failed", "its worker died" if passing else f"{type(error).__name__}: {error}"
+    if job.status == "complete" or not passing:
+        return False
     if job.attempts > retries:
-        job.error += f", {job.attempts} times"
+        job.error += f" ({job.attempts} times)"
         return False
     job.status = "waiting"
     return True

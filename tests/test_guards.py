@@ -41,11 +41,11 @@ def test_a_learning_rate_that_is_too_high(tmp_path):
     assert all("lower the learning rate" in text for text in told)
     with sl.open_recording(tmp_path / "run.h5") as recording:
         events = [(event.kind, event.message) for event in recording.events if event.kind != "configuration"]
-        assert "weights jump" in repr(recording)
+        assert "weights blow up" in repr(recording)
     assert [message for _, message in events] == told
     from snnlearn.recording import describe
 
-    assert "weights jump: Simulator: the norm of the weights has grown" in describe(tmp_path / "run.h5")
+    assert "weights blow up: Simulator: the norm of the weights has grown" in describe(tmp_path / "run.h5")
 
 
 def test_a_loss_that_rises_by_orders():

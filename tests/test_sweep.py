@@ -18,7 +18,7 @@ from test_config import small
 
 import snnlearn as sl
 from snnlearn import grid, pools, sweep_table
-from snnlearn.sweep import _kind, _work
+from snnlearn.sweep import _kind
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the worker in /proc")
 TINY = small(training=sl.TrainingPlan(2 * BATCH, BATCH, evaluate_every=1, evaluate_trials=2), recorder={"checkpoint_every": 1})
@@ -104,22 +104,23 @@ def test_a_sweep_gathers_its_runs_and_goes_on_where_it_stopped(tmp_path):
 @pytest.mark.filterwarnings("ignore:sweep. .*failed:RuntimeWarning")
 def test_a_run_that_fails_is_reported_and_the_others_go_on(tmp_path, monkeypatch):
     module = sys.modules["snnlearn.sweep"]
-    told = []
+    told, original = [], module.run
 
-    def work(config, path, threads):
+    def run(config, path, threads):
         told.append(config.seed)
         if config.seed == 1:
             raise sl.Divergence(0, 1, 2)
         if config.seed == 2 and told.count(2) < 3:
             raise OSError("no space")
-        return _work(config, path, threads)
+        return original(config, path, threads)
 
-    monkeypatch.setattr(module, "_work", work)
+    monkeypatch.setattr(module, "run", run)
     with pytest.warns(RuntimeWarning, match=r"seed=1\) failed: Divergence: Simulator: the membrane potential"):
         result = sl.sweep(TINY, tmp_path / "runs", {"seed": [0, 1, 2]}, executor=Here(), quiet=True)
     assert result.column("status").tolist() == ["complete", "failed", "complete"]
     assert result.column("attempts").tolist() == [1, 1, 3]
     assert np.isnan(result.rows[1]["loss"]) and "Divergence" in result.rows[1]["error"]
+    assert pickle.loads(pickle.dumps(sl.Divergence(0, 1, 2))).neuron == 2
 
 
 def test_run_goes_on_from_a_checkpoint_and_spares_other_files(tmp_path):
