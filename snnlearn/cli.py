@@ -87,8 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     resume.set_defaults(run=_resume)
 
     text = (
-        "Run every combination of the values in the [sweep] table of a configuration, and gather the results in a table. Started "
-        "again, it does what is left."
+        "Run every combination of the values in the [sweep] table of a configuration, as seeds = 3, rule = ['eprop', 'bptt'], "
+        "optimizer.lr = [1e-3, 1e-2], each in a file of its own, and gather the results in a table. Started again, it does what "
+        "is left. snnlearn init writes a configuration."
     )
     sweep = commands.add_parser("sweep", help="rules x seeds x parameters", description=text, formatter_class=_Help)
     sweep.add_argument("config", type=pathlib.Path, metavar="FILE.toml")
