@@ -82,7 +82,9 @@ def _build(values: Mapping[str, Any], source: _Source, make: Callable[..., T]) -
     network = dict(values["network"])
     network.setdefault("n_inputs", task.n_inputs)
     network.setdefault("dt", task.dt)
-    network["readout"] = {"n": task.n_outputs, **network.get("readout", {})}
+    readout = network.setdefault("readout", {})
+    if isinstance(readout, Mapping):
+        network["readout"] = {"n": task.n_outputs, **readout}
     parts["net"] = _value(network, ("network",), source)
     for name in SPECS:
         if name in values:

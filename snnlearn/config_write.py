@@ -92,7 +92,7 @@ def to_toml(config: Any, comments: bool) -> str:
     for name in SCALARS:
         lines += toml.line(name, values[name], about.get(name, ""), values[name] == NONE)
     doc = _about(type(config.task)) if comments else {}
-    lines += _table("task", values["task"], doc)
+    lines += _table("task", values["task"], doc, type(config.task))
     network = values["network"]
     lines += _table(
         "network",

@@ -8,12 +8,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, ProcessPoolExecutor, wait
 from typing import Any
 
 from . import _check
 
+ASKED_EVERY = 0.1  # s
 TIMEOUT = 10.0  # s until a scheduler must answer
 
 
@@ -50,7 +52,7 @@ class Local:
         """Take note that a call has ended; a worker that died is started again when it is needed."""
         slot = self._busy.pop(future)
         pool = self._pools[slot]
-        if pool is not None and is_death(future.exception()):
+        if pool is not None and is_death(failure(future)):
             self._pools[slot] = None
             pool.shutdown(wait=False)
 
@@ -70,15 +72,15 @@ class Given:
 
     capacity = 2**62
 
-    def __init__(self, executor: Executor, close: Callable[[], None] = lambda: None):
+    def __init__(self, executor: Any, close: Callable[[], None] = lambda: None):
         self._executor, self._close, self._open = executor, close, set[Any]()
 
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
         future = self._executor.submit(function, *arguments)
         self._open.add(future)
         return future
 
-    def done(self, future: Future[Any]) -> None:
+    def done(self, future: Any) -> None:
         self._open.discard(future)
 
     def close(self, interrupt: bool = False) -> None:
@@ -101,6 +103,28 @@ def dask(address: str) -> Given:
         client.close()
         raise _check.fail("sweep.scheduler", "have workers", address, f"dask worker {address} --nthreads 1 starts one")
     return Given(client.get_executor(pure=False), client.close)
+
+
+def wait_for_any(futures: Iterable[Any], timeout: float) -> set[Any]:
+    """Those that are done, as soon as there is one, or after so many seconds.
+
+    Jobs that are no `concurrent.futures.Future`, as submitit's, are asked now and then.
+    """
+    if all(isinstance(future, Future) for future in futures):
+        return wait(futures, timeout, FIRST_COMPLETED).done
+    end = time.monotonic() + timeout
+    while True:
+        done = {future for future in futures if future.done()}
+        if done or time.monotonic() > end:
+            return done
+        time.sleep(ASKED_EVERY)
+
+
+def failure(future: Any) -> BaseException | None:
+    """The exception of a call that is done, or None."""
+    if getattr(future, "cancelled", bool)():
+        return CancelledError("cancelled")
+    return future.exception()
 
 
 def is_death(error: BaseException | None) -> bool:

@@ -25,7 +25,6 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -104,7 +103,7 @@ def sweep(
     *,
     workers: int | None = None,
     threads: int | None = None,
-    executor: Executor | None = None,
+    executor: Any = None,
     scheduler: str | None = None,
     retries: int = 2,
     quiet: bool = False,
@@ -116,7 +115,7 @@ def sweep(
     over : what varies, by dotted key; None: the configuration's [sweep]
     workers : processes of this machine; None: all cores, at most one a run
     threads : of each run; None: the cores shared among the workers, and 1 elsewhere
-    executor : a `concurrent.futures.Executor` that runs them instead
+    executor : a `concurrent.futures.Executor` that runs them instead, or what has its `submit`, as submitit's
     scheduler : the address of a Dask scheduler that runs them instead
     retries : how often a run is taken up again whose worker died, or that met an OSError or MemoryError
     quiet : no progress bar
@@ -267,7 +266,7 @@ def _warm(config: Config, threads: int) -> None:
 
 def _execute(due: list[_Job], engine: Any, threads: int, retries: int, bar: _Bar) -> None:
     """Have the engine run all jobs; each ends with a status."""
-    waiting, flying = list(due), dict[Future[Any], Any]()
+    waiting, flying = list(due), dict[Any, Any]()
     count = {job.kind: sum(other.kind == job.kind for other in due) for job in due}
     warm, warming = {kind for kind, n in count.items() if n == 1}, set[str]()
     interrupted = True
@@ -283,8 +282,7 @@ def _execute(due: list[_Job], engine: Any, threads: int, retries: int, bar: _Bar
                 elif job.kind not in warming:
                     warming.add(job.kind)
                     flying[engine.submit(_warm, job.config, threads)] = job.kind
-            done, _ = wait(flying, timeout=PERIOD, return_when=FIRST_COMPLETED)
-            for future in done:
+            for future in pools.wait_for_any(flying, PERIOD):
                 what = flying.pop(future)
                 engine.done(future)
                 if isinstance(what, str):
@@ -298,10 +296,10 @@ def _execute(due: list[_Job], engine: Any, threads: int, retries: int, bar: _Bar
         bar.close()
 
 
-def _again(job: _Job, future: Future[Any], retries: int) -> bool:
+def _again(job: _Job, future: Any, retries: int) -> bool:
     """Note how a run ended; whether it is taken up again."""
     job.attempts += 1
-    error = CancelledError() if future.cancelled() else future.exception()
+    error = pools.failure(future)
     if error is None:
         outcome: Outcome = future.result()
         job.outcomes.append(outcome)

@@ -140,6 +140,14 @@ def test_what_is_the_tasks_need_not_be_said(tmp_path):
     config = sl.Config.from_dict(tomllib.loads(text))
     task = sl.tasks.Copy()
     assert (config.net.n_inputs, config.net.n_outputs, config.net.dt) == (task.n_inputs, task.n_outputs, task.dt)
+    values = config.to_dict()
+    for readout, sentence in ((task.n_outputs, None), (2.5, r"config, network.readout: Network.readout must be a Readout or a")):
+        values["network"]["readout"] = readout
+        if sentence is None:
+            assert sl.Config.from_dict(values).net.readout == sl.Readout(task.n_outputs)
+        else:
+            with pytest.raises(TypeError, match=sentence):
+                sl.Config.from_dict(values)
 
 
 def test_arrays_may_stand_in_files(tmp_path):

@@ -233,6 +233,32 @@ def test_kernels_compile_once_for_all_workers(tmp_path, monkeypatch):
     assert any((tmp_path / "kernels").rglob("*.nbc"))
 
 
+class Job:
+    """What some engines return: less than a Future."""
+
+    def __init__(self, function, arguments):
+        self.thread = threading.Thread(target=lambda: setattr(self, "value", function(*arguments)))
+        self.thread.start()
+
+    def done(self):
+        return not self.thread.is_alive()
+
+    def result(self):
+        return self.value
+
+    def exception(self):
+        return None
+
+
+def test_engines_with_jobs_of_their_own(tmp_path):
+    class Engine:
+        def submit(self, function, *arguments):
+            return Job(function, arguments)
+
+    result = sl.sweep(TINY, tmp_path / "runs", {"seed": [1, 2]}, executor=Engine(), quiet=True)
+    assert (result.column("status") == "complete").all()
+
+
 def test_threads_of_an_executor(tmp_path):
     with ThreadPoolExecutor(2) as executor:
         result = sl.sweep(TINY, tmp_path / "runs", {"seed": [1, 2]}, executor=executor, quiet=True)
