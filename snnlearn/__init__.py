@@ -27,6 +27,7 @@ The package, in the order in which its parts build on each other:
     compare        rules side by side
     report         Run, Alignment: what a run reports
     eligibility    traces of chosen synapses, for recordings
+    guards         what goes wrong while a network learns, with the likely remedy
     record         what of a run goes into a recording
     checkpoint     the state of a simulator, as arrays and back
     simulator      Simulator
@@ -37,18 +38,24 @@ The package, in the order in which its parts build on each other:
     published      a training whose losses other simulators print
     verification   verify: identities between rules, reference cases, published losses
     recipes        settings that learn the tasks
+    conventions    parameters of NEST and of the TensorFlow e-prop code
+    settings       parts of a configuration; config_read, config_write, toml: as plain values and TOML
+    config         Config, load_config: a run as one value
+    sweep          sweep, run: many configurations, by `pools` of processes or Dask; grid: what varies; sweep_table: results
     plot, cli      figures (needs matplotlib), the command line
 
 Arrays are indexed [pre, post]; times are in ms, rates in Hz.
 """
 
-from . import analysis, datasets, tasks
+from . import analysis, conventions, datasets, tasks
 from ._version import __version__
 from .compare import Comparison, compare
+from .config import Config, load_config
 from .connectivity import Dense, Masked, Sparse
 from .events import Events
 from .family import Taxonomy, taxonomy
 from .functional import Gradient, Simulation, gradient, simulate
+from .guards import RunWarning, SilentNetworkWarning
 from .interop import export
 from .job import Divergence
 from .losses import CrossEntropy, MeanSquaredError, RateRegularizer
@@ -58,11 +65,14 @@ from .optimizers import SGD, Adam, CosineDecay, ExponentialDecay, StepDecay
 from .planning import RunPlan, plan
 from .recording import Recorder, Recording, open_recording
 from .replay import Replay, replay
-from .report import Alignment, Run, SilentNetworkWarning, Step
+from .report import Alignment, Run, Step
 from .resume import fork, resume
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
+from .settings import InitialWeights, TrainingPlan
 from .simulator import Simulator
 from .surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
+from .sweep import run, sweep
+from .sweep_table import SweepResult
 from .training import History
 from .verification import Verification, verify
 
@@ -78,6 +88,7 @@ __all__ = [
     "Alignment",
     "ArcTan",
     "Comparison",
+    "Config",
     "CosineDecay",
     "CrossEntropy",
     "CubaLIF",
@@ -90,6 +101,7 @@ __all__ = [
     "FastSigmoid",
     "Gradient",
     "History",
+    "InitialWeights",
     "Masked",
     "MeanSquaredError",
     "Network",
@@ -101,6 +113,7 @@ __all__ = [
     "Replay",
     "Run",
     "RunPlan",
+    "RunWarning",
     "SilentNetworkWarning",
     "Simulation",
     "Simulator",
@@ -108,23 +121,29 @@ __all__ = [
     "Sparse",
     "Step",
     "StepDecay",
+    "SweepResult",
     "Taxonomy",
+    "TrainingPlan",
     "TruncatedBPTT",
     "Verification",
     "Weights",
     "__version__",
     "analysis",
     "compare",
+    "conventions",
     "datasets",
     "export",
     "fork",
     "gradient",
+    "load_config",
     "open_recording",
     "plan",
     "plot",
     "replay",
     "resume",
+    "run",
     "simulate",
+    "sweep",
     "tasks",
     "taxonomy",
     "verify",

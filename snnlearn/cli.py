@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.showwarning = lambda message, *_: print(f"snnlearn: {message}", file=sys.stderr)
     terminate = signal.getsignal(signal.SIGTERM)
     try:
-        if options.run in (_train, _resume):
+        if options.run in (_train, _resume, _sweep):
             signal.signal(signal.SIGTERM, signal.default_int_handler)
         return options.run(options)
     except (ValueError, TypeError, OSError, FloatingPointError, ImportError, KeyError, MemoryError) as error:
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("snnlearn: interrupted", file=sys.stderr)
         return 130
     finally:
-        if options.run in (_train, _resume):
+        if options.run in (_train, _resume, _sweep):
             signal.signal(signal.SIGTERM, terminate)
 
 
@@ -43,9 +43,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"snnlearn {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    text = "Learn a task (digits, evidence-accumulation or pattern-generation), or recorded events (--data)."
+    text = "Learn a task (digits, evidence-accumulation or pattern-generation), recorded events (--data), or run a configuration."
     train = commands.add_parser("train", help="learn a task", description=text, formatter_class=_Help)
-    _add_recipe(train)
+    _add_recipe(train, "; or a configuration FILE.toml, as init writes it")
+    train.add_argument("--like", type=pathlib.Path, metavar="FILE", help="instead of TASK: repeat the run of this recording")
+    text = "change the configuration, as optimizer.lr=1e-3; can be repeated"
+    train.add_argument("--set", action="append", metavar="KEY=VALUE", help=text)
     train.add_argument("--out", type=pathlib.Path, metavar="FILE", help="record the run to this HDF5 file")
     train.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
     train.add_argument("--stop", type=float, metavar="SCORE", help="stop once an evaluation reaches this score")
@@ -53,6 +56,13 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--checkpoint-every", type=int, metavar="N", help=text)
     train.add_argument("--quiet", action="store_true", help="no progress bar")
     train.set_defaults(run=_train)
+
+    text = "Write the configuration of a task, with comments, as TOML: to a file, or to the terminal."
+    init = commands.add_parser("init", help="write a configuration", description=text, formatter_class=_Help)
+    init.add_argument("task", metavar="TASK", help="digits, evidence-accumulation or pattern-generation")
+    init.add_argument("--out", type=pathlib.Path, metavar="FILE", help="the file, as config.toml")
+    init.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    init.set_defaults(run=_init)
 
     text = (
         "Go on with a training from the last checkpoint in its recording to the planned end. The result is that of a run that "
@@ -76,6 +86,22 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--record", nargs="+", default=["v"], metavar="NAME", help="variables of all neurons; default: v")
     replay.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
     replay.set_defaults(run=_replay)
+
+    text = (
+        "Run every combination of the values in the [sweep] table of a configuration, as seeds = 3, rule = ['eprop', 'bptt'], "
+        "optimizer.lr = [1e-3, 1e-2], each in a file of its own, and gather the results in a table. Started again, it does what "
+        "is left. snnlearn init writes a configuration."
+    )
+    sweep = commands.add_parser("sweep", help="rules x seeds x parameters", description=text, formatter_class=_Help)
+    sweep.add_argument("config", type=pathlib.Path, metavar="FILE.toml")
+    sweep.add_argument("--out", type=pathlib.Path, metavar="FOLDER", help="of the recordings; default: the file's name")
+    sweep.add_argument("--workers", type=int, metavar="N", help="processes of this machine; default: one a core")
+    sweep.add_argument("--threads", type=int, metavar="N", help="of each run; default: the cores shared among the workers")
+    sweep.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler that runs them, as tcp://host:8786")
+    sweep.add_argument("--retries", type=int, default=2, metavar="N", help="attempts more for a run whose worker died")
+    sweep.add_argument("--set", action="append", metavar="KEY=VALUE", help="change the configuration; can be repeated")
+    sweep.add_argument("--quiet", action="store_true", help="no progress bar")
+    sweep.set_defaults(run=_sweep)
 
     info = commands.add_parser("info", help="tell what a recording holds", description="Tell what a recording holds.")
     info.add_argument("file", type=pathlib.Path, metavar="FILE")
@@ -147,12 +173,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_recipe(command: argparse.ArgumentParser) -> None:
-    """The options that `_recipe` reads."""
-    command.add_argument("task", nargs="?", metavar="TASK", help="digits, evidence-accumulation or pattern-generation")
+def _add_recipe(command: argparse.ArgumentParser, more: str = "") -> None:
+    """The options that `_recipe` reads. more : of the task's help"""
+    text = "digits, evidence-accumulation or pattern-generation" + more
+    command.add_argument("task", nargs="?", metavar="TASK", help=text)
     text = "instead of a task, classify recorded events: shd or ssc and the HDF5 file, or nmnist and its folder"
     command.add_argument("--data", nargs=2, metavar=("FORMAT", "PATH"), help=text)
-    command.add_argument("--test", type=pathlib.Path, metavar="PATH", help="data to test on; default: a fifth of --data, held out")
+    command.add_argument("--test", type=pathlib.Path, metavar="PATH", help="data to test on; default: a fifth of --data")
     command.add_argument("--dt", type=float, metavar="MS", help="--data only: length of a step; default: the format's")
     text = "--data only: neighbouring channels (pixels along each side) that become one; default: the format's"
     command.add_argument("--downsample", type=int, metavar="N", help=text)
@@ -204,9 +231,11 @@ def _recipe(options: argparse.Namespace) -> Any:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from . import _check
+    from . import _check, commands
     from .recording import Recorder
 
+    if commands.is_configuration(options):
+        return commands.train(options, _Progress, _summary)
     recipe = _recipe(options)
     net, n_updates = recipe.simulator.net, -(-recipe.trials // recipe.batch)
     recorder = None
@@ -231,6 +260,7 @@ def _train(options: argparse.Namespace) -> int:
     print(f"{recipe.trials} trials in batches of {recipe.batch}, {rule} ({options.rule}), {options.feedback} feedback")
     progress = _Progress(recipe.task, recipe.batch, n_updates, options.quiet)
     status = "failed: not finished"
+    commands.sign(recipe, options)
     recipe.simulator.context["command"] = _command(options)
     try:
         history = recipe.simulator.train(
@@ -246,6 +276,18 @@ def _train(options: argparse.Namespace) -> int:
             recorder.close(status)
     _summary(recipe.task, history, options.out)
     return 130 if history.status == "interrupted" else 0
+
+
+def _init(options: argparse.Namespace) -> int:
+    from .commands import init
+
+    return init(options)
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from .commands import sweep
+
+    return sweep(options)
 
 
 def _resume(options: argparse.Namespace) -> int:
@@ -293,8 +335,9 @@ def _command(options: argparse.Namespace) -> str:
     """The command that repeats this training on any machine: without the names of files, and with the defaults that matter."""
     words = ["snnlearn", "train", *([options.task] if options.data is None else ["--data", options.data[0], "PATH"])]
     words += [] if options.test is None else ["--test", "PATH"]
+    left_out = ("task", "data", "test", "cache", "out", "overwrite", "quiet", "threads", "run", "set", "like")
     for name, value in vars(options).items():
-        if name not in ("task", "data", "test", "cache", "out", "overwrite", "quiet", "threads", "run") and value is not None:
+        if name not in left_out and value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     return " ".join(words)
 

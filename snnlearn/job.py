@@ -25,6 +25,9 @@ class Divergence(FloatingPointError):
             "lower the learning rate, set clip_norm or bounds of the optimizer, or scale the weights down"
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.trial, self.step, self.neuron)
+
 
 class Noise(NamedTuple):
     """One generator a trial: draws do not depend on blocks, batches or threads."""

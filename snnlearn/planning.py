@@ -23,10 +23,10 @@ from .connectivity import Masked, Sparse
 from .engine import TAPE_LIMIT
 from .events import Events
 from .family import KINDS, STANDARD, Size, parse_rule, taxonomy
+from .guards import RunWarning
 from .losses import CrossEntropy
 from .network import Network, Weights
 from .recording import Recorder
-from .report import SilentNetworkWarning
 from .rules import Rule
 from .rules.eprop import EligibilityArrays, obstacle
 from .rules.lazy import SHORTEST, is_lazy
@@ -204,7 +204,7 @@ def _calibrate(
         return result.rate, time.perf_counter() - began
 
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
-        warnings.simplefilter("ignore", SilentNetworkWarning)
+        warnings.simplefilter("ignore", RunWarning)
         steps = min(x.shape[0], 100)
         run(steps)  # compiles
         while True:

@@ -146,7 +146,7 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
 }
 
 
-def choose(task: str | None, data: Sequence[str] | None = None, test: Any = None, command: str = "train") -> Callable[..., Recipe]:
+def choose(task: str | None, data: Sequence[str] | None, test: Any, command: str = "train") -> Callable[..., Recipe]:
     """The recipe of a task by its name, or of data (format, path) and where they are tested.
 
     command : which errors name. ValueError for neither or both

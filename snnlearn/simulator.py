@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _check
+from . import _check, guards
 from .checkpoint import capture, save
 from .compare import describe
 from .eligibility import Follower
@@ -34,7 +34,7 @@ from .neurons.base import spec_to_dict as describe_spec
 from .optimizers import Optimizer
 from .record import record_run
 from .recording import Recorder
-from .report import Alignment, Pieces, Run, SilentNetworkWarning, Step, align, report
+from .report import Alignment, Pieces, Run, Step, align, report
 from .rules import Rule
 from .rules.base import check_passive
 from .training import History, Training, go_on_as_planned, train
@@ -105,6 +105,7 @@ class Simulator:
         self.update_every = update_every
         interval = self._interval(update_every)
         self._begins = "seed" if weights is None else "given"  # what the weights are, before anything runs
+        self.context: dict[str, Any] = {} if weights is None else {"weights": "given"}  # what else a recording should say
         weights = self.net.init_weights(seed) if weights is None else weights
         self._engine = Engine(
             self.net,
@@ -125,7 +126,8 @@ class Simulator:
         self._stream_noise = self._noise_stream()
         self._spoke_of_silence, self._silent_steps = False, 0
         self._silence: str | None = None  # a warning that waits for a recorder
-        self.context: dict[str, Any] = {}  # what else the configuration of a recording should hold, as the task
+        self._guards = guards.fresh()
+        guards.begin(self._guards, self._engine.weights)
 
     # ---- what a user reads --------------------------------------------------------------------------
 
@@ -169,6 +171,7 @@ class Simulator:
             ):
                 raise _check.fail("Simulator.set_weights", "keep the structure of the sparse matrices", "another structure")
             flat[:] = (matrix.data if hasattr(matrix, "indices") else matrix).reshape(-1)
+        guards.begin(self._guards, self._engine.weights)
 
     def reset(self) -> None:
         """The stream starts anew from the initial state: membranes, traces, spikes in flight. Weights stay."""
@@ -425,7 +428,7 @@ class Simulator:
         return align(self.updates_done, tuple(map(describe, self.passive)), own, others)
 
     def _report(self, job: Job, result: Result, alignment: Alignment | None, streaming: bool = False) -> Run:
-        """The report of a result; warns once where the network is silent."""
+        """The report of a result; warns where the network is silent, or learns badly."""
         self._silent_steps = 0 if result.counts.any() else self._silent_steps + job.n_steps
         if self._silent_steps >= (SILENT_STEPS if streaming else 2) and not self._spoke_of_silence:
             self._spoke_of_silence = True
@@ -433,8 +436,11 @@ class Simulator:
                 f"Simulator: no neuron spiked in the last {self._silent_steps} steps; "
                 "scale w_in up (init_weights(gain=...)), lower the threshold, or add a background current"
             )
-            warnings.warn(message, SilentNetworkWarning, stacklevel=5 if streaming else 4)
-        return report(job, result, self.net.n, self.net.dt, alignment)
+            warnings.warn(message, guards.SilentNetworkWarning, stacklevel=5 if streaming else 4)
+        run = report(job, result, self.net.n, self.net.dt, alignment)
+        if job.learn or self.optimizer is None:
+            guards.watch(self, job, result, run, stacklevel=6 if streaming else 5)
+        return run
 
     def _recorded(self, job: Job, recorder: Recorder, trial: int, streaming: bool = False) -> Job:
         """The job with what the recorder wants; opens its file at first."""
@@ -486,6 +492,9 @@ class Simulator:
         if self._silence is not None:
             recorder.event("silent network", self._silence)
             self._silence = None
+        for kind, message in self._guards["waiting"]:
+            recorder.event(kind, message)
+        self._guards["waiting"] = []
 
     def config(self) -> dict[str, Any]:
         """Everything that describes this simulator, as plain values; it stands in every recording."""

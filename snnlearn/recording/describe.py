@@ -194,7 +194,8 @@ def _events(rec: Recording) -> list[str]:
 
 
 def _configuration(rec: Recording) -> list[str]:
-    return ["Configuration", *(_nested(rec.config, "  ") or ["  none"])]
+    shown = {key: value for key, value in rec.config.items() if key != "run"}  # which says the same, in another form
+    return ["Configuration", *(_nested(shown, "  ") or ["  none"])]
 
 
 def _nested(value: dict[str, Any], indent: str) -> list[str]:

@@ -162,6 +162,8 @@ class Recording:
             if self.reduced:
                 lines.append(f"  reduced: {', '.join(self.reduced)}")
             lines.append(f"  {self._committed.get('weights', 0)} snapshots of the weights, {self._committed['events']} events")
+            kinds = list(dict.fromkeys(event.kind for event in self.events[:100]))
+            lines[-1] += f": {', '.join(kinds[:8])}" if kinds else ""
         return "\n".join(lines)
 
     # Raw data
