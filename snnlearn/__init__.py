@@ -8,17 +8,18 @@ The package, in the order in which its parts build on each other:
     network        Network, Readout, Weights
     events         sparse input
     losses         MeanSquaredError, CrossEntropy, RateRegularizer
+    tape           what the forward simulation of a block leaves to the rules
     rules          what a rule adds to the gradient: EProp, BPTT, RTRL, ... on two engines, adjoint and influence
     optimizers     SGD, Adam
     block          the compiled loop; its docstring is the timeline of a step
     job            what that loop runs and gives back
     engine         arrays, threads and calls of that loop
+    interrupts     Ctrl-C and SIGTERM between two batches
     recording      Recorder, open_recording: HDF5
     analysis       rates, intervals, responses to classes, of a recording
     interop        export: recordings as SONATA, NWB, CSV
     watch          how a run goes on, as text
     tasks          what to learn
-    interrupts     Ctrl-C and SIGTERM between two batches
     training       batches, evaluation, History
     functional     simulate, gradient
     family         taxonomy: what each rule follows, can do and costs; names of rules
