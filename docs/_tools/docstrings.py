@@ -34,7 +34,7 @@ def to_markdown(text: str) -> str:
     result: list[str] = []
     lines, k = text.split("\n"), 0
     while k < len(lines):
-        line = lines[k]
+        line = "" if lines[k] == "::" else lines[k]
         following = lines[k + 1] if k + 1 < len(lines) else ""
         entry = ENTRY.match(line)
         if re.fullmatch(r"-{3,}", following.strip()) and line.strip():
@@ -62,7 +62,10 @@ def to_markdown(text: str) -> str:
     return "\n".join(result)
 
 
+ENTITIES = str.maketrans({"[": "&#91;", "]": "&#93;", "<": "&lt;", ">": "&gt;", "*": "&#42;", "_": "&#95;"})
+
+
 def escape(line: str) -> str:
-    """Outside of code, brackets, stars and underscores stand for themselves."""
+    """Outside of code, what Markdown takes for markup stands for itself."""
     parts = re.split(r"(``[^`]*``|`[^`]*`)", line)
-    return "".join(part if k % 2 else re.sub(r"([\[\]*_<>])", r"\\\1", part) for k, part in enumerate(parts))
+    return "".join(part if k % 2 else part.translate(ENTITIES) for k, part in enumerate(parts))
