@@ -22,6 +22,7 @@ The package, in the order in which its parts build on each other:
     tasks          what to learn
     training       batches, evaluation, History
     functional     simulate, gradient
+    eligibility    traces and learning signals of single synapses, to look at
     family         taxonomy: what each rule follows, can do and costs; names of rules
     compare        rules side by side
     report         Run, Alignment: what a run reports
@@ -42,6 +43,7 @@ from . import analysis, tasks
 from ._version import __version__
 from .compare import Comparison, compare
 from .connectivity import Dense, Masked, Sparse
+from .eligibility import Eligibility, eligibility
 from .events import Events
 from .family import Taxonomy, taxonomy
 from .functional import Gradient, Simulation, gradient, simulate
@@ -78,6 +80,7 @@ __all__ = [
     "Dense",
     "Divergence",
     "EProp",
+    "Eligibility",
     "Events",
     "Exponential",
     "ExponentialDecay",
@@ -107,6 +110,7 @@ __all__ = [
     "__version__",
     "analysis",
     "compare",
+    "eligibility",
     "export",
     "fork",
     "gradient",

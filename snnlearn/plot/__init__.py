@@ -11,18 +11,25 @@ Raises ImportError without matplotlib, KeyError for what the file does not have,
 from .learning import alignment, confusion_matrix, learning_curve, weights_histogram
 from .page import story
 from .rules import comparison
+from .seeds import learning_curves
+from .traces import eligibility
 from .trial import membrane, raster, readout
 from .watching import watch
+from .weights import connectivity, weight_matrix
 
 __all__ = [
     "alignment",
     "comparison",
     "confusion_matrix",
+    "connectivity",
+    "eligibility",
     "learning_curve",
+    "learning_curves",
     "membrane",
     "raster",
     "readout",
     "story",
     "watch",
+    "weight_matrix",
     "weights_histogram",
 ]
