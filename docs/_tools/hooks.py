@@ -4,6 +4,7 @@ recording, and the notebooks with their outputs.
     <!-- command line -->              the help of every command
     <!-- taxonomy -->                  the table of `snnlearn taxonomy`
     <!-- names -->                     data sets and columns of a recording
+    <!-- rest -->                      public objects that no other page of the reference has
     <!-- output NOTEBOOK: TEXT -->     the text output that contains TEXT
     <!-- figure NOTEBOOK: TEXT -->     the figure of the cell whose code contains TEXT
 """
@@ -15,6 +16,7 @@ import base64
 import json
 import os
 import re
+import types
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Fill in what is marked on a page."""
-    for mark, make in (("command line", command_line), ("taxonomy", rules), ("names", names)):
+    for mark, make in (("command line", command_line), ("taxonomy", rules), ("names", names), ("rest", rest)):
         if f"<!-- {mark} -->" in markdown:
             markdown = markdown.replace(f"<!-- {mark} -->", make())
     up = "../" * page.file.src_uri.count("/")
@@ -80,6 +82,24 @@ def names() -> str:
 
     rows = [f"| `{name}` | {entry.units} | {entry.description} |" for name, entry in NAMES.items()]
     return "\n".join(["| name | unit | meaning |", "|---|---|---|", *rows])
+
+
+def rest() -> str:
+    """What is in `__all__` of the package and of its public modules, and on no page."""
+    import snnlearn
+
+    pages = (NOTEBOOKS.parent / "docs" / "reference").glob("*.md")
+    listed = {name for page in pages for name in re.findall(r"^::: ([\w.]+)", page.read_text("utf-8"), re.MULTILINE)}
+    last = {name.rpartition(".")[2] for name in listed}
+    found = []
+    for name in snnlearn.__all__:
+        value = getattr(snnlearn, name)
+        if isinstance(value, types.ModuleType):
+            inner = getattr(value, "__all__", ())
+            found += [f"snnlearn.{name}.{one}" for one in inner if callable(getattr(value, one)) and one not in last]
+        elif callable(value) and name not in last:
+            found.append(f"snnlearn.{name}")
+    return "\n\n".join(f"::: {name}" for name in found) or "Nothing: every public object has its place on another page."
 
 
 def cells(path: Path) -> list[dict[str, Any]]:

@@ -68,8 +68,8 @@ def connectivity(source: Any, ax: Axes | None = None, matrix: str = "w_rec", upd
     n_pre, n_post = w.shape
     ax = axes_or_new(ax)
     if pre.size <= MAX_MARKS:
-        side = 200.0 / max(n_pre, n_post)
-        ax.plot(post, pre, "s", color=BLUE, markersize=float(np.clip(side, 0.8, 6.0)), markeredgewidth=0)
+        side = 400.0 / max(n_pre, n_post)
+        ax.plot(post, pre, "s", color=BLUE, markersize=float(np.clip(side, 1.5, 6.0)), markeredgewidth=0)
     else:
         bins = [min(n_pre, 200), min(n_post, 200)]
         counts, _, _ = np.histogram2d(pre, post, bins=bins, range=[[-0.5, n_pre - 0.5], [-0.5, n_post - 0.5]])
