@@ -74,7 +74,7 @@ net = sl.Network(
 sim = sl.Simulator(
     net,
     rule=sl.EProp(feedback="random"),
-    optimizer=sl.Adam(sl.ExponentialDecay(5e-3, 0.1, updates)),
+    optimizer=sl.Adam(sl.ExponentialDecay(1e-2, 0.1, updates)),
     loss=sl.CrossEntropy(),
     regularizer=sl.RateRegularizer(target=20.0, strength=1.0),
 )
@@ -113,7 +113,7 @@ for k, (top, bottom) in enumerate(axes.T):
             p[:, c], color=colored.get(c, LIGHT), linewidth=2 if c == label else 1, label=str(c) if c in colored else None
         )
     bottom.axvspan(rows_end, task.n_steps, color=BLACK, alpha=0.06, linewidth=0)
-    bottom.set(xlim=(0, task.n_steps), ylim=(-0.02, 1.02), xlabel="time (ms)", yticks=[0, 0.5, 1] if k == 0 else [])
+    bottom.set(xlim=(0, task.n_steps), ylim=(-0.02, 1.25), xlabel="time (ms)", yticks=[0, 0.5, 1] if k == 0 else [])
     bottom.legend(frameon=False, loc="upper left", ncols=3, handlelength=1.0, columnspacing=0.8)
 axes[1, 0].set_ylabel("softmax of the readout")
 plt.show()
@@ -171,4 +171,8 @@ ax.invert_yaxis()
 plt.show()
 
 # %% [markdown]
-# PROSE
+# It does: without its recurrent synapses the network is hardly better than chance, and without adaptation it loses some
+# percent. What it remembers of the upper rows is in the activity that goes round.
+#
+# With all pixels at once (`Digits(coding="poisson")`), which takes no memory, 97 % are reached in half the time:
+# `snnlearn train digits`. `snnlearn train digits --coding rows` trains this network for longer.
