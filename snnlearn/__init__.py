@@ -22,7 +22,7 @@ The package, in the order in which its parts build on each other:
     tasks          what to learn
     training       batches, evaluation, History
     functional     simulate, gradient
-    eligibility    traces and learning signals of single synapses, to look at
+    synapse_traces e-prop's traces and learning signals of single synapses, to look at
     family         taxonomy: what each rule follows, can do and costs; names of rules
     compare        rules side by side
     report         Run, Alignment: what a run reports
@@ -43,7 +43,6 @@ from . import analysis, tasks
 from ._version import __version__
 from .compare import Comparison, compare
 from .connectivity import Dense, Masked, Sparse
-from .eligibility import Eligibility, eligibility
 from .events import Events
 from .family import Taxonomy, taxonomy
 from .functional import Gradient, Simulation, gradient, simulate
@@ -59,6 +58,7 @@ from .resume import fork, resume
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
 from .simulator import Simulator
 from .surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
+from .synapse_traces import Eligibility, synapse_traces
 from .training import History
 from .verification import Verification, verify
 
@@ -110,7 +110,6 @@ __all__ = [
     "__version__",
     "analysis",
     "compare",
-    "eligibility",
     "export",
     "fork",
     "gradient",
@@ -118,6 +117,7 @@ __all__ = [
     "plot",
     "resume",
     "simulate",
+    "synapse_traces",
     "tasks",
     "taxonomy",
     "verify",

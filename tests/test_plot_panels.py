@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 import snnlearn as sl
-from snnlearn.eligibility import Eligibility
+from snnlearn.synapse_traces import Eligibility
 
 pytest.importorskip("matplotlib")
 import matplotlib

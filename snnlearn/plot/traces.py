@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._check import integer
-from ..eligibility import Eligibility
+from ..synapse_traces import Eligibility
 from .style import BLACK, BLUE, DASHED, GREEN, GREY, LIGHT, ORANGE, PURPLE, SKY, VERMILLION, axes_or_new
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ ROWS: tuple[tuple[str, str, str], ...] = (  # what `Eligibility` names, how it i
 def eligibility(traces: Eligibility, synapse: int = 0, ax: Axes | None = None) -> Axes:
     """The traces of one synapse over a trial, each to its own scale, which the row's range tells.
 
-    traces : of `sl.eligibility`
+    traces : of `sl.synapse_traces`
     synapse : which of its columns
     ax : Axes to draw into; None: new ones
 

@@ -18,7 +18,7 @@ def test_sums_are_the_gradient(rule):
     want = sl.gradient(net, weights, rule=rule, **(arguments | {"regularizer": None}))
     for source, matrix in (("inputs", want.w_in), ("recurrent", want.w_rec)):
         pairs = [(i, j) for i in range(matrix.shape[0]) for j in range(net.n) if source == "inputs" or i != j]
-        got = sl.eligibility(net, weights, trial, pairs, source, rule, arguments.get("loss"))
+        got = sl.synapse_traces(net, weights, trial, pairs, source, rule, arguments.get("loss"))
         values = np.array([matrix[pair] for pair in pairs])
         assert np.abs(values).max() > 1e-6
         np.testing.assert_allclose(got.gradient, values, rtol=1e-10, atol=1e-14)
@@ -34,7 +34,7 @@ def test_labels_and_events():
     x = (rng.random((25, 3)) < 0.4).astype(float)
     events, mask = sl.Events(*np.nonzero(x), n_steps=25), np.linspace(0, 1, 25)
     want = sl.gradient(net, weights, x, 1, sl.EProp(), sl.CrossEntropy(), mask)
-    got = sl.eligibility(net, weights, (events, 1, mask), [(0, 0), (2, 4)], loss=sl.CrossEntropy())
+    got = sl.synapse_traces(net, weights, (events, 1, mask), [(0, 0), (2, 4)], loss=sl.CrossEntropy())
     np.testing.assert_allclose(got.gradient, [want.w_in[0, 0], want.w_in[2, 4]], rtol=1e-10)
     assert np.abs(got.gradient).max() > 1e-8
 
@@ -42,23 +42,23 @@ def test_labels_and_events():
 @pytest.mark.parametrize(
     ("change", "error", "match"),
     [
-        ({"synapses": [(0, 99)]}, ValueError, r"eligibility\.synapses must be pairs \(pre, post\) with pre < .*got \[0, 99\]"),
-        ({"synapses": []}, ValueError, r"eligibility\.synapses"),
-        ({"synapses": [(0.5, 1)]}, ValueError, r"eligibility\.synapses"),
-        ({"source": "outputs"}, ValueError, r"eligibility\.source must be one of 'inputs', 'recurrent'"),
-        ({"rule": sl.BPTT()}, ValueError, r"eligibility\.rule must be an EProp of order 1"),
-        ({"rule": sl.EProp(order=2)}, ValueError, r"eligibility\.rule"),
-        ({"trial": [1, 2]}, TypeError, r"eligibility\.trial"),
-        ({"loss": sl.CrossEntropy()}, ValueError, r"eligibility\.target must be a label or .* labels below"),
+        ({"synapses": [(0, 99)]}, ValueError, r"synapse_traces\.synapses must be pairs \(pre, post\) with pre < .*got \[0, 99\]"),
+        ({"synapses": []}, ValueError, r"synapse_traces\.synapses"),
+        ({"synapses": [(0.5, 1)]}, ValueError, r"synapse_traces\.synapses"),
+        ({"source": "outputs"}, ValueError, r"synapse_traces\.source must be one of 'inputs', 'recurrent'"),
+        ({"rule": sl.BPTT()}, ValueError, r"synapse_traces\.rule must be an EProp of order 1"),
+        ({"rule": sl.EProp(order=2)}, ValueError, r"synapse_traces\.rule"),
+        ({"trial": [1, 2]}, TypeError, r"synapse_traces\.trial"),
+        ({"loss": sl.CrossEntropy()}, ValueError, r"synapse_traces\.target must be a label or .* labels below"),
     ],
 )
 def test_bad_input(change, error, match):
     net, weights, trial, _ = case()
     with pytest.raises(error, match=match):
-        sl.eligibility(**({"net": net, "weights": weights, "trial": trial, "synapses": [(0, 0)]} | change))
+        sl.synapse_traces(**({"net": net, "weights": weights, "trial": trial, "synapses": [(0, 0)]} | change))
 
 
 def test_other_models_are_refused():
     net = sl.Network(2, sl.CubaLIF(2), 1)
-    with pytest.raises(TypeError, match=r"eligibility\.net must have LIF and ALIF neurons \(got 'CubaLIF'\)"):
-        sl.eligibility(net, net.init_weights(), (np.zeros((3, 2)), np.zeros((3, 1))), [(0, 0)])
+    with pytest.raises(TypeError, match=r"synapse_traces\.net must have LIF and ALIF neurons \(got 'CubaLIF'\)"):
+        sl.synapse_traces(net, net.init_weights(), (np.zeros((3, 2)), np.zeros((3, 1))), [(0, 0)])

@@ -45,7 +45,7 @@ class Eligibility(NamedTuple):
     gradient: np.ndarray  # [synapses] sum of L ebar over the trial
 
 
-def eligibility(
+def synapse_traces(
     net: Network,
     weights: Weights,
     trial: Any,
@@ -68,23 +68,23 @@ def eligibility(
     >>> import numpy as np
     >>> import snnlearn as sl
     >>> net = sl.Network(3, sl.ALIF(4), 2)
-    >>> traces = sl.eligibility(net, net.init_weights(), (np.ones((10, 3)), np.zeros((10, 2))), [(0, 1), (2, 3)])
+    >>> traces = sl.synapse_traces(net, net.init_weights(), (np.ones((10, 3)), np.zeros((10, 2))), [(0, 1), (2, 3)])
     >>> traces.ebar.shape, traces.gradient.shape
     ((10, 2), (2,))
     """
     check_network(net)
     rule = EProp() if rule is None else rule
     if not isinstance(rule, EProp) or rule.order != 1 or rule.adaptive:
-        raise _check.fail("eligibility.rule", "be an EProp of order 1 with symmetric, random or given feedback", rule)
+        raise _check.fail("synapse_traces.rule", "be an EProp of order 1 with symmetric, random or given feedback", rule)
     if not isinstance(trial, tuple) or len(trial) not in (2, 3):
-        raise _check.fail("eligibility.trial", "be (x, target) or (x, target, mask)", type(trial).__name__, error=TypeError)
+        raise _check.fail("synapse_traces.trial", "be (x, target) or (x, target, mask)", type(trial).__name__, error=TypeError)
     x, target, mask = (*trial, None)[:3]
-    _check.choice("eligibility.source", source, ("inputs", "recurrent"))
+    _check.choice("synapse_traces.source", source, ("inputs", "recurrent"))
     pairs = _pairs(synapses, net.n_inputs if source == "inputs" else net.n, net.n)
     p = net.arrays(net.check_weights(weights), np.float64).params
     if not isinstance(p, (LIFParams, ALIFParams)):
         names = " and ".join(dict.fromkeys(type(group).__name__ for group in net.neurons))
-        raise _check.fail("eligibility.net", "have LIF and ALIF neurons", names, error=TypeError)
+        raise _check.fail("synapse_traces.net", "have LIF and ALIF neurons", names, error=TypeError)
     run = simulate(net, weights, x, record=("spikes", "v", "psi", "threshold", "readout"), dtype="float64")
     assert run.spikes is not None and run.v is not None and run.psi is not None
     assert run.threshold is not None and run.readout is not None
@@ -119,7 +119,7 @@ def eligibility(
 
 def _pairs(synapses: Any, n_pre: int, n_post: int) -> np.ndarray:
     """int [synapses, 2], checked."""
-    where, need = "eligibility.synapses", f"be pairs (pre, post) with pre < {n_pre} and post < {n_post}"
+    where, need = "synapse_traces.synapses", f"be pairs (pre, post) with pre < {n_pre} and post < {n_post}"
     try:
         pairs = np.asarray(synapses)
     except ValueError:
@@ -135,14 +135,14 @@ def _pairs(synapses: Any, n_pre: int, n_post: int) -> np.ndarray:
 def _error(readout: np.ndarray, target: Any, mask: Any, loss: Loss | None) -> np.ndarray:
     """err [T, n_out]."""
     n_steps, n_out = readout.shape
-    weight = np.ones(n_steps) if mask is None else _check.array("eligibility.mask", mask, (n_steps,))
+    weight = np.ones(n_steps) if mask is None else _check.array("synapse_traces.mask", mask, (n_steps,))
     if isinstance(loss, CrossEntropy):
         label = np.asarray(target)
         if label.ndim == 0:
             label = np.full(n_steps, label)
         if label.shape != (n_steps,) or label.dtype.kind not in "iu" or label.min() < 0 or label.max() >= n_out:
-            raise _check.fail("eligibility.target", f"be a label or [T] labels below {n_out}", target)
+            raise _check.fail("synapse_traces.target", f"be a label or [T] labels below {n_out}", target)
         p = np.exp(readout - readout.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
         return weight[:, None] * (p - np.eye(n_out)[label])
-    return weight[:, None] * (readout - _check.array("eligibility.target", target, readout.shape))
+    return weight[:, None] * (readout - _check.array("synapse_traces.target", target, readout.shape))
