@@ -8,21 +8,23 @@ The package, in the order in which its parts build on each other:
     network        Network, Readout, Weights
     events         sparse input
     losses         MeanSquaredError, CrossEntropy, RateRegularizer
+    tape           what the forward simulation of a block leaves to the rules
     rules          what a rule adds to the gradient: EProp, BPTT, RTRL, ... on two engines, adjoint and influence
     optimizers     SGD, Adam
     block          the compiled loop; its docstring is the timeline of a step
     job            what that loop runs and gives back
     engine         arrays, threads and calls of that loop
     spec           specs as plain values and back
+    interrupts     Ctrl-C and SIGTERM between two batches
     recording      Recorder, open_recording: HDF5
     analysis       rates, intervals, responses to classes, of a recording
     interop        export: recordings as SONATA, NWB, CSV; networks as NIR and back
     watch          how a run goes on, as text
     datasets       recorded events: SHD, SSC, N-MNIST, others' objects
     tasks          what to learn
-    interrupts     Ctrl-C and SIGTERM between two batches
     training       batches, evaluation, History
     functional     simulate, gradient
+    synapse_traces e-prop's traces and learning signals of single synapses, to look at
     family         taxonomy: what each rule follows, can do and costs; names of rules
     compare        rules side by side
     report         Run, Alignment: what a run reports
@@ -73,6 +75,7 @@ from .simulator import Simulator
 from .surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
 from .sweep import run, sweep
 from .sweep_table import SweepResult
+from .synapse_traces import Eligibility, synapse_traces
 from .training import History
 from .verification import Verification, verify
 
@@ -95,6 +98,7 @@ __all__ = [
     "Dense",
     "Divergence",
     "EProp",
+    "Eligibility",
     "Events",
     "Exponential",
     "ExponentialDecay",
@@ -144,6 +148,7 @@ __all__ = [
     "run",
     "simulate",
     "sweep",
+    "synapse_traces",
     "tasks",
     "taxonomy",
     "verify",

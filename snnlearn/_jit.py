@@ -77,8 +77,8 @@ def _source_digest() -> int:
 
 def _imports(path: pathlib.Path, root: pathlib.Path) -> set[pathlib.Path]:
     """Files of the package that a file imports from by relative imports."""
-    found = set()
-    for dots, module, names in re.findall(r"^\s*from (\.+)([\w.]*) import (\(.*?\)|[^\n]*)", path.read_text(), re.M | re.S):
+    found, text = set(), path.read_text("utf-8")
+    for dots, module, names in re.findall(r"^\s*from (\.+)([\w.]*) import (\(.*?\)|[^\n]*)", text, re.M | re.S):
         base = path.parents[len(dots) - 1].joinpath(*module.split(".")) if module else path.parents[len(dots) - 1]
         for target in (base, *(base / name for name in re.findall(r"\w+", names))):
             found |= {f for f in (target.with_suffix(".py"), target / "__init__.py") if f.is_file()}

@@ -62,9 +62,10 @@ def run_block(net, weights, state, inputs, targets, noise, rates, tape, outcome,
             _finish(net, state, tape, b, span)
 
 
-def runner(params: Any) -> Callable:
-    """`run_block` for neurons with these params, uncached where they are not the package's own."""
-    return run_block if is_ours(params) else uncached(run_block)
+def runner(params: Any, rules: tuple[Any, ...] = ()) -> Callable:
+    """`run_block` for neurons with these params and these rules, uncached where they are not the package's own."""
+    ours = is_ours(params) and all(type(rule).__module__.partition(".")[0] == __package__ for rule in rules)
+    return run_block if ours else uncached(run_block)
 
 
 @summing

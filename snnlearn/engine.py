@@ -124,7 +124,7 @@ class Engine:
         self.total = zeros_like(self.weights, 1 if passive else 0)  # what the active rule's updates were made of
         self._lanes: dict[Any, Lane] = {}
         self._pool: ThreadPoolExecutor | None = None
-        self._run_block = runner(self.arrays.params)
+        self._run_block = runner(self.arrays.params, self.rules)
         self._absent = self.arrays._replace(params=0, proj_in=0, proj_rec=0)  # all that an update needs of the network
 
     # ---- ways to run --------------------------------------------------------------------------------

@@ -55,7 +55,9 @@ class RateRegularizer:
     strength : c_reg; with f = spikes per ms
         per trial (tau=None)   E_reg = strength/2 sum_j (f_j - target/1000)^2,  f_j = mean rate over the trial
         online (tau in ms)     r <- l r + (1-l) z,  reg_j[t] = strength (r_j/dt - target/1000) dt/tau
-    tau : time constant of the running rate, or None
+    tau : time constant of the running rate, ms, or None
+
+    Raises ValueError or TypeError that names the parameter.
     """
 
     target: float

@@ -48,6 +48,7 @@ def resume(
 ) -> Simulator:
     """The simulator of a file, in the state of its last checkpoint; `.train()` goes on with a training, `.run` with a stream.
 
+    path : a recording with checkpoints, or a file of `Simulator.save`
     task, lr, net, rule, stop : what the file cannot hold, as it was: a user's own task, a learning rate that is a function,
         a network with a user's own neuron model, a user's own rule, a function that stops. Only where the file lacks them;
         a task also where it is the file's on data that have moved
@@ -74,6 +75,7 @@ def resume(
 def fork(path: str | os.PathLike[str], at: int | None = None, *, threads: int | None = None, **changes: Any) -> Simulator:
     """A new run from the exact state of a checkpoint, with other choices; the file is only read.
 
+    path : as for `resume`; threads : None: all cores
     at : the updates of the checkpoint to begin at; None: the last one. A file holds the last two
     changes : rule, optimizer, loss, regularizer, passive, passive_every, update_every, seed of `Simulator`; and task, lr, net,
         stop for what the file cannot hold, as in `resume`

@@ -63,6 +63,16 @@ class Simulator:
 
     `run` on arrays starts each trial from the initial state; `run` on an iterator and `step` continue one
     stream, which only they and `reset` touch.
+
+    Raises ValueError or TypeError that names the parameter.
+
+    >>> import numpy as np
+    >>> import snnlearn as sl
+    >>> net = sl.Network(3, sl.LIF(4), 2)
+    >>> sim = sl.Simulator(net, rule=sl.EProp(), optimizer=sl.SGD(1e-2))
+    >>> losses = [sim.run(np.ones((10, 3)), np.zeros((10, 2))).loss for _ in range(20)]
+    >>> losses[-1] < losses[0]
+    True
     """
 
     def __init__(
@@ -259,8 +269,12 @@ class Simulator:
 
         x : [n_inputs]
         target : [n_out] floats or a label
+        mask : weight of this step in the loss
+        learn : False: do not learn; None: where there is a target
         error : instead of a target, err [n_out] or a function of the readout y [n_out] that returns it
         learning_signal : instead of a target, L [n], used as it is
+
+        Raises ValueError or TypeError for bad input, Divergence where a state is not finite.
         """
         x = _check.array("Simulator.step.x", x, (self.net.n_inputs,))
         target = target if target is None or isinstance(self.loss, CrossEntropy) else np.asarray(target)[None]
@@ -280,7 +294,7 @@ class Simulator:
     def train(
         self, task: Any = None, trials: int | None = None, batch: int = 1, recorder: Recorder | None = None, **options: Any
     ) -> History:
-        """Learn a task; see `snnlearn.training.train` for the options.
+        """Learn so many trials of a task, `batch` at a time; see `snnlearn.training.train` for the options.
 
         Without a task, go on with the training that was interrupted to its planned end: in the recording that `sl.resume`
         has opened, which is then closed, or with `recorder` where there is none. The only other option is then `callbacks`.

@@ -48,6 +48,8 @@ class Neuron:
     current : constant background current, in units of v per step, added to the synaptic current
     noise : standard deviation of a Gaussian current drawn anew at every step, same units
     v_init : membrane potential before the first step
+
+    Raises ValueError or TypeError that names the parameter.
     """
 
     n: int

@@ -12,17 +12,23 @@ from .learning import alignment, confusion_matrix, learning_curve, weights_histo
 from .page import story
 from .reduced import gradient_norms, histogram, intervals, neuron_rates, rates
 from .rules import comparison
+from .seeds import learning_curves
+from .traces import eligibility
 from .trial import membrane, raster, readout
 from .watching import watch
+from .weights import connectivity, weight_matrix
 
 __all__ = [
     "alignment",
     "comparison",
     "confusion_matrix",
+    "connectivity",
+    "eligibility",
     "gradient_norms",
     "histogram",
     "intervals",
     "learning_curve",
+    "learning_curves",
     "membrane",
     "neuron_rates",
     "raster",
@@ -30,5 +36,6 @@ __all__ = [
     "readout",
     "story",
     "watch",
+    "weight_matrix",
     "weights_histogram",
 ]

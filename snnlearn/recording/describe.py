@@ -22,7 +22,10 @@ KNOWN = {
 
 
 def describe(path: str | os.PathLike[str]) -> str:
-    """A text of lines: origin, run, raw data, tables, alignment, weights, events, configuration. Raises as `open_recording`."""
+    """A text of lines: origin, run, raw data, tables, alignment, weights, events, configuration.
+
+    path : of a recording. Raises as `open_recording`.
+    """
     with open_recording(path) as rec:
         parts = (_origin, _run, _raw_data, _reduced, _tables, _alignment, _weights, _synapses, _other, _events, _configuration)
         sections = [part(rec) for part in parts]

@@ -56,6 +56,8 @@ class Segments(NamedTuple):
 def open_recording(path: str | os.PathLike[str]) -> Recording:
     """Open a recording for reading, also one that is still being written (as far as it was committed by now).
 
+    path : of the HDF5 file
+
     Raises FileNotFoundError, IsADirectoryError, ValueError (no recording, or of a newer version) or OSError (truncated).
     """
     return Recording(path)
@@ -64,6 +66,7 @@ def open_recording(path: str | os.PathLike[str]) -> Recording:
 class Recording:
     """A recording, open for reading; a context manager.
 
+    path : of the HDF5 file; raises as `open_recording`
     attrs : attributes of the file; status, versions, dt (ms), n_neurons, n_outputs are among them
     config : the configuration of the run
     names : names of the recorded signals; `recording["v"]` is a `Signal`
@@ -255,11 +258,17 @@ class Recording:
         return np.flatnonzero(np.isin(known, choose("trials", trials, self.trials)))
 
     def iter_trials(self, trials: Any = None) -> Iterator[Piece]:
-        """Each trial as a `Piece`, unread: `for piece in rec.iter_trials(): piece.spikes(), piece["v"]`."""
+        """Each trial as a `Piece`, unread: `for piece in rec.iter_trials(): piece.spikes(), piece["v"]`.
+
+        trials : as in `spikes`
+        """
         return iter_trials(self, trials)
 
     def iter_windows(self, length: float, trials: Any = None) -> Iterator[Piece]:
-        """Pieces of `length` ms that follow each other within each trial; the last one of a trial may be shorter."""
+        """Pieces of `length` ms that follow each other within each trial; the last one of a trial may be shorter.
+
+        trials : as in `spikes`
+        """
         return iter_windows(self, length, trials)
 
     @property
@@ -283,11 +292,15 @@ class Recording:
     # In other packages' terms; each raises ImportError that names the extra where the package is not installed
 
     def to_xarray(self, names: Any = None, **selection: Any) -> Any:
-        """An xarray.Dataset; see `convert.to_xarray`."""
+        """An xarray.Dataset of the signals `names` (None: all); selection : trials, time, neurons; see `convert.to_xarray`."""
         return convert.to_xarray(self, names, **selection)
 
     def to_pandas(self, name: str | None = None, **selection: Any) -> Any:
-        """A pandas.DataFrame of a table, "spikes", "events" or a signal, or a dict of them; see `convert.to_pandas`."""
+        """A pandas.DataFrame; see `convert.to_pandas`.
+
+        name : a table, "spikes", "events" or a signal; None: a dict of all
+        selection : trials, time, neurons
+        """
         return convert.to_pandas(self, name, **selection)
 
     def to_neo(self, **selection: Any) -> Any:
@@ -308,7 +321,7 @@ class Recording:
     def table(self, name: str, rows: slice = slice(None)) -> Any:
         """A NamedTuple of the table's columns, read-only arrays [rows]. Raises KeyError that lists the tables.
 
-        rows : those to read, as slice(-100, None) for the last hundred
+        name : one of `tables`; rows : those to read, as slice(-100, None) for the last hundred
         """
         if name not in self.tables:
             raise KeyError(f"{self.path} has no table {name!r}; it has {', '.join(map(repr, self.tables)) or 'no tables'}")
@@ -322,7 +335,7 @@ class Recording:
         return namedtuple(name.capitalize(), values)(**values)  # type: ignore[misc]
 
     def about(self, name: str) -> tuple[str, str]:
-        """Unit and description of a data set, as "tables/trials/loss"."""
+        """Unit and description of a data set. name : as "tables/trials/loss"."""
         return self._read(lambda h5: (str(h5[name].attrs["units"]), str(h5[name].attrs["description"])))
 
     @cached_property

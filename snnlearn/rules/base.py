@@ -41,6 +41,8 @@ class Rule(ABC):
     feedback_decay : fraction of w_out and B that decays at an update; adaptive feedback only
     max_bytes : limit of what the rule keeps. Of influence carried forward (None: 1 GiB): MemoryError beyond. Of
         the tape of a trial that it looks back over (None: 256 MiB): longer trials are recomputed from checkpoints
+
+    Raises ValueError or TypeError that names the parameter.
     """
 
     feedback: Any = "symmetric"

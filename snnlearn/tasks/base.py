@@ -194,7 +194,10 @@ def names() -> tuple[str, ...]:
 
 
 def make(name: str, **params: Any) -> Task:
-    """The task of this name: ``make("evidence-accumulation", n_cues=5)``. ValueError for an unknown name or parameter."""
+    """The task of this name: ``make("evidence-accumulation", n_cues=5)``.
+
+    params : of the task's class. Raises ValueError for an unknown name or parameter.
+    """
     cls = _REGISTRY[_check.choice("task name", name, names())]
     known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
     for param in params:
