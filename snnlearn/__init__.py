@@ -36,14 +36,15 @@ The package, in the order in which its parts build on each other:
     resume         resume, fork: going on from a file
     planning       plan: memory, time and kernels of a run before it runs
     bench          what this machine gives
-    replay         replay: a window of a run again, with more recorded
+    replay         replay: a window of a run again, with more recorded; replaying: its trials, batches or pieces
     published      a training whose losses other simulators print
     verification   verify: identities between rules, reference cases, published losses
     recipes        settings that learn the tasks
     conventions    parameters of NEST and of the TensorFlow e-prop code
-    settings       parts of a configuration; config_read, config_write, toml: as plain values and TOML
+    settings       parts of a configuration; grid: what a sweep varies; config_read, config_write, toml: as plain values and TOML
     config         Config, load_config: a run as one value
-    sweep          sweep, run: many configurations, by `pools` of processes or Dask; grid: what varies; sweep_table: results
+    sweep          sweep, run: many configurations, by `pools` of processes or Dask; sweep_table: results
+    commands       what the command line does with configurations
     plot, cli      figures (needs matplotlib), the command line
 
 Arrays are indexed [pre, post]; times are in ms, rates in Hz.

@@ -223,7 +223,7 @@ class Config:
 
 
 def load_config(path: str | os.PathLike[str]) -> Config:
-    """The configuration in a TOML file.
+    """The configuration in the TOML file at `path`.
 
     Raises FileNotFoundError, ValueError (not TOML; a key that is unknown, missing or wrong, named with its line), TypeError.
     """

@@ -34,6 +34,16 @@ from .neurons import ALIF, LIF
 from .optimizers import SGD, Adam
 from .surrogate import Exponential, FastSigmoid, PiecewiseLinear
 
+__all__ = [
+    "neurons_from_nest",
+    "neurons_from_tensorflow",
+    "optimizer_from_nest",
+    "optimizer_from_tensorflow",
+    "readout_from_nest",
+    "readout_from_tensorflow",
+    "regularizer_from_nest",
+]
+
 NEST_NEURON = (
     *("C_m", "E_L", "I_e", "V_m", "V_th", "V_min", "t_ref", "tau_m", "gamma", "beta", "surrogate_gradient_function"),
     *("regular_spike_arrival", "c_reg", "f_target", "adapt_beta", "adapt_tau", "adaptation"),
@@ -88,7 +98,7 @@ def neurons_from_nest(n: int, params: Mapping[str, Any], dt: float = 1.0) -> LIF
 
 
 def readout_from_nest(n: int, params: Mapping[str, Any]) -> Readout:
-    """n outputs from the parameters of NEST's readout; its `loss` is the simulator's, the constants cancel.
+    """n outputs from `params` of NEST's readout; its `loss` is the simulator's, the constants cancel.
 
     Raises ValueError for an unknown parameter and for a current I_e, which the readout here does not have.
     """
@@ -100,9 +110,11 @@ def readout_from_nest(n: int, params: Mapping[str, Any]) -> Readout:
 
 
 def regularizer_from_nest(params: Mapping[str, Any], average_over: int | None = None) -> RateRegularizer:
-    """The regulariser of NEST's `c_reg` and `f_target` (spikes per s), which is that of a trial.
+    """The regulariser of NEST's `c_reg` and `f_target` (spikes per s) in `params`, which is that of a trial.
 
     average_over : steps of the learning window where `average_gradient` is true, equation (6)
+
+    Raises ValueError for an unknown parameter or value.
     """
     where = "regularizer_from_nest"
     _known(where, params, NEST_NEURON)
@@ -111,7 +123,7 @@ def regularizer_from_nest(params: Mapping[str, Any], average_over: int | None = 
 
 
 def optimizer_from_nest(params: Mapping[str, Any]) -> SGD | Adam:
-    """The optimizer of NEST's dictionary {"type": "adam", "eta": ..., "Wmin": ...}, equation (5).
+    """The optimizer of NEST's dictionary `params`, {"type": "adam", "eta": ..., "Wmin": ...}, equation (5).
 
     Wmin and Wmax that are missing do not bound: NEST's own defaults differ between its versions. `batch_size` is the argument
     `batch` of `Simulator.train`: gradients are averaged over a batch in both.
@@ -159,12 +171,12 @@ def neurons_from_tensorflow(cell: str, n: int, params: Mapping[str, Any], dt: fl
 
 
 def readout_from_tensorflow(n: int, tau_out: float, bias: bool = False) -> Readout:
-    """n outputs that read `exp_convolve(z, exp(-dt/tau_out))`, equation (9). tau_out : ms"""
+    """n outputs that read `exp_convolve(z, exp(-dt/tau_out))`, equation (9). tau_out : ms; bias : whether they have one"""
     return Readout(n, tau=tau_out, bias=bias, normalize_input=True)
 
 
 def optimizer_from_tensorflow(lr: float, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Adam:
-    """`tf.train.AdamOptimizer` with its defaults, equation (5)."""
+    """`tf.train.AdamOptimizer(lr, beta1, beta2, epsilon)` with its defaults, equation (5)."""
     return Adam(lr, beta1=beta1, beta2=beta2, epsilon=epsilon, epsilon_form="tensorflow")
 
 

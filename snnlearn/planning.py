@@ -106,6 +106,7 @@ def plan(
 ) -> RunPlan:
     """Memory, time and kernel path of a run, without running it.
 
+    net, rule, optimizer : as of `Simulator`
     weights : Weights; None: drawn as `Simulator` does
     inputs : [T, n_inputs] or Events, what the calibration feeds; None: spikes at 10 Hz
     n_steps : T of a trial, or of a stream's piece

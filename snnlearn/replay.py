@@ -88,7 +88,7 @@ def replay(
     learn: bool | None = None,
     threads: int | None = None,
 ) -> Replay:
-    """Simulate a window of a recorded run again.
+    """Simulate a window of the run that is recorded at `path` again.
 
     start, stop : trials start .. stop - 1 as the recording numbers them; of a stream, steps
     record : names of variables (of all neurons), "readout" and "target"; or a mapping {"v": [0, 1], "eligibility": {...}} of

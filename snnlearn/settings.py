@@ -24,6 +24,8 @@ class InitialWeights:
     gain : factor of the drawn weights, or one for each of w_in, w_rec, w_out
     file : a recording whose weights are taken instead
     update : of which snapshot in it; None: the last one
+
+    Raises ValueError for a file with a seed or gain, an update without a file, and for other matrices' gains.
     """
 
     seed: int | None = None
@@ -51,7 +53,14 @@ class InitialWeights:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingPlan:
-    """The arguments of `Simulator.train`."""
+    """The arguments of `Simulator.train`.
+
+    trials, batch : number of trials in all, and of an update
+    start : number of the first trial of the task
+    evaluate_every, evaluate_trials : updates between two evaluations, and trials of one
+    stop : end once an evaluation reaches this score
+    restore_best : keep the weights of the best evaluation
+    """
 
     trials: int
     batch: int = 1

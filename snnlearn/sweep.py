@@ -70,7 +70,9 @@ class _Job:
 
 
 def run(config: Config, path: str | os.PathLike[str], threads: int | None = 1) -> str:
-    """Bring the recording of a configuration to its end; the path. Picklable, and safe to call again.
+    """Bring the recording of a configuration at `path` to its end, and return the path. Picklable, and safe to call again.
+
+    config : what to run; threads : of the run, None: all cores; results do not depend on it
 
     A complete file is left as it is, an unfinished one goes on from its last checkpoint, and begins anew without one.
     Raises FileExistsError for a file of another configuration, and whatever the run raises.

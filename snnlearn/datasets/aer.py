@@ -25,7 +25,7 @@ WRAPPED, WRAP = 240, 1 << 13  # y of a wrap of the clock; us
 
 
 def read_aer(path: str | os.PathLike[str], sensor: tuple[int, int, int] = (34, 34, 2), label: int = 0) -> Sample:
-    """The events of one file of 5 bytes an event.
+    """The events of the file at `path`, 5 bytes an event.
 
     sensor : (width, height, 2)
     label : what the sample gets as its label

@@ -97,7 +97,7 @@ class Dataset(ABC):
 
 
 class FileDataset(Dataset):
-    """A data set in a file or folder, which `path` names."""
+    """A data set in a file or folder, which `path` names. FileNotFoundError where there is none."""
 
     kind: ClassVar[str] = "a file"
 
@@ -144,7 +144,10 @@ def _digest(root: str, stamps: tuple[tuple[str, int, int], ...]) -> str:
 
 
 class Subset(Dataset):
-    """Samples of another data set, by number; what `split` returns."""
+    """Samples of another data set, by number; what `split` returns.
+
+    data : the other one; indices : int [n] numbers in it; values : part, fraction and seed, of which `to_dict` tells
+    """
 
     def __init__(self, data: Dataset, indices: np.ndarray, values: dict[str, Any]):
         self.data, self.indices, self._values = data, indices, values
@@ -179,8 +182,9 @@ class Subset(Dataset):
 
 
 def split(data: Dataset, fraction: float = 0.2, seed: int = 0) -> tuple[Subset, Subset]:
-    """Two disjoint parts (larger, held out), each with its share of every class; the same at every call.
+    """Two disjoint parts of a data set (larger, held out), each with its share of every class; the same at every call.
 
+    data : what to split; seed : of the choice
     fraction : of every class to hold out, above 0 and below 1; a class of one sample stays in the larger part
     Raises ValueError for a fraction out of range, or where nothing would be held out.
     """
@@ -231,7 +235,7 @@ def make_splits(format: str, path: str | os.PathLike[str], test: str | os.PathLi
 
 
 def from_dict(values: dict[str, Any]) -> Dataset:
-    """The data set that `to_dict` described.
+    """The data set that `to_dict` described as `values`.
 
     Raises FileNotFoundError where it is gone, ValueError where its content is another, both with what to do.
     """

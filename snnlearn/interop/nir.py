@@ -72,7 +72,7 @@ class Imported(NamedTuple):
 
 
 def to_nir(net: Network, weights: Weights, path: Any = None, *, scheme: str = "impulse", overwrite: bool = False) -> Exported:
-    """A network and its weights as a NIR graph, written to `path` where it is given.
+    """A network `net` and its weights as a NIR graph, written to `path` where it is given.
 
     scheme : the one by which a reader is to step it, see above
     overwrite : replace a file that exists

@@ -17,7 +17,7 @@ MATRICES = ("w_in", "w_rec", "w_out", "b_out")
 
 
 def rates(recording: Recording, ax: Axes | None = None) -> Axes:
-    """Mean firing rate over the whole run, from the reducer "rates"."""
+    """Mean firing rate over the whole run, from the reducer "rates" of `recording`. ax : None: a new figure."""
     found, ax = recording.reduction("rates"), axes_or_new(ax)
     ax.step(*_steps(found, found.rate), where="post", color=GREEN, linewidth=1.2)
     ax.set(xlabel=_label(found), ylabel="mean rate (Hz)", xlim=_edges(found)[[0, -1]], ylim=(0.0, None))
@@ -26,7 +26,10 @@ def rates(recording: Recording, ax: Axes | None = None) -> Axes:
 
 
 def neuron_rates(recording: Recording, ax: Axes | None = None) -> Axes:
-    """Firing rate of each neuron over the whole run, as colours, from the reducer "neuron_rates"."""
+    """Firing rate of each neuron over the whole run, as colours, from the reducer "neuron_rates" of `recording`.
+
+    ax : None: a new figure
+    """
     found, ax = recording.reduction("neuron_rates"), axes_or_new(ax)
     image = ax.pcolormesh(_edges(found), np.arange(recording.n_neurons + 1), found.rate.T, cmap="viridis", vmin=0.0)
     _figure(ax).colorbar(image, ax=ax, label="rate (Hz)")
@@ -36,8 +39,10 @@ def neuron_rates(recording: Recording, ax: Axes | None = None) -> Axes:
 
 
 def intervals(recording: Recording, ax: Axes | None = None) -> Axes:
-    """Interspike intervals at the beginning and at the end of the run, from the reducer "intervals": shares of the first and of
-    the last tenth of its bins, with the median of the neurons' CV."""
+    """Interspike intervals at the beginning and at the end of the run, from the reducer "intervals" of `recording`.
+
+    Shares of the first and of the last tenth of its bins, with the median of the neurons' CV. ax : None: a new figure
+    """
     found, ax = recording.reduction("intervals"), axes_or_new(ax)
     n = max(1, found.time.size // 10)
     for part, color, name in ((slice(0, n), GREY, "first"), (slice(-n, None), BLUE, "last")):
@@ -58,6 +63,7 @@ def intervals(recording: Recording, ax: Axes | None = None) -> Axes:
 def histogram(recording: Recording, name: str = "w_rec", ax: Axes | None = None) -> Axes:
     """How the values of a matrix (reducer "weights") or of a variable (reducer "variables") are distributed over the run.
 
+    recording : with that reducer; name : of the matrix or variable; ax : None: a new figure
     Colours are shares of all values of the bin. Raises KeyError that lists the names.
     """
     sources = {"weights": MATRICES[:3]} if "weights" in recording.reduced else {}
@@ -85,7 +91,11 @@ def histogram(recording: Recording, name: str = "w_rec", ax: Axes | None = None)
 
 
 def gradient_norms(recording: Recording, ax: Axes | None = None) -> Axes:
-    """Norms of gradients: of each update (table "gradient_norms"), or their means over bins (the reducer of this name)."""
+    """Norms of gradients: of each update (table "gradient_norms"), or their means over bins (the reducer of this name).
+
+    recording : with either; ax : None: a new figure
+    Raises KeyError where it has neither.
+    """
     table = "gradient_norms" in recording.tables and recording.n_rows("gradient_norms") > 0
     if not table and "gradient_norms" not in recording.reduced:
         raise KeyError(f"{recording.path} has no norms of gradients; Recorder(gradient_norms=True) records them")

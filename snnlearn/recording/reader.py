@@ -388,7 +388,7 @@ class Recording:
         return reduced_names(self)
 
     def reduction(self, name: str) -> Any:
-        """What a reducer left: a NamedTuple of columns [bins], see `snnlearn.recording.reducers`.
+        """What the reducer of this `name` left: a NamedTuple of columns [bins], see `snnlearn.recording.reducers`.
 
         time (ms of simulated time, at the bin's end), duration (ms), trial, update, the reducer's own columns, edges of its
         histograms, and rate (Hz) for "rates" [bins] and "neuron_rates" [bins, n]. Raises KeyError that lists the names.

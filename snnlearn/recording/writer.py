@@ -268,7 +268,10 @@ class Recorder(Asked):
 
     @shielded
     def ended(self, trial: int, update: int, what: Ended, streaming: bool = False) -> None:
-        """Count a batch or piece for reducers, once its blocks are recorded. trial : of its last trial; update : so far."""
+        """Count a batch or piece for reducers, once its blocks are recorded.
+
+        trial, update : number of its last trial, and of updates so far; what : sums over it; streaming : whether it is a piece
+        """
         store = self._opened("ended")
         if self._synapses is not None and self._synapses.due(update):
             self._synapses.append(update, what.weights)
