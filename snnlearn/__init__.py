@@ -13,6 +13,7 @@ The package, in the order in which its parts build on each other:
     optimizers     SGD, Adam
     block          the compiled loop; its docstring is the timeline of a step
     job            what that loop runs and gives back
+    layout         how a job is cut up: directions, blocks, tapes, trials at a time
     engine         arrays, threads and calls of that loop
     spec           specs as plain values and back
     interrupts     Ctrl-C and SIGTERM between two batches
@@ -44,7 +45,6 @@ The package, in the order in which its parts build on each other:
     settings       parts of a configuration; grid: what a sweep varies; config_read, config_write, toml: as plain values and TOML
     config         Config, load_config: a run as one value
     sweep          sweep, run: many configurations, by `pools` of processes or Dask; sweep_table: results
-    commands       what the command line does with configurations
     plot, cli      figures (needs matplotlib), the command line
 
 Arrays are indexed [pre, post]; times are in ms, rates in Hz.

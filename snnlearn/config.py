@@ -96,7 +96,7 @@ class Config:
         self.make_recorder("unused", overwrite=True).selection(self.net.n, (*self.net.variables, *RECORDABLE))
         points(self.sweep)
         defaults = inspect.signature(Recorder).parameters
-        given = {name: x for name, x in self.recorder.items() if x is not defaults[name].default and x != defaults[name].default}
+        given = {name: x for name, x in self.recorder.items() if _listed(x) != _listed(defaults[name].default)}
         object.__setattr__(self, "recorder", given)
 
     def __eq__(self, other: object) -> bool:
@@ -220,6 +220,11 @@ class Config:
         if path.exists() and not overwrite:
             raise FileExistsError(f"{path} exists already; overwrite=True replaces it")
         path.write_text(self.to_toml(), encoding="utf-8")
+
+
+def _listed(value: Any) -> Any:
+    """Tuples as lists, as TOML has them."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def load_config(path: str | os.PathLike[str]) -> Config:

@@ -18,9 +18,8 @@ the last bit, two forward simulations, memory of the order of sqrt(T).
 from __future__ import annotations
 
 import itertools
-import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
@@ -29,43 +28,20 @@ import numpy as np
 from . import _check
 from .block import runner
 from .job import Block, Divergence, Job, Result, cut_blocks
-from .losses import NONE, SIGNAL, RateRegularizer, rate_arrays
+from .layout import ACCUMULATORS, Cutter, Plan
+from .losses import NONE, RateRegularizer, rate_arrays
 from .network import FlatWeights, Network, Weights, flatten, unflatten, zeros_like
 from .optimizers import SGD, NoOptimizer, Optimizer, apply_gradient, sum_accumulators
 from .rules import RFLO, EProp
-from .rules.base import NO_WINDOW, NoRule, Rule
+from .rules.base import NoRule, Rule
 from .rules.eprop import EligibilityArrays, read_lazily
 from .rules.influence import MAX_BYTES
 from .rules.lazy import SHORTEST
 from .rules.several import carried, several, silence
-from .tape import WINDOW_STEPS, Outcome, Span, State, Tape, make_outcome, make_state, make_tape, tape_bytes
+from .tape import Outcome, Span, State, Tape, make_outcome, make_state, make_tape
 
-ACCUMULATORS = 8  # at most; a constant, because it decides the order of sums
-TAPE_LIMIT = 256 * 2**20  # bytes of tape of one lane; beyond, it runs fewer trials at a time
-BLOCK_WORK = 1_000_000  # neurons x steps of one compiled call: under a second, so that Ctrl-C answers
-SHARING = 16  # trials that share a pass over the weights, going back; more gain nothing
 NEVER = 2**62  # an update interval that does not end
 IDLE = SGD(0.0)
-
-
-class Plan(NamedTuple):
-    """How a job runs: a pure function of the configuration."""
-
-    directions: tuple[str, ...] | None  # of each rule; None where nothing learns
-    whole: bool  # the tape of a trial is needed at its end
-    window: int  # blocks are multiples of so many steps
-    rate_first: bool  # the per-trial regulariser is needed before the trial has ended
-    full: frozenset[str]  # names of the tape's arrays that hold every step
-
-
-class Layout(NamedTuple):
-    """How a job is cut up."""
-
-    plan: Plan
-    shares: tuple[int, ...]  # trials of accumulator g: shares[g] .. shares[g + 1] - 1
-    slots: int  # trials that a lane runs at a time
-    rows: int  # steps on its tape
-    segment: int  # steps of a segment where a trial is recomputed from checkpoints, else 0
 
 
 class Lane(NamedTuple):
@@ -107,6 +83,9 @@ class Engine:
         self.rates = rate_arrays(regularizer, net.dt, self.dtype)
         active = regularizer is not None and regularizer.strength > 0
         self.rate_form = None if not active else "online" if self.rates.per_step > 0 else "trial"
+        state = sum(array.nbytes for array in make_state(self.arrays, self.hidden, 1))
+        setting = (self.rules, interval, self.rate_form, self.arrays, net.variables, self.dtype.itemsize, state)
+        self.cutter = Cutter(*setting)
         decay, adaptive = (rule.feedback_decay, rule.adaptive) if rule is not None else (0.0, False)
         self.opt = (optimizer or IDLE).arrays(net, self.weights, decay, adaptive)
         self.detour = self._detour(passive)
@@ -131,7 +110,7 @@ class Engine:
 
     def trials(self, job: Job) -> Result:
         """Independent trials from the initial state; with `job.learn` the gradient ends up in accumulator 0."""
-        plan, shares, slots, rows, segment = self.layout(job, streaming=False)
+        plan, shares, slots, rows, segment = self.cutter.layout(job, streaming=False)
         tasks = [(g, lo, hi) for g, (lo, hi) in enumerate(itertools.pairwise(shares))]
         if job.learn and self.grad.w_in.shape[0] < len(tasks):
             self.grad = zeros_like(self.weights, len(tasks))
@@ -167,8 +146,8 @@ class Engine:
 
     def lockstep(self, job: Job) -> Result:
         """A batch from the initial state whose trials advance together; weights change every `interval` steps."""
-        plan = self._plan(job, streaming=False, interval=self.interval)
-        block = self._block(job.n_steps, plan.window)
+        plan = self.cutter.plan(job, streaming=False, interval=self.interval)
+        block = self.cutter.block(job.n_steps, plan.window)
         lane = self._lane("lockstep", job.n_trials, block, plan)
         self._rest(lane, job.n_trials)
         outcome, blocks = make_outcome(job.n_trials, self.arrays.n_out), []
@@ -180,11 +159,11 @@ class Engine:
 
     def piece(self, job: Job, offset: int) -> Result:
         """The next piece of the stream, whose step 0 is step `offset` of the stream; the state lives on."""
-        plan = self._plan(job, streaming=True, interval=self.interval)
+        plan = self.cutter.plan(job, streaming=True, interval=self.interval)
         if plan.directions is not None and job.n_steps % plan.window:
             raise _check.fail("Simulator.run", f"get pieces of a multiple of {plan.window} steps for this rule", job.n_steps)
         closes = self.interval is None
-        block = self._block(job.n_steps, plan.window)
+        block = self.cutter.block(job.n_steps, plan.window)
         found = self._lanes.get("stream")
         lane = self._lane("stream", 1, block, plan, found)
         if found is None:
@@ -203,23 +182,9 @@ class Engine:
             self.update(1, self.stream_grad)
         return Result(outcome, lane.state.counts.copy(), blocks)
 
-    def layout(self, job: Job, streaming: bool) -> Layout:
-        """How a job of this shape is run: as trials, in lockstep where weights change within them, or as a stream's piece."""
-        interval = self.interval if streaming or job.learn else None
-        plan, n = self._plan(job, streaming, interval), job.n_trials
-        if streaming or interval is not None:
-            return Layout(plan, (0, n), n, self._block(job.n_steps, plan.window), 0)
-        shares = np.linspace(0, n, min(ACCUMULATORS, n) + 1).astype(int)
-        rows = job.n_steps if plan.whole else self._block(job.n_steps, plan.window)
-        segment = self._segment(job, plan, rows)
-        rows = segment or rows
-        at_a_time = max(SHARING if plan.whole else 1, self._block_steps() // rows)
-        most = min(TAPE_LIMIT // self._tape_bytes(rows, plan), int(np.diff(shares).max()), at_a_time)
-        return Layout(plan, tuple(map(int, shares)), 1 if segment else int(max(1, most)), rows, segment)
-
     def bytes_needed(self, job: Job, streaming: bool) -> dict[str, int]:
         """Bytes of the arrays that such a job needs, by what they hold."""
-        layout = self.layout(job, streaming)
+        layout = self.cutter.layout(job, streaming)
         lanes = 1 if streaming or self.interval is not None else min(self.threads, len(layout.shares) - 1)
         hidden = sum(array.nbytes for array in self.weights[:4])
         needed = {
@@ -227,7 +192,7 @@ class Engine:
             "gradient": hidden * (len(layout.shares) - 1) * (1 + len(self.passive_grads)) if job.learn else 0,
             "optimizer": _nbytes(tuple(self.opt)) if job.learn else 0,
             "state": lanes * _nbytes(tuple(make_state(self.arrays, self.hidden, layout.slots))),
-            "tape": lanes * layout.slots * self._tape_bytes(layout.rows, layout.plan),
+            "tape": lanes * layout.slots * self.cutter.tape_bytes(layout.rows, layout.plan),
             "rule": 0,
         }
         if layout.plan.directions is not None:
@@ -294,62 +259,6 @@ class Engine:
             return "SGD has a schedule or bounds"
         return ""
 
-    def _plan(self, job: Job, streaming: bool, interval: int | None) -> Plan:
-        names = set(job.variables or ()) | ({"psi", "local"} if job.chosen is not None else set())
-        if not job.learn or self.rule is None:
-            return Plan(None, False, 1, False, self._full_rows(names, learns=False))
-        signal = job.targets.kind == SIGNAL
-        directions = tuple(rule.direction(interval, streaming, signal) for rule in self.rules)
-        if self.rate_form == "trial" and interval is not None:
-            need = "have tau (the online form) where weights change within a trial"
-            raise _check.fail("RateRegularizer", need, f"tau=None, update_every={interval}")
-        windows = [rule.truncation for rule, d in zip(self.rules, directions, strict=True) if d == "adjoint"]
-        early = any(d != "adjoint" for d in directions) or any(w != NO_WINDOW for w in windows)
-        return Plan(
-            directions,
-            whole=NO_WINDOW in windows,
-            window=math.lcm(*(w for w in windows if w != NO_WINDOW)),
-            rate_first=self.rate_form == "trial" and early,
-            full=self._full_rows(names, learns=True),
-        )
-
-    def _full_rows(self, names: Iterable[str], learns: bool) -> frozenset[str]:
-        """Names of the tape's arrays that hold every step, where a recorder wants these variables."""
-        names = set(names)
-        full = names & {"psi", "threshold", "local"}
-        if learns:
-            full |= {"psi", "local"}
-            if self.rate_form == "online":
-                full.add("rate_signal")
-        if "learning_signal" in names:
-            full.add("signal")
-        if names & set(self.net.variables):
-            full.add("hidden")
-        return frozenset(full)
-
-    def _block_steps(self) -> int:
-        return int(np.clip(BLOCK_WORK // self.arrays.n, 16, 20_000))
-
-    def _block(self, n_steps: int, window: int) -> int:
-        """Steps of one compiled call."""
-        steps = self._block_steps() if window == 1 else min(WINDOW_STEPS, self._block_steps())
-        return min(n_steps, max(1, steps // window) * window)
-
-    def _tape_bytes(self, rows: int, plan: Plan) -> int:
-        return tape_bytes(self.arrays, self.arrays.n, rows, self.dtype.itemsize, plan.full)
-
-    def _segment(self, job: Job, plan: Plan, rows: int) -> int:
-        """Steps of a segment where the tape of a trial is larger than the rule's limit, else 0."""
-        limit = min((r.max_bytes or TAPE_LIMIT for r in self.rules), default=TAPE_LIMIT)
-        if not plan.whole or self._tape_bytes(rows, plan) <= limit:
-            return 0
-        if plan.window > 1 or set(plan.directions or ()) != {"adjoint"}:
-            need = f"have max_bytes of {self._tape_bytes(rows, plan)} for the tape of a trial, beside rules of another direction"
-            raise _check.fail(type(self.rule).__name__, need, limit, error=MemoryError)
-        state = sum(array.nbytes for array in make_state(self.arrays, self.hidden, 1))
-        row = self._tape_bytes(2, plan) - self._tape_bytes(1, plan)
-        return int(np.clip(math.isqrt(job.n_steps * state // row), 16, min(job.n_steps, self._block_steps())))
-
     def _lane(self, key: Any, slots: int, steps: int, plan: Plan, keep: Lane | None = None) -> Lane:
         """The lane under this key, made anew where it does not fit; with `keep`, its state and traces live on."""
         found = self._lanes.get(key)
@@ -401,7 +310,7 @@ class Engine:
         self._rest(lane, n)
         if lane.plan.rate_first:
             self._rehearse(lane, job)
-        block = self._block(job.n_steps, lane.plan.window)
+        block = self.cutter.block(job.n_steps, lane.plan.window)
         for start in range(0, job.n_steps, block):
             steps, origin = range(start, min(job.n_steps, start + block)), 0 if lane.plan.whole else start
             self._advance(lane, job, outcome, steps, origin, group=group, base=base)

@@ -20,10 +20,10 @@ import numpy as np
 from . import _check
 from .compare import describe
 from .connectivity import Masked, Sparse
-from .engine import TAPE_LIMIT
 from .events import Events
 from .family import KINDS, STANDARD, Size, parse_rule, taxonomy
 from .guards import RunWarning
+from .layout import TAPE_LIMIT
 from .losses import CrossEntropy
 from .network import Network, Weights
 from .recording import Recorder
@@ -166,7 +166,7 @@ def plan(
 def _path(simulator: Simulator, job: Any, streaming: bool) -> tuple[str, str]:
     """How the gradient is computed, and why so."""
     engine, rule = simulator._engine, simulator.rule
-    layout = engine.layout(job, streaming)
+    layout = engine.cutter.layout(job, streaming)
     if rule is None or layout.plan.directions is None:
         return "forward simulation", "nothing learns"
     direction = layout.plan.directions[0]

@@ -325,9 +325,12 @@ def test_train_data_learns(tmp_path):
     [
         (
             ["train"],
-            "train must name a TASK (digits, evidence-accumulation, pattern-generation) or --data FORMAT PATH (got None)",
+            "train must get one of TASK, a configuration FILE.toml, --like RECORDING and --data FORMAT PATH (got None)",
         ),
-        (["train", "digits", "--data", "shd", "x.h5"], "train must name a TASK or --data, not both (got 'digits')"),
+        (
+            ["train", "digits", "--data", "shd", "x.h5"],
+            "--data FORMAT PATH (got 'digits and shd x.h5')",
+        ),
         (["train", "digits", "--test", "x.h5"], "--test must come with --data (got 'x.h5')"),
         (["train", "digits", "--dt", "2"], "--dt must come with --data (got 2.0)"),
         (["train", "--data", "mnist", "x"], "data format must be one of 'nmnist', 'shd', 'ssc' (got 'mnist')"),

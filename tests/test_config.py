@@ -64,7 +64,7 @@ def test_a_configuration_comes_back_from_toml(config, comments, tmp_path):
 
 @pytest.mark.parametrize("task", RECIPES)
 def test_recipes_come_back(task):
-    from snnlearn.commands import of_recipe
+    from snnlearn.cli.configurations import of_recipe
 
     config = of_recipe(RECIPES[task](neurons=10, iterations=3))
     text = config.to_toml()
@@ -232,9 +232,9 @@ def test_lines_of_keys():
 
 def command(*words):
     """The exit status of a command, in this process."""
-    from snnlearn.cli import _parser
+    from snnlearn.cli import make_parser
 
-    options = _parser().parse_args([str(word) for word in words])
+    options = make_parser().parse_args([str(word) for word in words])
     return options.run(options)
 
 
@@ -254,8 +254,8 @@ def test_commands_write_run_and_repeat_a_configuration(tmp_path, capsys):
         assert "--set optimizer.clip_norm=2.5" in recording.config["command"]
     assert "complete after 3 updates" in capsys.readouterr().out
     for words, sentence in [
-        (["train"], "train must get a TASK, a configuration FILE.toml, or --like RECORDING"),
-        (["train", "digits", "--like", "a.h5"], "train must get either TASK or --like"),
+        (["train"], "train must get one of TASK, a configuration FILE.toml, --like RECORDING and --data"),
+        (["train", "digits", "--like", "a.h5"], "train must get one of TASK"),
         (["train", "digits", "--set", "a=1"], "--set must come with a configuration FILE.toml or --like"),
         (["train", tmp_path / "run.toml", "--set", "a"], "--set must have the form KEY=VALUE"),
         (["train", tmp_path / "run.toml", "--lr", "0.1"], "--lr must come with a TASK .* --set optimizer.lr=... changes a"),

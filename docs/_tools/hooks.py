@@ -60,9 +60,9 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 def command_line() -> str:
     """A section for each command: its `--help`."""
-    from snnlearn.cli import _parser
+    from snnlearn.cli import make_parser
 
-    parser = _parser()
+    parser = make_parser()
     commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     parts = [f"```text\n{parser.format_help().strip()}\n```"]
     parts += [f"## {name}\n\n```text\n{command.format_help().strip()}\n```" for name, command in commands.choices.items()]

@@ -1,4 +1,4 @@
-"""The commands `init` and `sweep`, and `train` on a configuration; `cli` has their options."""
+"""The commands `init` and `sweep`, and `train` on a configuration; `parser` has their options."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from . import _check
-from .config import Config, load_config
-from .recipes import RECIPES, Recipe
-from .settings import TrainingPlan
-from .tasks.base import Task
+from .. import _check
+from ..config import Config, load_config
+from ..recipes import RECIPES, Recipe
+from ..settings import TrainingPlan
+from ..tasks.base import Task
 
 OF_TASKS = {"rule": "eprop", "feedback": "random", "update_every": "trial", "dtype": "float32", "seed": 0}  # and their defaults
 OF_TASKS |= dict.fromkeys(("neurons", "iterations", "batch", "lr", "coding"))
@@ -112,7 +112,7 @@ def parse_change(text: str) -> tuple[str, Any]:
 
 
 def train(options: argparse.Namespace, progress: Callable[..., Any], summary: Callable[..., None]) -> int:
-    """Run a configuration. progress, summary : as of `cli`"""
+    """Run a configuration. progress, summary : as of `training`"""
     config = configuration(options)
     out = options.out
     if out is None and config.path is not None and options.like is None:
@@ -136,7 +136,7 @@ def train(options: argparse.Namespace, progress: Callable[..., Any], summary: Ca
 
 def sweep(options: argparse.Namespace) -> int:
     """Run a sweep; exit status 1 where a run failed."""
-    from .sweep import sweep as execute
+    from ..sweep import sweep as execute
 
     config = load_config(options.config)
     changes = dict(parse_change(text) for text in options.set or ())

@@ -1,0 +1,38 @@
+"""The command line: `main`.
+
+parser.py          the commands and their options
+training.py        train, resume, plan
+configurations.py  train on a configuration, init, sweep
+looking.py         what reads a recording or prints a table
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+
+from .parser import make_parser
+
+__all__ = ["main", "make_parser"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0, 1 after an error, 130 after Ctrl-C or SIGTERM."""
+    options = make_parser().parse_args(arguments)
+    warnings.showwarning = lambda message, *_: print(f"snnlearn: {message}", file=sys.stderr)
+    terminate = signal.getsignal(signal.SIGTERM)
+    try:
+        if options.lasts:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        return options.run(options)
+    except (ValueError, TypeError, OSError, FloatingPointError, ImportError, KeyError, MemoryError) as error:
+        print(f"snnlearn: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("snnlearn: interrupted", file=sys.stderr)
+        return 130
+    finally:
+        if options.lasts:
+            signal.signal(signal.SIGTERM, terminate)

@@ -1,0 +1,190 @@
+"""The commands train, resume and plan; how far a training has come."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from .. import _check
+
+
+def recipe_of(options: argparse.Namespace) -> Any:
+    """The recipe of a task with the options of `parser.add_recipe`."""
+    from ..recipes import choose
+
+    make = choose(options.task, options.data, options.test, options.run.__name__)
+    if options.data is None:
+        for name in ("dt", "downsample", "cache"):
+            if getattr(options, name) is not None:
+                raise _check.fail(f"--{name}", "come with --data", getattr(options, name))
+    if options.coding is not None and options.task != "digits":
+        raise _check.fail("--coding", "be used with the task digits", options.task)
+    names = ("neurons", "iterations", "batch", "lr", "coding", "dt", "downsample", "cache")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    for name in ("neurons", "iterations", "batch"):
+        if name in given:
+            _check.integer(f"--{name}", given[name], "be a positive number", low=2 if name == "neurons" else 1)
+    update_every = options.update_every
+    if update_every != "trial":
+        if not update_every.isdigit():
+            raise _check.fail("--update-every", "be 'trial' or a positive number of steps", update_every)
+        update_every = int(update_every)
+    kept = {name: getattr(options, name) for name in ("rule", "feedback", "seed", "threads", "dtype")}
+    return make(**given, **kept, update_every=update_every)
+
+
+def train(options: argparse.Namespace) -> int:
+    from ..recording import Recorder
+    from . import configurations
+
+    if configurations.is_configuration(options):
+        return configurations.train(options, Progress, summary)
+    recipe = recipe_of(options)
+    net, n_updates = recipe.simulator.net, -(-recipe.trials // recipe.batch)
+    recorder = None
+    if options.checkpoint_every is not None and options.out is None:
+        raise _check.fail("--checkpoint-every", "come with --out", options.checkpoint_every)
+    if options.out is not None:
+        every = max(1, recipe.trials // 20)  # raw data of some twenty trials; tables hold all of them
+        show = np.unique(np.linspace(0, net.n - 1, 4).astype(int)).tolist()
+        recorder = Recorder(
+            options.out,
+            v=show,
+            threshold=show,
+            every=every,
+            weights_every=max(1, n_updates // 10),
+            overwrite=options.overwrite,
+            checkpoint_every=options.checkpoint_every,
+            checkpoint_minutes=1.0 if options.checkpoint_every is None else None,
+        )
+    groups = " + ".join(f"{g.n} {type(g).__name__}" for g in net.neurons)
+    print(f"{recipe.task.name}: {net.n_inputs} inputs, {groups}, {net.n_outputs} outputs, {recipe.task.n_steps} steps a trial")
+    rule = type(recipe.simulator.rule).__name__
+    print(f"{recipe.trials} trials in batches of {recipe.batch}, {rule} ({options.rule}), {options.feedback} feedback")
+    progress = Progress(recipe.task, recipe.batch, n_updates, options.quiet)
+    status = "failed: not finished"
+    configurations.sign(recipe, options)
+    recipe.simulator.context["command"] = command_of(options)
+    try:
+        history = recipe.simulator.train(
+            recipe.task, recipe.trials, recipe.batch, recorder, callbacks=[progress], stop=options.stop, **recipe.options
+        )
+        status = "interrupted" if history.status == "interrupted" else "complete"
+    except Exception as error:
+        status = f"failed: {error}"
+        raise
+    finally:
+        progress.close()
+        if recorder is not None:
+            recorder.close(status)
+    summary(recipe.task, history, options.out)
+    return 130 if history.status == "interrupted" else 0
+
+
+def resume(options: argparse.Namespace) -> int:
+    from ..recording.going_on import load_checkpoints
+    from ..resume import resume as go_on
+    from ..tasks import Task
+
+    planned = load_checkpoints(options.file, "resume FILE")[0].values.get("training")
+    if planned is None:
+        hint = "the program that fed it goes on with sl.resume"
+        raise _check.fail("resume FILE", "hold a training", str(options.file), hint)
+    if planned["history"]["status"] != "running":
+        raise _check.fail("resume FILE", "hold a training that waits to go on", f"it is {planned['history']['status']}")
+    task = None
+    if options.data is not None or options.test is not None:
+        from ..tasks.classification import moved
+
+        task = Task.from_dict(moved(planned["task"], train=options.data, test=options.test))
+    simulator = go_on(options.file, task=task, threads=options.threads)
+    training = simulator._training
+    assert training is not None
+    n_updates, done = -(-training.trials // training.batch), len(training.history.loss)
+    print(f"{training.task.name}: from update {done} of {n_updates}, {training.trials} trials in batches of {training.batch}")
+    progress = Progress(training.task, training.batch, n_updates, options.quiet, done)
+    try:
+        history = simulator.train(callbacks=[progress])
+    finally:
+        progress.close()
+    summary(training.task, history, options.file)
+    return 130 if history.status == "interrupted" else 0
+
+
+def plan(options: argparse.Namespace) -> int:
+    from ..planning import plan as find
+
+    recipe = recipe_of(options)
+    s, task = recipe.simulator, recipe.task
+    kept = {name: getattr(s, name) for name in ("loss", "regularizer", "update_every", "dtype", "seed", "passive")}
+    shape = {"n_steps": task.n_steps, "batch": recipe.batch, "seconds": options.seconds, "threads": options.threads}
+    x = task.trial(0)[0]
+    found = find(s.net, s.rule, s.optimizer, weights=s.weights, inputs=x, record={}, **shape, **kept)
+    print(found)
+    if options.seconds > 0:
+        print(f"         the training ({recipe.trials} trials) takes about {found.duration(recipe.trials, task.n_steps)}")
+    return 0
+
+
+def command_of(options: argparse.Namespace) -> str:
+    """The command that repeats this training on any machine: without the names of files, and with the defaults that matter."""
+    words = ["snnlearn", "train", *([options.task] if options.data is None else ["--data", options.data[0], "PATH"])]
+    words += [] if options.test is None else ["--test", "PATH"]
+    left_out = ("task", "data", "test", "cache", "out", "overwrite", "quiet", "threads", "run", "lasts", "set", "like")
+    for name, value in vars(options).items():
+        if name not in left_out and value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return " ".join(words)
+
+
+class Progress:
+    """A progress bar with loss, score, firing rate, speed and time left."""
+
+    def __init__(self, task: Any, batch: int, updates: int, quiet: bool, done: int = 0):
+        from tqdm import tqdm
+
+        self.score = "accuracy" if task.kind == "classification" else "nmse"
+        self.steps, self.spoken = batch * task.n_steps, 0.0
+        self.bar = tqdm(total=updates, initial=done, unit="update", disable=quiet, dynamic_ncols=True, file=sys.stderr)
+
+    def __call__(self, simulator: Any, history: Any) -> None:
+        self.bar.update()
+        now = time.monotonic()
+        if now - self.spoken > 0.2 and not self.bar.disable:
+            self.spoken = now
+            recent = slice(max(0, len(history.loss) - 10), None)
+            fields = {
+                "loss": f"{np.mean(history.loss[recent]):.3g}",
+                self.score: f"{np.mean(history.score[recent]):.3f}",
+                "rate": f"{history.rate[-1]:.1f}Hz",
+            }
+            if self.bar.format_dict["rate"]:
+                fields["speed"] = f"{self.bar.format_dict['rate'] * self.steps:.3g} steps/s"
+            if history.evaluation_score:
+                fields["test"] = f"{history.evaluation_score[-1]:.3f}"
+            self.bar.set_postfix(fields, refresh=False)
+
+    def close(self) -> None:
+        self.bar.close()
+
+
+def summary(task: Any, history: Any, out: pathlib.Path | None) -> None:
+    seconds = history.wall_time[-1] if history.wall_time else 0.0
+    print(f"{history.status} after {len(history.loss)} updates, {history.trials} trials, {seconds:.1f} s")
+    if history.loss:
+        print(f"loss {np.mean(history.loss[-10:]):.4g}, firing rate {history.rate[-1]:.1f} Hz")
+    if history.evaluation_score:
+        last, best = history.evaluation_score[-1], history.best_score
+        if task.kind == "classification":
+            print(f"test accuracy {100 * last:.1f} % (best {100 * best:.1f} %)")
+        else:
+            print(f"normalised mean-squared error {last:.4f} (best {best:.4f})")
+    if out is not None:
+        print(f"recorded to {out}; look at it with: snnlearn plot {out}")
+        if history.status == "interrupted":
+            print(f"go on with: snnlearn resume {out}")
