@@ -98,6 +98,10 @@ def replay(
     task, lr, net, rule : what the file cannot hold, as in `sl.resume`; error, learn : as they were given to `run`
     threads : None: all cores; results do not depend on it
 
+    Eligibility traces of a stream, which no state holds, begin at zero at the state from which the replay goes on (`origin`):
+    they are exact from the beginning of the run, and else some time constants after that state. Recorded spikes and losses are
+    compared as far as the recording has them; the result says of how many trials.
+
     Raises ValueError where no state lies before the window (it says which windows can be replayed), for a window that the run
     does not have, for inputs that are missing or differ, and where spikes or losses differ from the recorded ones; and as
     `sl.resume`.
