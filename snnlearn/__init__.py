@@ -8,28 +8,35 @@ The package, in the order in which its parts build on each other:
     network        Network, Readout, Weights
     events         sparse input
     losses         MeanSquaredError, CrossEntropy, RateRegularizer
+    tape           what the forward simulation of a block leaves to the rules
     rules          what a rule adds to the gradient: EProp, BPTT, RTRL, ... on two engines, adjoint and influence
     optimizers     SGD, Adam
     block          the compiled loop; its docstring is the timeline of a step
     job            what that loop runs and gives back
     engine         arrays, threads and calls of that loop
+    spec           specs as plain values and back
+    interrupts     Ctrl-C and SIGTERM between two batches
     recording      Recorder, open_recording: HDF5
     analysis       rates, intervals, responses to classes, of a recording
-    interop        export: recordings as SONATA, NWB, CSV
+    interop        export: recordings as SONATA, NWB, CSV; networks as NIR and back
     watch          how a run goes on, as text
+    datasets       recorded events: SHD, SSC, N-MNIST, others' objects
     tasks          what to learn
-    interrupts     Ctrl-C and SIGTERM between two batches
     training       batches, evaluation, History
     functional     simulate, gradient
+    synapse_traces e-prop's traces and learning signals of single synapses, to look at
     family         taxonomy: what each rule follows, can do and costs; names of rules
     compare        rules side by side
     report         Run, Alignment: what a run reports
+    eligibility    traces of chosen synapses, for recordings
     guards         what goes wrong while a network learns, with the likely remedy
     record         what of a run goes into a recording
-    spec           specs as plain values and back
     checkpoint     the state of a simulator, as arrays and back
     simulator      Simulator
     resume         resume, fork: going on from a file
+    planning       plan: memory, time and kernels of a run before it runs
+    bench          what this machine gives
+    replay         replay: a window of a run again, with more recorded
     published      a training whose losses other simulators print
     verification   verify: identities between rules, reference cases, published losses
     recipes        settings that learn the tasks
@@ -42,7 +49,7 @@ The package, in the order in which its parts build on each other:
 Arrays are indexed [pre, post]; times are in ms, rates in Hz.
 """
 
-from . import analysis, conventions, tasks
+from . import analysis, conventions, datasets, tasks
 from ._version import __version__
 from .compare import Comparison, compare
 from .config import Config, load_config
@@ -57,7 +64,9 @@ from .losses import CrossEntropy, MeanSquaredError, RateRegularizer
 from .network import Network, Readout, Weights
 from .neurons import ALIF, LIF, CubaLIF
 from .optimizers import SGD, Adam, CosineDecay, ExponentialDecay, StepDecay
+from .planning import RunPlan, plan
 from .recording import Recorder, Recording, open_recording
+from .replay import Replay, replay
 from .report import Alignment, Run, Step
 from .resume import fork, resume
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
@@ -66,6 +75,7 @@ from .simulator import Simulator
 from .surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
 from .sweep import run, sweep
 from .sweep_table import SweepResult
+from .synapse_traces import Eligibility, synapse_traces
 from .training import History
 from .verification import Verification, verify
 
@@ -88,6 +98,7 @@ __all__ = [
     "Dense",
     "Divergence",
     "EProp",
+    "Eligibility",
     "Events",
     "Exponential",
     "ExponentialDecay",
@@ -103,7 +114,9 @@ __all__ = [
     "Readout",
     "Recorder",
     "Recording",
+    "Replay",
     "Run",
+    "RunPlan",
     "RunWarning",
     "SilentNetworkWarning",
     "Simulation",
@@ -122,16 +135,20 @@ __all__ = [
     "analysis",
     "compare",
     "conventions",
+    "datasets",
     "export",
     "fork",
     "gradient",
     "load_config",
     "open_recording",
+    "plan",
     "plot",
+    "replay",
     "resume",
     "run",
     "simulate",
     "sweep",
+    "synapse_traces",
     "tasks",
     "taxonomy",
     "verify",

@@ -1,7 +1,7 @@
 """How every kernel of the package is compiled, and how it finds the code for its argument types.
 
 * `kernel`: a root that Python calls. Cached on disk and releases the GIL.
-* `device`: a helper that kernels call; compiled into them.
+* `device`: a helper that kernels call; compiled into them and there alone (`_helpers.py`): Python cannot call it.
 * `inlined`: a device that is always inlined. A NamedTuple of arrays travels as hundreds of arguments, so a call per
   step or per row costs more than its work; forcing all devices costs a fifth more compile time.
 * `summing`: a device whose sums may be reordered by the compiler, so that they vectorise. The order depends
@@ -34,9 +34,13 @@ import numba
 from numba.core import event, types
 from numba.extending import overload
 
+from ._helpers import HelperCompiler
+
 # `error_model="numpy"` drops the check for division by zero; "contract" allows fused multiply-add and
-# nothing else, so that NaN stays visible and sums keep their order.
-OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
+# nothing else, so that NaN stays visible and sums keep their order. Kernels allocate nothing, so that nothing
+# in them needs Numba's reference counts (`_nrt`): a NamedTuple of arrays would count hundreds at each call.
+OPTIONS: dict[str, Any] = {"_nrt": False, "error_model": "numpy", "fastmath": {"contract"}}
+HELPER: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": HelperCompiler}
 
 
 TUPLES = ("tape.py", "events.py")  # Numba tells tuples apart by their class's name, not by the order of its fields
@@ -73,8 +77,8 @@ def _source_digest() -> int:
 
 def _imports(path: pathlib.Path, root: pathlib.Path) -> set[pathlib.Path]:
     """Files of the package that a file imports from by relative imports."""
-    found = set()
-    for dots, module, names in re.findall(r"^\s*from (\.+)([\w.]*) import (\(.*?\)|[^\n]*)", path.read_text(), re.M | re.S):
+    found, text = set(), path.read_text("utf-8")
+    for dots, module, names in re.findall(r"^\s*from (\.+)([\w.]*) import (\(.*?\)|[^\n]*)", text, re.M | re.S):
         base = path.parents[len(dots) - 1].joinpath(*module.split(".")) if module else path.parents[len(dots) - 1]
         for target in (base, *(base / name for name in re.findall(r"\w+", names))):
             found |= {f for f in (target.with_suffix(".py"), target / "__init__.py") if f.is_file()}
@@ -84,9 +88,9 @@ def _imports(path: pathlib.Path, root: pathlib.Path) -> set[pathlib.Path]:
 SOURCE = _source_digest()
 
 kernel = numba.njit(cache=True, nogil=True, **OPTIONS)
-device = numba.njit(**OPTIONS)
-inlined = numba.njit(forceinline=True, **OPTIONS)
-summing = numba.njit(**{**OPTIONS, "fastmath": {"contract", "reassoc"}})
+device = numba.njit(**HELPER)
+inlined = numba.njit(forceinline=True, **HELPER)
+summing = numba.njit(**{**HELPER, "fastmath": {"contract", "reassoc"}})
 
 
 @functools.cache
@@ -154,7 +158,7 @@ def generic(n_dispatch: int, inline: bool = False, default: bool = False) -> Cal
         choose.__signature__ = inspect.signature(stub)  # type: ignore[attr-defined]
         choose.__name__ = stub.__name__
         if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
-            overload(call, jit_options={**OPTIONS, "forceinline": inline}, strict=False)(choose)  # type: ignore[arg-type, typeddict-item]
+            overload(call, jit_options={**HELPER, "forceinline": inline}, strict=False)(choose)  # type: ignore[arg-type, typeddict-item]
         call.register, call.find, call.table = chooser.register, chooser.find, chooser.table  # type: ignore[attr-defined]
         return call
 

@@ -18,6 +18,8 @@ from ._check import fail, number
 from .recording import Recording
 from .recording.pieces import extents, iter_batches
 
+__all__ = ["PSTH", "Intervals", "Rates", "intervals", "psth", "rates"]
+
 BATCH = 1 << 19  # spikes that are looked at together
 
 
@@ -53,7 +55,7 @@ class PSTH(NamedTuple):
 def rates(recording: Recording, bin: float = 1000.0, *, trials: Any = None, neurons: Any = None, each: bool = False) -> Rates:
     """Firing rates in bins of `bin` ms.
 
-    trials, neurons : as in `Recording.spikes`
+    recording : an open one; trials, neurons : as in `Recording.spikes`
     each : a column for each neuron, instead of their mean
 
     Raises KeyError where spikes were not recorded, IndexError for trials and neurons that are not there.
@@ -82,7 +84,10 @@ def intervals(
 ) -> Intervals:
     """Interspike intervals: a histogram with bins of `bin` ms up to `longest` ms, and mean and CV of each neuron.
 
+    recording : an open one; trials, neurons : as in `Recording.spikes`
+
     Longer intervals count in the mean and in the CV only. An interval does not cross from one trial into the next.
+    Raises KeyError where spikes were not recorded, ValueError for a bin that is no number of steps.
     """
     width = _steps("analysis.intervals.bin", bin, recording.dt)
     n_bins = int(number("analysis.intervals.longest", longest, "be a time in ms above bin", bin) / (width * recording.dt) + 1e-9)
@@ -114,12 +119,14 @@ def intervals(
 
 
 def psth(recording: Recording, bin: float = 10.0, *, label: Any = None, trials: Any = None, neurons: Any = None) -> PSTH:
-    """Rates within the trial, for each class of trials.
+    """Rates within the trial, for each class of trials, in bins of `bin` ms.
 
+    recording : an open one; trials, neurons : as in `Recording.spikes`
     label : the class of each trial, as {trial: class} or int [trials]; None: the column of the table "trials", and one class
         0 where there is none
 
     Trials are aligned at step 0. Where trials have different lengths a bin is averaged over the trials that reach it.
+    Raises KeyError where spikes were not recorded or a trial has no class, ValueError for a bin that is no number of steps.
     """
     width = _steps("analysis.psth.bin", bin, recording.dt)
     chosen, extent = _neurons(recording, neurons), extents(recording, trials)

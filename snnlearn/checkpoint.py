@@ -132,7 +132,7 @@ def restore(simulator: Any, values: dict[str, Any], arrays: Mapping[str, Any], f
     for name, value in values["counters"].items():
         if name in COUNTERS:
             setattr(simulator, name, copy.deepcopy(value))
-    simulator.context = copy.deepcopy(values["context"])
+    simulator.context, simulator._begins = copy.deepcopy(values["context"]), "state"
     simulator._stream_noise.back_to([values["noise"]])
     plan = values["stream"]
     if plan is not None:

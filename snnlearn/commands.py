@@ -74,11 +74,11 @@ def init(options: argparse.Namespace) -> int:
 
 def is_configuration(options: argparse.Namespace) -> bool:
     """Whether `train` is to run a file instead of a task."""
-    if options.task is None and options.like is None:
-        raise _check.fail("train", "get a TASK, a configuration FILE.toml, or --like RECORDING", None)
-    if options.task is not None and options.like is not None:
-        raise _check.fail("train", "get either TASK or --like", f"{options.task} and {options.like}")
-    is_file = options.like is not None or options.task.endswith(".toml")
+    given = [str(value) for value in (options.task, options.like, options.data and " ".join(options.data)) if value is not None]
+    if len(given) != 1:
+        need = "get one of TASK, a configuration FILE.toml, --like RECORDING and --data FORMAT PATH"
+        raise _check.fail("train", need, " and ".join(given) or None)
+    is_file = options.like is not None or (options.task is not None and options.task.endswith(".toml"))
     if options.set and not is_file:
         raise _check.fail("--set", "come with a configuration FILE.toml or --like", options.set[0])
     return is_file

@@ -85,7 +85,9 @@ def compare(
 ) -> Comparison:
     """Compare the gradients of rules with BPTT's (reset differentiated) on one trial or batch.
 
+    net, weights : Network and Weights; neither is modified
     trial : (x, target) or (x, target, mask), as a task yields
+    loss, regularizer, dtype : as for `gradient`
     reference : another rule to compare with
 
     Matrices without synapses (w_rec of a single neuron, b_out without a bias) are left out. A rule that needs more memory

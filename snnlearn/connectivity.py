@@ -244,7 +244,12 @@ class Dense:
 
 @dataclass(frozen=True, eq=False)
 class Masked:
-    """Connectivity by a bool array [pre, post]; stored dense, weights may be given dense or as csr_array."""
+    """Connectivity by an array; stored dense, weights may be given dense or as csr_array.
+
+    mask : bool [pre, post], or a sparse one; True where a synapse exists
+
+    Raises TypeError for anything else, and ValueError in `Network` where its shape does not fit.
+    """
 
     mask: Any
 
@@ -286,9 +291,10 @@ class Sparse:
 
     indegree : synapses that each neuron receives, from distinct sources
     density : probability of a synapse
+    self_connections : whether a recurrent neuron may be its own source
 
     The seed of `Network.init_weights` draws which synapses exist; weights given by the user may have any
-    structure of the right shape.
+    structure of the right shape. Raises ValueError or TypeError that names the parameter.
     """
 
     indegree: int | None = None

@@ -50,7 +50,7 @@ class Events:
         return f"Events({self.step.size} events, n_steps={self.n_steps})"
 
     def toarray(self, n_channels: int, dtype: Any = np.float64) -> np.ndarray:
-        """Dense counts [n_steps, n_channels]."""
+        """Dense counts [n_steps, n_channels] of this dtype."""
         dense = np.zeros((self.n_steps, n_channels), dtype)
         np.add.at(dense, (self.step, self.channel), 1)
         return dense

@@ -50,13 +50,22 @@ def simulate(
 ) -> Simulation:
     """Simulate trials from the initial state without learning.
 
+    net, weights : Network and Weights; neither is modified
     inputs : [T, n_inputs], [trials, T, n_inputs], `Events` or a list of them
     record : names among spikes, v, a, psi, threshold, readout and the variables of the neuron model. Neurons without
         adaptation have a = 0 in a network of their own; beside adaptive ones, a is their spike of the last step,
         which their beta = 0 ignores
+    dtype : "float32" or "float64"
     seed : of the background noise
 
     Raises ValueError for unknown names, wrong shapes and NaN; Divergence where a state is not finite.
+
+    >>> import numpy as np
+    >>> import snnlearn as sl
+    >>> net = sl.Network(3, sl.LIF(4), 2)
+    >>> got = sl.simulate(net, net.init_weights(seed=1), np.ones((10, 3)), dtype="float64")
+    >>> got.spikes.shape, got.readout.shape, got.v.dtype.name
+    ((10, 4), (10, 2), 'float64')
     """
     names = tuple(record) if not isinstance(record, str) else (record,)
     check_network(net)
@@ -105,11 +114,27 @@ def gradient(
 ) -> Gradient:
     """The gradient of a rule over one trial, or its mean over a batch; nothing is modified.
 
+    net, weights : Network and Weights
     inputs : [T, n_inputs], [trials, T, n_inputs], `Events` or a list of them
     targets : [T, n_out] floats for MeanSquaredError (default); [T] or scalar labels for CrossEntropy
+    rule : EProp(), BPTT(), ...
+    loss : MeanSquaredError (default) or CrossEntropy
     mask : [T] or [trials, T] time weights of the loss
+    regularizer : RateRegularizer or None
+    dtype : "float32" or "float64"
+    seed : of the background noise
+    threads : None: all cores; results do not depend on it
 
-    Raises ValueError for wrong shapes, labels out of range and NaN.
+    Raises ValueError for wrong shapes, labels out of range and NaN, TypeError for other objects, MemoryError where a
+    rule's influence is too large; Divergence where a state is not finite.
+
+    >>> import numpy as np
+    >>> import snnlearn as sl
+    >>> net = sl.Network(3, sl.LIF(4), 2)
+    >>> x, target = np.ones((10, 3)), np.zeros((10, 2))
+    >>> g = sl.gradient(net, net.init_weights(seed=1), x, target, sl.EProp())
+    >>> g.w_rec.shape, bool(g.loss > 0)
+    ((4, 4), True)
     """
     if not isinstance(rule, Rule):
         raise _check.fail("gradient.rule", "be a learning rule such as sl.EProp()", rule, error=TypeError)

@@ -55,7 +55,9 @@ class RateRegularizer:
     strength : c_reg; with f = spikes per ms
         per trial (tau=None)   E_reg = strength/2 sum_j (f_j - target/1000)^2,  f_j = mean rate over the trial
         online (tau in ms)     r <- l r + (1-l) z,  reg_j[t] = strength (r_j/dt - target/1000) dt/tau
-    tau : time constant of the running rate, or None
+    tau : time constant of the running rate, ms, or None
+
+    Raises ValueError or TypeError that names the parameter.
     """
 
     target: float
@@ -98,7 +100,10 @@ def rate_arrays(regularizer: RateRegularizer | None, dt: float, dtype: Any) -> R
 def error_step(kind, mask, y, value, label, err):
     """Error and loss of one step: fills err (n_out,), returns mask * l. Equations (1) and (2)."""
     n_out, loss = y.shape[0], 0.0
-    if kind == SQUARED:
+    if mask == 0:  # most steps of many tasks
+        for k in range(n_out):
+            err[k] = 0
+    elif kind == SQUARED:
         for k in range(n_out):
             err[k] = mask * (y[k] - value[k])
             loss += 0.5 * err[k] * (y[k] - value[k])

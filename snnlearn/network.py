@@ -73,6 +73,8 @@ class Readout:
     tau : time constant, ms; 0: no memory (kappa = 0)
     bias : learn a bias; without, b_out and its gradient are zero and never change
     normalize_input : scale = 1 - kappa instead of 1
+
+    Raises ValueError or TypeError that names the parameter.
     """
 
     n: int
@@ -125,6 +127,11 @@ class Network:
     frozen : names of weight matrices that learning leaves alone, as ("w_in",)
 
     Raises ValueError or TypeError that names the parameter.
+
+    >>> import snnlearn as sl
+    >>> net = sl.Network(3, [sl.LIF(4), sl.ALIF(2)], sl.Readout(2, tau=20.0), delay=2.0)
+    >>> net.n, net.delay_steps, net.init_weights(seed=1).w_rec.shape
+    (6, 2, (6, 6))
     """
 
     n_inputs: int
@@ -190,7 +197,10 @@ class Network:
     def init_weights(self, seed: int = 0, gain: float | Mapping[str, float] = 1.0) -> Weights:
         """Seeded weights N(0, 1)/sqrt(in-degree), bias 0; float64 arrays [pre, post].
 
+        seed : of the weights and, for `Sparse`, of which synapses there are
         gain : a factor, or one for each of "w_in", "w_rec", "w_out"
+
+        Raises ValueError or TypeError that names the parameter.
         """
         _check.integer("Network.init_weights.seed", seed, "be a whole number, not negative", low=0)
         if isinstance(gain, Mapping):

@@ -30,7 +30,7 @@ Schedule = Callable[[int], float]
 
 @dataclass(frozen=True)
 class ExponentialDecay:
-    """lr * rate ** (update / every): a learning-rate schedule."""
+    """lr * rate ** (update / every): a learning-rate schedule, called with the number of updates done."""
 
     lr: float
     rate: float
@@ -42,7 +42,7 @@ class ExponentialDecay:
 
 @dataclass(frozen=True)
 class StepDecay:
-    """lr * rate ** (update // every): a learning-rate schedule."""
+    """lr * rate ** (update // every): a learning-rate schedule, called with the number of updates done."""
 
     lr: float
     rate: float
@@ -99,6 +99,8 @@ class Optimizer:
     bounds : (low, high) for w_in, w_rec and w_out, or {"w_rec": (low, high), ...}
     clip_norm : upper bound of the gradient's global L2 norm
     weight_decay : decoupled, times lr; weight matrices only
+
+    Raises ValueError or TypeError that names the parameter.
     """
 
     lr: float | Schedule
@@ -179,7 +181,11 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class SGD(Optimizer):
-    """Stochastic gradient descent with optional momentum, equation (2)."""
+    """Stochastic gradient descent with optional momentum, equation (2).
+
+    momentum : share of the last step that the next one keeps, in [0, 1)
+    lr, bounds, clip_norm, weight_decay : see `Optimizer`
+    """
 
     momentum: float = 0.0
 
@@ -197,7 +203,13 @@ class SGD(Optimizer):
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """Adam, equations (3) and (4). `epsilon_form="tensorflow"` is the form of TensorFlow 1 and of NEST."""
+    """Adam (Kingma & Ba 2015), equations (3) and (4).
+
+    beta1, beta2 : decay of the averages of g and g^2 per update, in [0, 1)
+    epsilon : added to the denominator
+    epsilon_form : "standard", or "tensorflow", the form of TensorFlow 1 and of NEST
+    lr, bounds, clip_norm, weight_decay : see `Optimizer`
+    """
 
     beta1: float = 0.9
     beta2: float = 0.999

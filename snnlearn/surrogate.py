@@ -51,7 +51,10 @@ KINDS = (PiecewiseLinearParams, ExponentialParams, FastSigmoidParams, ArcTanPara
 
 @dataclass(frozen=True)
 class Surrogate:
-    """Common part of the surrogates; use one of the classes below."""
+    """Common part of the surrogates; use one of the classes below.
+
+    gamma : height at the threshold, times the threshold. Raises ValueError or TypeError where it is not positive
+    """
 
     gamma: float = 0.3
     Params: ClassVar[type]

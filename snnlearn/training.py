@@ -25,7 +25,13 @@ EVALUATION_BATCH = 64  # trials that an evaluation runs at a time
 class History:
     """How a training went; lists grow by one entry an update or an evaluation.
 
+    loss : task loss of each update's batch; rate : Hz; wall_time : s since the beginning
     score : accuracy (classification) or normalised mean-squared error (regression) of the update's batch
+    trials : learnt so far
+    evaluated_at : runs done at each evaluation; evaluation_loss, evaluation_score : of the test split
+    best_score, best_weights : of the best evaluation
+    labels, predictions : of the last evaluation, [trials], None without classes
+    alignment : `Alignment` of passive rules, where one was due
     status : "running", "complete", "stopped" (the stop criterion was met) or "interrupted" (Ctrl-C)
     """
 

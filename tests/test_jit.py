@@ -12,6 +12,7 @@ from numba import config
 from twin import assert_same, draw, library, simulator
 
 import snnlearn as sl
+from snnlearn import _jit
 from snnlearn._jit import kernel_sources
 from snnlearn.block import run_block
 
@@ -58,6 +59,24 @@ def test_results_are_the_same_without_compilation(tmp_path):
     for name, got in results.items():
         error = np.linalg.norm(got - plain[name]) / np.linalg.norm(plain[name])
         assert np.abs(got).max() > 1e-8 and error < 1e-12, f"{name}: {error:.1e}"
+
+
+@compiled
+def test_a_helper_has_no_machine_code_of_its_own():
+    @_jit.device
+    def twice(x):
+        return 2 * x
+
+    @_jit.uncached
+    @_jit.kernel
+    def root(x):
+        return twice(x) + 1
+
+    assert root(3.0) == 7.0
+    (compiled,) = twice.overloads.values()
+    assert compiled.library._compiled_object is None
+    with pytest.raises((TypeError, IndexError)):
+        twice(3.0)
 
 
 @compiled

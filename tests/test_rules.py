@@ -3,9 +3,12 @@
 import naive
 import numpy as np
 import pytest
+from numba import config
 from twin import assert_same, distance, draw, library, simulator
 
 import snnlearn as sl
+from snnlearn._jit import uncached
+from snnlearn.block import run_block, runner
 from snnlearn.published import superimposed_sines
 
 
@@ -83,3 +86,17 @@ def test_a_large_network_is_refused_before_anything_is_built():
     for rule in (sl.RTRL(), sl.SnAp(3), sl.EProp(4, method="forward")):
         with pytest.raises(MemoryError, match=r"needs [\d.]+ GB for its influence of weights \(n_rec=50000"):
             sl.gradient(net, weights, x, np.zeros((1, 2)), rule)
+
+
+def test_kernels_of_a_rule_from_outside_are_not_cached_on_disk():
+    """No cache notices when a user edits a rule; with a stale one the old equations would run."""
+
+    class Mine(sl.RFLO):
+        pass
+
+    net = sl.Network(2, sl.LIF(2), 1)
+    params = net.arrays(net.init_weights(), np.float64).params
+    assert runner(params, (sl.EProp(), sl.BPTT())) is run_block
+    for rules in ((Mine(),), (sl.EProp(), Mine())):
+        assert runner(params, rules) is uncached(run_block)
+    assert (uncached(run_block) is run_block) == bool(config.DISABLE_JIT)

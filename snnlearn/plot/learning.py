@@ -23,6 +23,7 @@ MATRIX_LINES = {"w_in": "solid", "w_rec": (0, (4, 2)), "w_out": (0, (1, 1.5))}
 def learning_curve(recording: Recording, ax: Axes | None = None) -> Axes:
     """Loss (left) and score (right, on the Axes `ax.score_axes`) per update: training as lines, evaluations as points.
 
+    recording : an open recording; ax : Axes to draw into, None: new ones. Raises KeyError without updates and evaluations.
     Training is drawn faintly, and averaged over about a fiftieth of the updates.
     """
     tables = {name: recording.table(name) for name in ("updates", "evaluations") if n_rows(recording, name)}
@@ -61,6 +62,8 @@ def alignment(source: Recording | History, ax: Axes | None = None, matrices: Ite
     """Cosine of the updating rule's gradient with those of passive rules over learning: a colour per rule, a line per matrix.
 
     source : a recording, or the history of `Simulator.train`, of a run with passive rules
+    ax : Axes to draw into; None: new ones
+    matrices : names among w_in, w_rec, w_out
 
     Cosines are drawn faintly, and averaged over about a fiftieth of them. Raises KeyError for a run without alignments.
     """
@@ -111,7 +114,10 @@ def _alignments(source: Recording | History) -> tuple[np.ndarray, np.ndarray, li
 
 
 def confusion_matrix(recording: Recording, ax: Axes | None = None) -> Axes:
-    """Labels against predictions of the last evaluation: counts, and colours by the share of the label."""
+    """Labels against predictions of the last evaluation: counts, and colours by the share of the label.
+
+    recording : an open recording; ax : Axes to draw into, None: new ones. Raises KeyError without predictions.
+    """
     table = recording.table("predictions")
     if not table.label.size:
         raise KeyError(f"{recording.path} has no predictions")
@@ -141,7 +147,13 @@ def confusion_matrix(recording: Recording, ax: Axes | None = None) -> Axes:
 
 
 def weights_histogram(recording: Recording, ax: Axes | None = None, matrix: str = "w_rec") -> Axes:
-    """A matrix of weights in the first and the last snapshot; entries that are zero in both are left out."""
+    """A matrix of weights in the first and the last snapshot; entries that are zero in both are left out.
+
+    recording : an open recording; ax : Axes to draw into, None: new ones
+    matrix : w_in, w_rec, w_out or b_out
+
+    Raises KeyError for a recording without weights.
+    """
     updates = np.unique(recording.weight_updates[[0, -1]]).tolist() if recording.weight_updates.size else [None]
     values = [getattr(recording.weights(u), matrix) for u in updates]
     arrays = np.stack([np.ravel(w.data if hasattr(w, "indptr") else w) for w in values]).astype(np.float64)

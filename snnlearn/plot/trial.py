@@ -22,7 +22,10 @@ N_CURVES = len(COLORS)
 def raster(recording: Recording, trial: int | None = None, ax: Axes | None = None, time: Span = None) -> Axes:
     """Spikes of one trial (None: the last one), time against neuron, the groups of neurons in colours.
 
+    recording : an open recording; trial : its number; ax : Axes to draw into, None: new ones
     time : (start, stop) in ms, of a long trial; only this much is read
+
+    Raises IndexError for a trial without raw data, KeyError for signals that the recording does not have.
     """
     trial = shown_trial(recording, trial)
     spikes = recording.spikes(trial, time)
@@ -49,11 +52,14 @@ def membrane(
 ) -> Axes:
     """Membrane potentials of a few neurons, one above the other, with their thresholds and spikes.
 
+    recording : an open recording; trial : its number; ax : Axes to draw into, None: new ones
     time : (start, stop) in ms, of a long trial; only this much is read
     neurons : list of neurons whose v was recorded; None: up to three that spike most, of each group in turn
 
     Each neuron is drawn to its own scale; the ticks are v = 0 and its threshold at the beginning. The threshold is the
     recorded one, and where there is none the threshold at rest.
+
+    Raises IndexError for a trial without raw data, KeyError for signals that the recording does not have.
     """
     trial = shown_trial(recording, trial)
     signal = recording["v"]
@@ -103,7 +109,10 @@ def membrane(
 def readout(recording: Recording, trial: int | None = None, ax: Axes | None = None, time: Span = None) -> Axes:
     """Readout of one trial: the outputs against their targets, or the softmax of the classes with the label in the title.
 
+    recording : an open recording; trial : its number; ax : Axes to draw into, None: new ones
     time : (start, stop) in ms, of a long trial; only this much is read
+
+    Raises IndexError for a trial without raw data, KeyError for signals that the recording does not have.
     """
     trial = shown_trial(recording, trial)
     signal = recording["readout"]
@@ -166,7 +175,9 @@ def _duration(recording: Recording, trial: int, time: Span) -> float:
 
 def _times(recording: Recording, trial: int, time: Span, n: int) -> np.ndarray:
     """The times [n] of the steps that are shown, ms."""
-    return (_bounds(recording, trial, time)[0] + np.arange(n)) * recording.dt
+    every = int(recording.attrs.get("every_steps", 1))
+    first = -(-_bounds(recording, trial, time)[0] // every) * every
+    return (first + every * np.arange(n)) * recording.dt
 
 
 def _time_axis(ax: Axes, recording: Recording, trial: int, time: Span) -> None:

@@ -18,6 +18,7 @@ from .._check import fail
 from . import convert, pulse
 from .access import OpenFile, choose, entries, frozen, in_order, listed, neighbours, plain, size_text, stamp, window
 from .pieces import Piece, iter_trials, iter_windows
+from .reduced import read_reduction, read_synapses, reduced_names
 from .schema import SIGNALS, check_format
 from .signal import Signal
 
@@ -55,6 +56,8 @@ class Segments(NamedTuple):
 def open_recording(path: str | os.PathLike[str]) -> Recording:
     """Open a recording for reading, also one that is still being written (as far as it was committed by now).
 
+    path : of the HDF5 file
+
     Raises FileNotFoundError, IsADirectoryError, ValueError (no recording, or of a newer version) or OSError (truncated).
     """
     return Recording(path)
@@ -63,6 +66,7 @@ def open_recording(path: str | os.PathLike[str]) -> Recording:
 class Recording:
     """A recording, open for reading; a context manager.
 
+    path : of the HDF5 file; raises as `open_recording`
     attrs : attributes of the file; status, versions, dt (ms), n_neurons, n_outputs are among them
     config : the configuration of the run
     names : names of the recorded signals; `recording["v"]` is a `Signal`
@@ -98,8 +102,10 @@ class Recording:
         missing = [name for name in REQUIRED if name not in attrs]
         if missing:
             raise KeyError(f"it has no attribute {missing[0]!r}")
-        committed = {name: int(h5[name].attrs["committed"]) for name in ("segments", "events", "weights") if name in h5}
-        committed |= {f"tables/{name}": int(group.attrs["committed"]) for name, group in h5.get("tables", {}).items()}
+        single = ("segments", "events", "weights", "synapses")
+        committed = {name: int(h5[name].attrs["committed"]) for name in single if name in h5}
+        for parent in ("tables", "reduced"):
+            committed |= {f"{parent}/{name}": int(group.attrs["committed"]) for name, group in h5.get(parent, {}).items()}
         present = (*h5.get("traces", {}), *(name for name in (*SIGNALS, "spikes") if name in h5))
         return attrs, json.loads(h5["configuration"][()]), committed, present
 
@@ -156,6 +162,8 @@ class Recording:
             lines[0] += f", {size_text(self.path.stat().st_size)}"
             lines += [f"  {signal!r}" for signal in map(self.__getitem__, self.names)]
             lines += [f"  table {name}: {self._committed[f'tables/{name}']} rows" for name in self.tables]
+            if self.reduced:
+                lines.append(f"  reduced: {', '.join(self.reduced)}")
             lines.append(f"  {self._committed.get('weights', 0)} snapshots of the weights, {self._committed['events']} events")
             kinds = list(dict.fromkeys(event.kind for event in self.events[:100]))
             lines[-1] += f": {', '.join(kinds[:8])}" if kinds else ""
@@ -250,11 +258,17 @@ class Recording:
         return np.flatnonzero(np.isin(known, choose("trials", trials, self.trials)))
 
     def iter_trials(self, trials: Any = None) -> Iterator[Piece]:
-        """Each trial as a `Piece`, unread: `for piece in rec.iter_trials(): piece.spikes(), piece["v"]`."""
+        """Each trial as a `Piece`, unread: `for piece in rec.iter_trials(): piece.spikes(), piece["v"]`.
+
+        trials : as in `spikes`
+        """
         return iter_trials(self, trials)
 
     def iter_windows(self, length: float, trials: Any = None) -> Iterator[Piece]:
-        """Pieces of `length` ms that follow each other within each trial; the last one of a trial may be shorter."""
+        """Pieces of `length` ms that follow each other within each trial; the last one of a trial may be shorter.
+
+        trials : as in `spikes`
+        """
         return iter_windows(self, length, trials)
 
     @property
@@ -278,11 +292,15 @@ class Recording:
     # In other packages' terms; each raises ImportError that names the extra where the package is not installed
 
     def to_xarray(self, names: Any = None, **selection: Any) -> Any:
-        """An xarray.Dataset; see `convert.to_xarray`."""
+        """An xarray.Dataset of the signals `names` (None: all); selection : trials, time, neurons; see `convert.to_xarray`."""
         return convert.to_xarray(self, names, **selection)
 
     def to_pandas(self, name: str | None = None, **selection: Any) -> Any:
-        """A pandas.DataFrame of a table, "spikes", "events" or a signal, or a dict of them; see `convert.to_pandas`."""
+        """A pandas.DataFrame; see `convert.to_pandas`.
+
+        name : a table, "spikes", "events" or a signal; None: a dict of all
+        selection : trials, time, neurons
+        """
         return convert.to_pandas(self, name, **selection)
 
     def to_neo(self, **selection: Any) -> Any:
@@ -303,7 +321,7 @@ class Recording:
     def table(self, name: str, rows: slice = slice(None)) -> Any:
         """A NamedTuple of the table's columns, read-only arrays [rows]. Raises KeyError that lists the tables.
 
-        rows : those to read, as slice(-100, None) for the last hundred
+        name : one of `tables`; rows : those to read, as slice(-100, None) for the last hundred
         """
         if name not in self.tables:
             raise KeyError(f"{self.path} has no table {name!r}; it has {', '.join(map(repr, self.tables)) or 'no tables'}")
@@ -317,7 +335,7 @@ class Recording:
         return namedtuple(name.capitalize(), values)(**values)  # type: ignore[misc]
 
     def about(self, name: str) -> tuple[str, str]:
-        """Unit and description of a data set, as "tables/trials/loss"."""
+        """Unit and description of a data set. name : as "tables/trials/loss"."""
         return self._read(lambda h5: (str(h5[name].attrs["units"]), str(h5[name].attrs["description"])))
 
     @cached_property
@@ -357,6 +375,25 @@ class Recording:
 
         values = self._read(read)
         return namedtuple("Weights", values)(**values)  # type: ignore[misc]
+
+    @property
+    def synapses(self) -> Any:
+        """Weights of chosen synapses: a NamedTuple of update [rows], and of w_rec [rows, chosen] and w_rec_pairs [chosen, 2],
+        (pre, post), for each matrix. Raises KeyError where there are none."""
+        return read_synapses(self)
+
+    @property
+    def reduced(self) -> tuple[str, ...]:
+        """Names of the reducers that summed up the run, for `reduction`."""
+        return reduced_names(self)
+
+    def reduction(self, name: str) -> Any:
+        """What a reducer left: a NamedTuple of columns [bins], see `snnlearn.recording.reducers`.
+
+        time (ms of simulated time, at the bin's end), duration (ms), trial, update, the reducer's own columns, edges of its
+        histograms, and rate (Hz) for "rates" [bins] and "neuron_rates" [bins, n]. Raises KeyError that lists the names.
+        """
+        return read_reduction(self, name)
 
     @cached_property
     def events(self) -> tuple[Event, ...]:

@@ -53,6 +53,9 @@ class TruncatedBPTT(BPTT):
 
     Before every step t with t mod window = 0 all that is carried (membranes, spikes in flight, the readout)
     counts as constant, so the readout's gradient is truncated too; the simulation itself is not touched.
+
+    window : steps; update_every must be a multiple of it, or "trial"
+    reset_gradient, feedback, seed, feedback_decay, max_bytes : as for `BPTT`
     """
 
     window: int = 0

@@ -57,6 +57,7 @@ class RTRL(Rule):
 class SnAp(RTRL):
     """Sparse n-step approximation of RTRL (Menick et al. 2021), arXiv 2006.07232.
 
+    reset_gradient, feedback, seed, feedback_decay, max_bytes : as for `RTRL`
     n : 1 keeps the influence on the synapse's own neuron, n that on neurons within n - 1 recurrent synapses
     """
 

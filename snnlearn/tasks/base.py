@@ -120,6 +120,10 @@ class Task(ABC):
             raise _check.fail("Task.from_dict values", "be a dict with a 'name'", values, error=TypeError)
         return make(**values)
 
+    def matches(self, values: dict[str, Any]) -> bool:
+        """Whether this task stands in for the one that `to_dict` described, whose data lie in files that may have moved."""
+        return False
+
     def _draw_trial(self, index: int, split: str) -> Trial:
         return self._draw(self._rng(split, index), split, index)
 
@@ -190,7 +194,10 @@ def names() -> tuple[str, ...]:
 
 
 def make(name: str, **params: Any) -> Task:
-    """The task of this name: ``make("evidence-accumulation", n_cues=5)``. ValueError for an unknown name or parameter."""
+    """The task of this name: ``make("evidence-accumulation", n_cues=5)``.
+
+    params : of the task's class. Raises ValueError for an unknown name or parameter.
+    """
     cls = _REGISTRY[_check.choice("task name", name, names())]
     known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
     for param in params:
