@@ -8,7 +8,7 @@ stand in checkpoints, so that a run that goes on says what an uninterrupted one 
     saturated network     nearly all neurons fire as often as their refractory period allows, for 1000 steps
     not finite            the loss, or a weight, is infinite or not a number
     loss rises            the mean loss of 10 runs is 10 x the lowest and 3 x the first
-    weights blow up       the norm of all weights is 100 x what it was at first
+    weights blow up       the norm of all weights is 100 x what it was at first, after two runs or more
     no change             a matrix that learns has not changed for 32 runs: its gradient is zero, or the step too small
     dead readout          an output has been exactly zero for 32 runs, though neurons spike
     one class             the same class for all trials of 50 runs, 500 trials at least, though labels differ
@@ -155,7 +155,7 @@ def _weights(state: dict[str, Any], weights: Weighing, live: bool) -> list[tuple
         if not math.isfinite(norm):
             return [("not finite", f"{name} holds values that are not finite")]
     total = math.hypot(*norms.values())
-    if 0 < GROWTH * state["first_norm"] < total:
+    if runs > 1 and 0 < GROWTH * state["first_norm"] < total:
         text = f"the norm of the weights has grown from {state['first_norm']:.3g} to {total:.3g}"
         found.append(("weights blow up", text))
     still, since = [], state["since"]
