@@ -102,7 +102,7 @@ for j, color in zip(adaptive, COLORS):
     axes[3].plot(time, run.threshold[:, j], color=color, label=f"#{j}")
     axes[4].plot(time, run.psi[:, j], color=color, linewidth=0.8, alpha=0.8)
 axes[3].axhline(0.6, **DASHED)
-axes[3].set_title("Adaptive thresholds of the most active ALIF neurons, and the threshold at rest", loc="left")
+axes[3].set_title("Adaptive thresholds of four ALIF neurons (dashed: at rest)", loc="left")
 axes[3].legend(loc="lower right", bbox_to_anchor=(1, 0.95), ncols=4, frameon=False)
 axes[4].set_title("Pseudo-derivatives of the same neurons: how near to the threshold they are", loc="left")
 p = np.exp(run.readout) / np.exp(run.readout).sum(axis=1, keepdims=True)
