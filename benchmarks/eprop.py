@@ -11,29 +11,11 @@ are compared: nothing here is fast and wrong.
 from __future__ import annotations
 
 import argparse
-import time
 
 import numpy as np
 
 import snnlearn as sl
-
-
-def network(n: int, rate: float) -> tuple[sl.Network, sl.Weights, np.ndarray]:
-    """A network whose neurons fire at about `rate` Hz, and its input of that rate [T, n]."""
-    net = sl.Network(n, sl.LIF(n, tau_m=20.0, threshold=1.0, refractory=2.0, current=0.025), sl.Readout(2, tau=20.0))
-    weights = net.init_weights(seed=1, gain={"w_in": 1.0, "w_rec": 0.5})
-    return net, weights, (np.random.default_rng(0).random((500, n)) < rate / 1000.0).astype(float)
-
-
-def seconds(call, repeats: int) -> np.ndarray:
-    """Time of each repeat, after one call that warms up."""
-    call()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return np.array(times)
+from snnlearn.bench import network, seconds
 
 
 def validate(n: int) -> float:

@@ -14,11 +14,13 @@ The package, in the order in which its parts build on each other:
     block          the compiled loop; its docstring is the timeline of a step
     job            what that loop runs and gives back
     engine         arrays, threads and calls of that loop
+    spec           specs as plain values and back
     interrupts     Ctrl-C and SIGTERM between two batches
     recording      Recorder, open_recording: HDF5
     analysis       rates, intervals, responses to classes, of a recording
-    interop        export: recordings as SONATA, NWB, CSV
+    interop        export: recordings as SONATA, NWB, CSV; networks as NIR and back
     watch          how a run goes on, as text
+    datasets       recorded events: SHD, SSC, N-MNIST, others' objects
     tasks          what to learn
     training       batches, evaluation, History
     functional     simulate, gradient
@@ -26,38 +28,54 @@ The package, in the order in which its parts build on each other:
     family         taxonomy: what each rule follows, can do and costs; names of rules
     compare        rules side by side
     report         Run, Alignment: what a run reports
+    eligibility    traces of chosen synapses, for recordings
+    guards         what goes wrong while a network learns, with the likely remedy
     record         what of a run goes into a recording
-    spec           specs as plain values and back
     checkpoint     the state of a simulator, as arrays and back
     simulator      Simulator
     resume         resume, fork: going on from a file
+    planning       plan: memory, time and kernels of a run before it runs
+    bench          what this machine gives
+    replay         replay: a window of a run again, with more recorded; replaying: its trials, batches or pieces
     published      a training whose losses other simulators print
     verification   verify: identities between rules, reference cases, published losses
     recipes        settings that learn the tasks
+    conventions    parameters of NEST and of the TensorFlow e-prop code
+    settings       parts of a configuration; grid: what a sweep varies; config_read, config_write, toml: as plain values and TOML
+    config         Config, load_config: a run as one value
+    sweep          sweep, run: many configurations, by `pools` of processes or Dask; sweep_table: results
+    commands       what the command line does with configurations
     plot, cli      figures (needs matplotlib), the command line
 
 Arrays are indexed [pre, post]; times are in ms, rates in Hz.
 """
 
-from . import analysis, tasks
+from . import analysis, conventions, datasets, tasks
 from ._version import __version__
 from .compare import Comparison, compare
+from .config import Config, load_config
 from .connectivity import Dense, Masked, Sparse
 from .events import Events
 from .family import Taxonomy, taxonomy
 from .functional import Gradient, Simulation, gradient, simulate
+from .guards import RunWarning, SilentNetworkWarning
 from .interop import export
 from .job import Divergence
 from .losses import CrossEntropy, MeanSquaredError, RateRegularizer
 from .network import Network, Readout, Weights
 from .neurons import ALIF, LIF, CubaLIF
 from .optimizers import SGD, Adam, CosineDecay, ExponentialDecay, StepDecay
+from .planning import RunPlan, plan
 from .recording import Recorder, Recording, open_recording
-from .report import Alignment, Run, SilentNetworkWarning, Step
+from .replay import Replay, replay
+from .report import Alignment, Run, Step
 from .resume import fork, resume
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
+from .settings import InitialWeights, TrainingPlan
 from .simulator import Simulator
 from .surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
+from .sweep import run, sweep
+from .sweep_table import SweepResult
 from .synapse_traces import Eligibility, synapse_traces
 from .training import History
 from .verification import Verification, verify
@@ -74,6 +92,7 @@ __all__ = [
     "Alignment",
     "ArcTan",
     "Comparison",
+    "Config",
     "CosineDecay",
     "CrossEntropy",
     "CubaLIF",
@@ -87,6 +106,7 @@ __all__ = [
     "FastSigmoid",
     "Gradient",
     "History",
+    "InitialWeights",
     "Masked",
     "MeanSquaredError",
     "Network",
@@ -95,7 +115,10 @@ __all__ = [
     "Readout",
     "Recorder",
     "Recording",
+    "Replay",
     "Run",
+    "RunPlan",
+    "RunWarning",
     "SilentNetworkWarning",
     "Simulation",
     "Simulator",
@@ -103,20 +126,29 @@ __all__ = [
     "Sparse",
     "Step",
     "StepDecay",
+    "SweepResult",
     "Taxonomy",
+    "TrainingPlan",
     "TruncatedBPTT",
     "Verification",
     "Weights",
     "__version__",
     "analysis",
     "compare",
+    "conventions",
+    "datasets",
     "export",
     "fork",
     "gradient",
+    "load_config",
     "open_recording",
+    "plan",
     "plot",
+    "replay",
     "resume",
+    "run",
     "simulate",
+    "sweep",
     "synapse_traces",
     "tasks",
     "taxonomy",

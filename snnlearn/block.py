@@ -18,12 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from ._jit import SOURCE, device, is_ours, kernel, uncached
+from ._jit import SOURCE, device, is_ours, kernel, summing, uncached
 from .connectivity import add_row
 from .losses import ENTROPY, NONE, SIGNAL, error_step, rate_step, rate_trial
 from .neurons.base import advance, threshold
 from .optimizers import update
 from .rules.base import before, digest
+
+SCANNED = 64  # neurons that one test for spikes covers
 
 
 @kernel
@@ -64,6 +66,24 @@ def runner(params: Any, rules: tuple[Any, ...] = ()) -> Callable:
     """`run_block` for neurons with these params and these rules, uncached where they are not the package's own."""
     ours = is_ours(params) and all(type(rule).__module__.partition(".")[0] == __package__ for rule in rules)
     return run_block if ours else uncached(run_block)
+
+
+@summing
+def all_finite(x):
+    """Whether no entry is inf or nan: those stay nan when multiplied by zero, and make the sum nan."""
+    total = x.dtype.type(0)
+    for j in range(x.shape[0]):
+        total += x[j] * x.dtype.type(0)
+    return total == total
+
+
+@summing
+def any_set(z):
+    """Whether an entry is not zero; none is negative."""
+    total = z.dtype.type(0)
+    for j in range(z.shape[0]):
+        total += z[j]
+    return total > 0
 
 
 @device
@@ -117,10 +137,7 @@ def _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, span,
         for event in range(tape.spike_ptr[b, row], tape.spike_ptr[b, row + 1]):
             add_row(net.proj_rec, tape.spike_index[b, event], one, weights.w_rec, current)
         advance(p, hidden, z, refractory, current, psi, local)
-        bad = 0
-        for j in range(n):
-            bad |= not (abs(hidden[0, j]) < np.inf)
-        if bad:
+        if not all_finite(hidden[0]):
             for j in range(n):
                 if not (abs(hidden[0, j]) < np.inf) and outcome.trouble[0] == 0:
                     outcome.trouble[0], outcome.trouble[1], outcome.trouble[2], outcome.trouble[3] = 1, b, t, j
@@ -128,13 +145,17 @@ def _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, span,
         for k in range(n_out):
             y[k] = net.kappa * y[k] + net.scale * weights.b_out[k]
         count = tape.spike_ptr[b, row + delay]
-        for j in range(n):
-            if z[j] != 0:
-                tape.spike_index[b, count] = j
-                count += 1
-                state.counts[b, j] += 1
-                for k in range(n_out):
-                    y[k] += net.scale * weights.w_out[j * n_out + k]
+        for first in range(0, n, SCANNED):
+            last = min(n, first + SCANNED)
+            if not any_set(z[first:last]):
+                continue
+            for j in range(first, last):
+                if z[j] != 0:
+                    tape.spike_index[b, count] = j
+                    count += 1
+                    state.counts[b, j] += 1
+                    for k in range(n_out):
+                        y[k] += net.scale * weights.w_out[j * n_out + k]
         tape.spike_ptr[b, row + delay + 1] = count
         for k in range(n_out):
             tape.readout[b, row, k] = y[k]

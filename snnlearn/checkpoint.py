@@ -31,7 +31,7 @@ from .training import History, Training
 KIND, VERSION = "snnlearn-state", 1
 PARTS = ("net", "rule", "optimizer", "loss", "regularizer", "passive")  # specs
 OPTIONS = ("passive_every", "update_every", "seed")
-COUNTERS = ("trials_done", "stream_steps", "_aligned", "_spoke_of_silence", "_silent_steps", "_silence")
+COUNTERS = ("trials_done", "stream_steps", "_aligned", "_spoke_of_silence", "_silent_steps", "_silence", "_guards")
 CURVES = ("loss", "score", "rate", "wall_time", "evaluated_at", "evaluation_loss", "evaluation_score")
 MOMENTS, TRACES = ("first", "second"), ("gradient", "total", "traces", "passive")
 ENDED = ("complete", "stopped")
@@ -63,7 +63,7 @@ def capture(simulator: Any) -> Capture:
         **parts,
         **{name: getattr(simulator, name) for name in OPTIONS},
         "dtype": engine.dtype.name,
-        "counters": {name: getattr(simulator, name) for name in COUNTERS},
+        "counters": {name: copy.deepcopy(getattr(simulator, name)) for name in COUNTERS},
         "noise": simulator._stream_noise.mark()[0],
         "stream": _plan(engine),
         "context": copy.deepcopy(simulator.context),
@@ -131,8 +131,8 @@ def restore(simulator: Any, values: dict[str, Any], arrays: Mapping[str, Any], f
     engine = simulator._engine
     for name, value in values["counters"].items():
         if name in COUNTERS:
-            setattr(simulator, name, value)
-    simulator.context = copy.deepcopy(values["context"])
+            setattr(simulator, name, copy.deepcopy(value))
+    simulator.context, simulator._begins = copy.deepcopy(values["context"]), "state"
     simulator._stream_noise.back_to([values["noise"]])
     plan = values["stream"]
     if plan is not None:

@@ -1,4 +1,4 @@
-"""The command line: ``snnlearn train | resume | info | watch | plot | export | compare | taxonomy | verify``."""
+"""The command line of snnlearn: `_parser` lists its commands."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.showwarning = lambda message, *_: print(f"snnlearn: {message}", file=sys.stderr)
     terminate = signal.getsignal(signal.SIGTERM)
     try:
-        if options.run in (_train, _resume):
+        if options.run in (_train, _resume, _sweep):
             signal.signal(signal.SIGTERM, signal.default_int_handler)
         return options.run(options)
     except (ValueError, TypeError, OSError, FloatingPointError, ImportError, KeyError, MemoryError) as error:
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("snnlearn: interrupted", file=sys.stderr)
         return 130
     finally:
-        if options.run in (_train, _resume):
+        if options.run in (_train, _resume, _sweep):
             signal.signal(signal.SIGTERM, terminate)
 
 
@@ -43,27 +43,26 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"snnlearn {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    text = "Learn a task: digits, evidence-accumulation or pattern-generation."
+    text = "Learn a task (digits, evidence-accumulation or pattern-generation), recorded events (--data), or run a configuration."
     train = commands.add_parser("train", help="learn a task", description=text, formatter_class=_Help)
-    train.add_argument("task", metavar="TASK", help="digits, evidence-accumulation or pattern-generation")
+    _add_recipe(train, "; or a configuration FILE.toml, as init writes it")
+    train.add_argument("--like", type=pathlib.Path, metavar="FILE", help="instead of TASK: repeat the run of this recording")
+    text = "change the configuration, as optimizer.lr=1e-3; can be repeated"
+    train.add_argument("--set", action="append", metavar="KEY=VALUE", help=text)
     train.add_argument("--out", type=pathlib.Path, metavar="FILE", help="record the run to this HDF5 file")
     train.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
-    train.add_argument("--rule", default="eprop", help=RULES)
-    train.add_argument("--feedback", default="random", help="symmetric, random or adaptive")
-    train.add_argument("--coding", help="digits only: poisson (all pixels at once) or rows (row by row)")
-    train.add_argument("--neurons", type=int, metavar="N", help="recurrent neurons; default: the task's")
-    train.add_argument("--iterations", type=int, metavar="N", help="updates (batches); default: the task's")
-    train.add_argument("--batch", type=int, metavar="N", help="trials of a batch; default: the task's")
-    train.add_argument("--lr", type=float, help="learning rate; default: the task's")
-    train.add_argument("--update-every", default="trial", metavar="K", help="trial, or a number of steps (1: strictly online)")
-    train.add_argument("--dtype", default="float32", help="float32 or float64")
-    train.add_argument("--seed", type=int, default=0, help="of weights, feedback and trials")
-    train.add_argument("--threads", type=int, metavar="N", help="default: all cores; results do not depend on it")
     train.add_argument("--stop", type=float, metavar="SCORE", help="stop once an evaluation reaches this score")
     text = "updates (batches) between two checkpoints in FILE, from which resume goes on; default: every minute"
     train.add_argument("--checkpoint-every", type=int, metavar="N", help=text)
     train.add_argument("--quiet", action="store_true", help="no progress bar")
     train.set_defaults(run=_train)
+
+    text = "Write the configuration of a task, with comments, as TOML: to a file, or to the terminal."
+    init = commands.add_parser("init", help="write a configuration", description=text, formatter_class=_Help)
+    init.add_argument("task", metavar="TASK", help="digits, evidence-accumulation or pattern-generation")
+    init.add_argument("--out", type=pathlib.Path, metavar="FILE", help="the file, as config.toml")
+    init.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    init.set_defaults(run=_init)
 
     text = (
         "Go on with a training from the last checkpoint in its recording to the planned end. The result is that of a run that "
@@ -71,9 +70,38 @@ def _parser() -> argparse.ArgumentParser:
     )
     resume = commands.add_parser("resume", help="go on with a training", description=text)
     resume.add_argument("file", type=pathlib.Path, metavar="FILE")
+    text = "where the training data lie now, if they have moved"
+    resume.add_argument("--data", type=pathlib.Path, metavar="PATH", help=text)
+    resume.add_argument("--test", type=pathlib.Path, metavar="PATH", help="where the test data lie now, if they have moved")
     resume.add_argument("--threads", type=int, metavar="N", help="default: all cores; results do not depend on it")
     resume.add_argument("--quiet", action="store_true", help="no progress bar")
     resume.set_defaults(run=_resume)
+
+    text = "Simulate trials of a recorded training again, from the nearest state in its recording, and record more of them."
+    replay = commands.add_parser("replay", help="trials of a training again", description=text)
+    replay.add_argument("file", type=pathlib.Path, metavar="FILE")
+    replay.add_argument("start", type=int, metavar="START", help="number of the first trial")
+    replay.add_argument("stop", type=int, metavar="STOP", help="the number behind the last one")
+    replay.add_argument("--out", type=pathlib.Path, required=True, metavar="FILE", help="the recording to write")
+    replay.add_argument("--record", nargs="+", default=["v"], metavar="NAME", help="variables of all neurons; default: v")
+    replay.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    replay.set_defaults(run=_replay)
+
+    text = (
+        "Run every combination of the values in the [sweep] table of a configuration, as seeds = 3, rule = ['eprop', 'bptt'], "
+        "optimizer.lr = [1e-3, 1e-2], each in a file of its own, and gather the results in a table. Started again, it does what "
+        "is left. snnlearn init writes a configuration."
+    )
+    sweep = commands.add_parser("sweep", help="rules x seeds x parameters", description=text, formatter_class=_Help)
+    sweep.add_argument("config", type=pathlib.Path, metavar="FILE.toml")
+    sweep.add_argument("--out", type=pathlib.Path, metavar="FOLDER", help="of the recordings; default: the file's name")
+    sweep.add_argument("--workers", type=int, metavar="N", help="processes of this machine; default: one a core")
+    sweep.add_argument("--threads", type=int, metavar="N", help="of each run; default: the cores shared among the workers")
+    sweep.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler that runs them, as tcp://host:8786")
+    sweep.add_argument("--retries", type=int, default=2, metavar="N", help="attempts more for a run whose worker died")
+    sweep.add_argument("--set", action="append", metavar="KEY=VALUE", help="change the configuration; can be repeated")
+    sweep.add_argument("--quiet", action="store_true", help="no progress bar")
+    sweep.set_defaults(run=_sweep)
 
     info = commands.add_parser("info", help="tell what a recording holds", description="Tell what a recording holds.")
     info.add_argument("file", type=pathlib.Path, metavar="FILE")
@@ -86,11 +114,11 @@ def _parser() -> argparse.ArgumentParser:
     watch.add_argument("--once", action="store_true", help="look once")
     watch.set_defaults(run=_watch)
 
-    text = "Write a recording in another format: sonata or csv (a folder), or nwb (a file)."
+    text = "Write a recording in another format: sonata or csv (a folder), nwb (a file), or its network as nir (a file)."
     export = commands.add_parser("export", help="a recording in another format", description=text, formatter_class=_Help)
     export.add_argument("file", type=pathlib.Path, metavar="FILE")
-    export.add_argument("--format", required=True, help="sonata, nwb or csv")
-    export.add_argument("--out", type=pathlib.Path, required=True, metavar="PATH", help="the folder or the file")
+    export.add_argument("--format", required=True, help="sonata, nwb, csv or nir")
+    export.add_argument("--out", type=pathlib.Path, metavar="PATH", help="the folder or the file; default: FILE.FORMAT")
     export.add_argument("--trials", metavar="A:B", help="a number, or a range of numbers A:B without B; default: all")
     export.add_argument("--overwrite", action="store_true", help="replace files that exist")
     export.set_defaults(run=_export)
@@ -115,6 +143,23 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--plot", type=pathlib.Path, metavar="PNG", help="draw the table to this file")
     compare.set_defaults(run=_compare)
 
+    text = (
+        "Tell what a training needs and takes before it runs: memory, time (measured for about a second), size of its "
+        "recording, and by which kernels."
+    )
+    plan = commands.add_parser("plan", help="memory and time of a training", description=text, formatter_class=_Help)
+    _add_recipe(plan)
+    plan.add_argument("--seconds", type=float, default=1.0, help="of calibration; 0: none")
+    plan.set_defaults(run=_plan)
+
+    text = (
+        "Measure this machine: memory bandwidth, the time from a cold and a warm start to the first update of a network, and a "
+        "step of e-prop per synapse, in ratio to the forward simulation."
+    )
+    bench = commands.add_parser("bench", help="measure this machine", description=text, formatter_class=_Help)
+    bench.add_argument("--cold", action="store_true", help="also the start with no kernel on disk (compiles: 10 to 60 s)")
+    bench.set_defaults(run=_bench)
+
     text = "Print the table of learning rules: what each follows, can do and costs."
     commands.add_parser("taxonomy", help="the table of learning rules", description=text).set_defaults(run=_taxonomy)
 
@@ -128,6 +173,30 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_recipe(command: argparse.ArgumentParser, more: str = "") -> None:
+    """The options that `_recipe` reads. more : of the task's help"""
+    text = "digits, evidence-accumulation or pattern-generation" + more
+    command.add_argument("task", nargs="?", metavar="TASK", help=text)
+    text = "instead of a task, classify recorded events: shd or ssc and the HDF5 file, or nmnist and its folder"
+    command.add_argument("--data", nargs=2, metavar=("FORMAT", "PATH"), help=text)
+    command.add_argument("--test", type=pathlib.Path, metavar="PATH", help="data to test on; default: a fifth of --data")
+    command.add_argument("--dt", type=float, metavar="MS", help="--data only: length of a step; default: the format's")
+    text = "--data only: neighbouring channels (pixels along each side) that become one; default: the format's"
+    command.add_argument("--downsample", type=int, metavar="N", help=text)
+    command.add_argument("--cache", metavar="DIR", help="--data only: keep the binned events in this folder")
+    command.add_argument("--rule", default="eprop", help=RULES)
+    command.add_argument("--feedback", default="random", help="symmetric, random or adaptive")
+    command.add_argument("--coding", help="digits only: poisson (all pixels at once) or rows (row by row)")
+    command.add_argument("--neurons", type=int, metavar="N", help="recurrent neurons; default: the task's")
+    command.add_argument("--iterations", type=int, metavar="N", help="updates (batches); default: the task's")
+    command.add_argument("--batch", type=int, metavar="N", help="trials of a batch; default: the task's")
+    command.add_argument("--lr", type=float, help="learning rate; default: the task's")
+    command.add_argument("--update-every", default="trial", metavar="K", help="trial, or a number of steps (1: strictly online)")
+    command.add_argument("--dtype", default="float32", help="float32 or float64")
+    command.add_argument("--seed", type=int, default=0, help="of weights, feedback and trials")
+    command.add_argument("--threads", type=int, metavar="N", help="default: all cores; results do not depend on it")
+
+
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
     """Defaults in the help, but not the ones that are None or False."""
 
@@ -135,15 +204,19 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if action.default in (None, False) else super()._get_help_string(action)
 
 
-def _train(options: argparse.Namespace) -> int:
+def _recipe(options: argparse.Namespace) -> Any:
+    """The recipe of a task with the options of `_add_recipe`."""
     from . import _check
-    from .recipes import RECIPES
-    from .recording import Recorder
+    from .recipes import choose
 
-    make = RECIPES[_check.choice("train TASK", options.task, RECIPES)]
+    make = choose(options.task, options.data, options.test, options.run.__name__[1:])
+    if options.data is None:
+        for name in ("dt", "downsample", "cache"):
+            if getattr(options, name) is not None:
+                raise _check.fail(f"--{name}", "come with --data", getattr(options, name))
     if options.coding is not None and options.task != "digits":
         raise _check.fail("--coding", "be used with the task digits", options.task)
-    names = ("neurons", "iterations", "batch", "lr", "coding")
+    names = ("neurons", "iterations", "batch", "lr", "coding", "dt", "downsample", "cache")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     for name in ("neurons", "iterations", "batch"):
         if name in given:
@@ -153,15 +226,17 @@ def _train(options: argparse.Namespace) -> int:
         if not update_every.isdigit():
             raise _check.fail("--update-every", "be 'trial' or a positive number of steps", update_every)
         update_every = int(update_every)
-    recipe = make(
-        **given,
-        rule=options.rule,
-        feedback=options.feedback,
-        seed=options.seed,
-        threads=options.threads,
-        update_every=update_every,
-        dtype=options.dtype,
-    )
+    kept = {name: getattr(options, name) for name in ("rule", "feedback", "seed", "threads", "dtype")}
+    return make(**given, **kept, update_every=update_every)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from . import _check, commands
+    from .recording import Recorder
+
+    if commands.is_configuration(options):
+        return commands.train(options, _Progress, _summary)
+    recipe = _recipe(options)
     net, n_updates = recipe.simulator.net, -(-recipe.trials // recipe.batch)
     recorder = None
     if options.checkpoint_every is not None and options.out is None:
@@ -185,6 +260,7 @@ def _train(options: argparse.Namespace) -> int:
     print(f"{recipe.trials} trials in batches of {recipe.batch}, {rule} ({options.rule}), {options.feedback} feedback")
     progress = _Progress(recipe.task, recipe.batch, n_updates, options.quiet)
     status = "failed: not finished"
+    commands.sign(recipe, options)
     recipe.simulator.context["command"] = _command(options)
     try:
         history = recipe.simulator.train(
@@ -202,10 +278,23 @@ def _train(options: argparse.Namespace) -> int:
     return 130 if history.status == "interrupted" else 0
 
 
+def _init(options: argparse.Namespace) -> int:
+    from .commands import init
+
+    return init(options)
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from .commands import sweep
+
+    return sweep(options)
+
+
 def _resume(options: argparse.Namespace) -> int:
     from . import _check
     from .recording.going_on import load_checkpoints
     from .resume import resume
+    from .tasks import Task
 
     planned = load_checkpoints(options.file, "resume FILE")[0].values.get("training")
     if planned is None:
@@ -213,7 +302,12 @@ def _resume(options: argparse.Namespace) -> int:
         raise _check.fail("resume FILE", "hold a training", str(options.file), hint)
     if planned["history"]["status"] != "running":
         raise _check.fail("resume FILE", "hold a training that waits to go on", f"it is {planned['history']['status']}")
-    simulator = resume(options.file, threads=options.threads)
+    task = None
+    if options.data is not None or options.test is not None:
+        from .tasks.classification import moved
+
+        task = Task.from_dict(moved(planned["task"], train=options.data, test=options.test))
+    simulator = resume(options.file, task=task, threads=options.threads)
     training = simulator._training
     assert training is not None
     n_updates, done = -(-training.trials // training.batch), len(training.history.loss)
@@ -227,11 +321,23 @@ def _resume(options: argparse.Namespace) -> int:
     return 130 if history.status == "interrupted" else 0
 
 
+def _replay(options: argparse.Namespace) -> int:
+    from .replay import replay_to_file
+
+    found = replay_to_file(options.file, options.start, options.stop, options.out, options.record, options.overwrite)
+    print(f"trials {found.start} to {found.stop - 1}, simulated from {found.origin}")
+    print(f"as recorded: spikes of {found.compared_spikes} trials, losses of {found.compared_losses}")
+    print(f"written {options.out}; look at it with: snnlearn plot {options.out}")
+    return 0
+
+
 def _command(options: argparse.Namespace) -> str:
     """The command that repeats this training on any machine: without the names of files, and with the defaults that matter."""
-    words = ["snnlearn", "train", options.task]
+    words = ["snnlearn", "train", *([options.task] if options.data is None else ["--data", options.data[0], "PATH"])]
+    words += [] if options.test is None else ["--test", "PATH"]
+    left_out = ("task", "data", "test", "cache", "out", "overwrite", "quiet", "threads", "run", "set", "like")
     for name, value in vars(options).items():
-        if name not in ("task", "out", "overwrite", "quiet", "threads", "run") and value is not None:
+        if name not in left_out and value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     return " ".join(words)
 
@@ -308,7 +414,8 @@ def _export(options: argparse.Namespace) -> int:
         if len(parts) > 2 or not all(part.isdigit() or (part == "" and len(parts) == 2) for part in parts):
             raise _check.fail("--trials", "be a number or a range A:B", options.trials)
         trials = int(parts[0]) if len(parts) == 1 else slice(*(int(part) if part else None for part in parts))
-    for path in export(options.file, options.format, options.out, trials=trials, overwrite=options.overwrite):
+    out = options.out or options.file.with_suffix(f".{options.format}")
+    for path in export(options.file, options.format, out, trials=trials, overwrite=options.overwrite):
         print(f"written {path}")
     return 0
 
@@ -353,6 +460,28 @@ def _compare(options: argparse.Namespace) -> int:
         title = f"Gradients against BPTT: {recipe.task.name}, {net.n} neurons, {recipe.task.n_steps} steps, initial weights"
         plot.comparison(table, title).savefig(options.plot, dpi=120)
         print(f"drawn to {options.plot}")
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from .planning import plan
+
+    recipe = _recipe(options)
+    s, task = recipe.simulator, recipe.task
+    kept = {name: getattr(s, name) for name in ("loss", "regularizer", "update_every", "dtype", "seed", "passive")}
+    shape = {"n_steps": task.n_steps, "batch": recipe.batch, "seconds": options.seconds, "threads": options.threads}
+    x = task.trial(0)[0]
+    found = plan(s.net, s.rule, s.optimizer, weights=s.weights, inputs=x, record={}, **shape, **kept)
+    print(found)
+    if options.seconds > 0:
+        print(f"         the training ({recipe.trials} trials) takes about {found.duration(recipe.trials, task.n_steps)}")
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from .bench import bench
+
+    bench(options.cold)
     return 0
 
 

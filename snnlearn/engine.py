@@ -58,6 +58,16 @@ class Plan(NamedTuple):
     full: frozenset[str]  # names of the tape's arrays that hold every step
 
 
+class Layout(NamedTuple):
+    """How a job is cut up."""
+
+    plan: Plan
+    shares: tuple[int, ...]  # trials of accumulator g: shares[g] .. shares[g + 1] - 1
+    slots: int  # trials that a lane runs at a time
+    rows: int  # steps on its tape
+    segment: int  # steps of a segment where a trial is recomputed from checkpoints, else 0
+
+
 class Lane(NamedTuple):
     """The arrays of one thread, for `slots` trials."""
 
@@ -99,7 +109,8 @@ class Engine:
         self.rate_form = None if not active else "online" if self.rates.per_step > 0 else "trial"
         decay, adaptive = (rule.feedback_decay, rule.adaptive) if rule is not None else (0.0, False)
         self.opt = (optimizer or IDLE).arrays(net, self.weights, decay, adaptive)
-        self.straight = self._goes_straight(passive)
+        self.detour = self._detour(passive)
+        self.straight = not self.detour
         self.block_opt = self.opt if interval is not None else NoOptimizer(0)
         if self.straight:  # what is left for the optimizer
             self.block_opt = self.opt._replace(learns=self.opt.learns & [False, False, True, True])
@@ -109,6 +120,7 @@ class Engine:
         self.passive_grads = [zeros_like(self.weights, ACCUMULATORS if interval is None else 1) for _ in passive]
         self.passive_feedback = [flatten(weights, self.dtype, p.feedback_matrix(net)).feedback for p in passive]
         self.passive_on = np.ones(1, np.uint8)
+        self.norms: np.ndarray | None = None  # [4] of the last update's gradient, where a recorder wants them
         self.total = zeros_like(self.weights, 1 if passive else 0)  # what the active rule's updates were made of
         self._lanes: dict[Any, Lane] = {}
         self._pool: ThreadPoolExecutor | None = None
@@ -119,19 +131,10 @@ class Engine:
 
     def trials(self, job: Job) -> Result:
         """Independent trials from the initial state; with `job.learn` the gradient ends up in accumulator 0."""
-        plan = self._plan(job, streaming=False, interval=None)
-        n = job.n_trials
-        shares = np.linspace(0, n, min(ACCUMULATORS, n) + 1).astype(int)
-        tasks = [(g, int(lo), int(hi)) for g, (lo, hi) in enumerate(itertools.pairwise(shares))]
+        plan, shares, slots, rows, segment = self.layout(job, streaming=False)
+        tasks = [(g, lo, hi) for g, (lo, hi) in enumerate(itertools.pairwise(shares))]
         if job.learn and self.grad.w_in.shape[0] < len(tasks):
             self.grad = zeros_like(self.weights, len(tasks))
-        rows = job.n_steps if plan.whole else self._block(job.n_steps, plan.window)
-        segment = self._segment(job, plan, rows)
-        rows = segment or rows
-        bytes_ = self._tape_bytes(rows, plan)
-        most = max(hi - lo for _, lo, hi in tasks)
-        at_a_time = max(SHARING if plan.whole else 1, self._block_steps() // rows)
-        slots = 1 if segment else int(max(1, min(TAPE_LIMIT // bytes_, most, at_a_time)))
 
         def work(worker: int, mine: list[tuple[int, int, int]]) -> list[tuple[int, Result]]:
             lane = self._lane(("trials", worker, job.learn), slots, rows, plan)
@@ -200,11 +203,51 @@ class Engine:
             self.update(1, self.stream_grad)
         return Result(outcome, lane.state.counts.copy(), blocks)
 
+    def layout(self, job: Job, streaming: bool) -> Layout:
+        """How a job of this shape is run: as trials, in lockstep where weights change within them, or as a stream's piece."""
+        interval = self.interval if streaming or job.learn else None
+        plan, n = self._plan(job, streaming, interval), job.n_trials
+        if streaming or interval is not None:
+            return Layout(plan, (0, n), n, self._block(job.n_steps, plan.window), 0)
+        shares = np.linspace(0, n, min(ACCUMULATORS, n) + 1).astype(int)
+        rows = job.n_steps if plan.whole else self._block(job.n_steps, plan.window)
+        segment = self._segment(job, plan, rows)
+        rows = segment or rows
+        at_a_time = max(SHARING if plan.whole else 1, self._block_steps() // rows)
+        most = min(TAPE_LIMIT // self._tape_bytes(rows, plan), int(np.diff(shares).max()), at_a_time)
+        return Layout(plan, tuple(map(int, shares)), 1 if segment else int(max(1, most)), rows, segment)
+
+    def bytes_needed(self, job: Job, streaming: bool) -> dict[str, int]:
+        """Bytes of the arrays that such a job needs, by what they hold."""
+        layout = self.layout(job, streaming)
+        lanes = 1 if streaming or self.interval is not None else min(self.threads, len(layout.shares) - 1)
+        hidden = sum(array.nbytes for array in self.weights[:4])
+        needed = {
+            "weights": hidden + _nbytes(tuple(self.like)) + _nbytes(tuple(self.arrays)),
+            "gradient": hidden * (len(layout.shares) - 1) * (1 + len(self.passive_grads)) if job.learn else 0,
+            "optimizer": _nbytes(tuple(self.opt)) if job.learn else 0,
+            "state": lanes * _nbytes(tuple(make_state(self.arrays, self.hidden, layout.slots))),
+            "tape": lanes * layout.slots * self._tape_bytes(layout.rows, layout.plan),
+            "rule": 0,
+        }
+        if layout.plan.directions is not None:
+            needed["rule"] = lanes * _nbytes(self._rule_arrays(layout.plan.directions, layout.slots, streaming))
+        return needed
+
     def update(self, trials: int, grad: FlatWeights | None = None) -> None:
         """Apply accumulator 0, the gradient summed over so many trials, and clear it."""
         assert self.optimizer is not None
-        lr = self.optimizer.rates(int(self.opt.done[0]), 1)[0]
-        apply_gradient(self.opt, self._absent, self.weights, self.grad if grad is None else grad, trials, lr)
+        lr, grad = self.optimizer.rates(int(self.opt.done[0]), 1)[0], self.grad if grad is None else grad
+        if self.norms is not None:
+            self.norms[:] = self._norms(grad, trials)
+        apply_gradient(self.opt, self._absent, self.weights, grad, trials, lr)
+
+    def _norms(self, grad: FlatWeights, trials: int) -> list[float]:
+        """Norms of accumulator 0 averaged over so many trials, of the matrices that learn; absent synapses are cleared first."""
+        for g, absent in ((grad.w_in, self.arrays.absent_in), (grad.w_rec, self.arrays.absent_rec)):
+            g[0][absent] = 0
+        learns = zip(self.learns, grad[:4], strict=True)
+        return [float(np.linalg.norm(g[0].astype(np.float64))) / trials if learn else 0.0 for learn, g in learns]
 
     def forget_stream(self) -> None:
         """The stream starts from the initial state; a gradient that waits for the end of its interval is dropped."""
@@ -234,17 +277,25 @@ class Engine:
 
     # ---- parts --------------------------------------------------------------------------------------
 
-    def _goes_straight(self, passive: Sequence[Rule]) -> bool:
-        """Whether hidden weights take each step's gradient at once: plain SGD at every step with traces in place."""
-        if self.interval != 1 or passive or not isinstance(self.rule, (EProp, RFLO)) or type(self.optimizer) is not SGD:
-            return False
-        if self.rule.direction(1, True, False) != "forward" or getattr(self.rule, "order", 1) != 1:
-            return False
-        plain = self.optimizer.momentum == 0 and self.optimizer.weight_decay == 0 and self.optimizer.clip_norm is None
-        return plain and not callable(self.optimizer.lr) and self.optimizer.bounds is None
+    def _detour(self, passive: Sequence[Rule]) -> str:
+        """Why hidden weights do not take each step's gradient at once, in place; "" where they do."""
+        rule, optimizer = self.rule, self.optimizer
+        if self.interval != 1:
+            return "weights do not change at every step"
+        if not isinstance(rule, (EProp, RFLO)) or getattr(rule, "order", 1) != 1:
+            return f"{type(rule).__name__} carries more than one trace per synapse"
+        if type(optimizer) is not SGD:
+            return f"{type(optimizer).__name__} changes every weight at every step"
+        if passive:
+            return "passive rules are compared with the gradient"
+        if optimizer.momentum != 0 or optimizer.weight_decay != 0 or optimizer.clip_norm is not None:
+            return "SGD has momentum, weight_decay or clip_norm"
+        if callable(optimizer.lr) or optimizer.bounds is not None:
+            return "SGD has a schedule or bounds"
+        return ""
 
     def _plan(self, job: Job, streaming: bool, interval: int | None) -> Plan:
-        names = set(job.variables or ())
+        names = set(job.variables or ()) | ({"psi", "local"} if job.chosen is not None else set())
         if not job.learn or self.rule is None:
             return Plan(None, False, 1, False, self._full_rows(names, learns=False))
         signal = job.targets.kind == SIGNAL
@@ -265,7 +316,7 @@ class Engine:
     def _full_rows(self, names: Iterable[str], learns: bool) -> frozenset[str]:
         """Names of the tape's arrays that hold every step, where a recorder wants these variables."""
         names = set(names)
-        full = names & {"psi", "threshold"}
+        full = names & {"psi", "threshold", "local"}
         if learns:
             full |= {"psi", "local"}
             if self.rate_form == "online":
@@ -473,6 +524,15 @@ def _zero(*gradients: FlatWeights) -> None:
     for grad in gradients:
         for g in grad[:4]:
             g[:] = 0
+
+
+def _nbytes(arrays: Any) -> int:
+    """Bytes of nested tuples of arrays and sparse matrices."""
+    if isinstance(arrays, tuple):
+        return sum(map(_nbytes, arrays))
+    if hasattr(arrays, "indptr"):
+        return sum(a.nbytes for a in (arrays.data, arrays.indices, arrays.indptr))
+    return arrays.nbytes if isinstance(arrays, np.ndarray) else 0
 
 
 def _cores() -> int:

@@ -25,6 +25,9 @@ class Divergence(FloatingPointError):
             "lower the learning rate, set clip_norm or bounds of the optimizer, or scale the weights down"
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.trial, self.step, self.neuron)
+
 
 class Noise(NamedTuple):
     """One generator a trial: draws do not depend on blocks, batches or threads."""
@@ -55,6 +58,8 @@ class Block(NamedTuple):
     spike_neuron: np.ndarray  # int32
     traces: dict[str, np.ndarray]  # name -> [steps, neurons asked for]
     readout: np.ndarray  # [steps, n_out]
+    psi: np.ndarray | None = None  # [steps, chosen] of the neurons that `Job.chosen` names
+    local: np.ndarray | None = None  # [steps, n_local, chosen]
 
 
 class Job(NamedTuple):
@@ -67,6 +72,7 @@ class Job(NamedTuple):
     error: ErrorFunction | None = None
     variables: Mapping[str, Any] | None = None  # what blocks hold besides spikes and readout, name -> neurons (None: all)
     wanted: Callable[[int], bool] = lambda trial: True  # which trials' blocks are kept
+    chosen: np.ndarray | None = None  # neurons of which blocks hold what eligibility traces are made of
     labels_per_step: bool = False  # for scores: one label a step instead of one a trial
     classifies: bool = False  # whether the loss takes labels
     number: int = 0  # of the first trial in the whole run, for rules that draw numbers
@@ -123,9 +129,14 @@ def cut_blocks(job: Job, tape: Tape, variables: tuple[str, ...], delay: int, ste
         traces = {}
         for name, neurons in job.variables.items():
             values = _trace(tape, variables, name)[b, rows]
-            traces[name] = values.copy() if neurons is None else values[:, neurons]
+            traces[name] = (
+                values.copy() if neurons is None else values.take(neurons, axis=1)
+            )  # rows in a row, as they are written
         neuron = tape.spike_index[b, ptr[0] : ptr[-1]].copy()
-        blocks.append(Block(b + base, steps.start, step, neuron, traces, tape.readout[b, rows].copy()))
+        psi = local = None
+        if job.chosen is not None:
+            psi, local = tape.psi[b, rows][:, job.chosen], tape.local[b, rows][:, :, job.chosen]
+        blocks.append(Block(b + base, steps.start, step, neuron, traces, tape.readout[b, rows].copy(), psi, local))
     return blocks
 
 

@@ -100,7 +100,10 @@ def rate_arrays(regularizer: RateRegularizer | None, dt: float, dtype: Any) -> R
 def error_step(kind, mask, y, value, label, err):
     """Error and loss of one step: fills err (n_out,), returns mask * l. Equations (1) and (2)."""
     n_out, loss = y.shape[0], 0.0
-    if kind == SQUARED:
+    if mask == 0:  # most steps of many tasks
+        for k in range(n_out):
+            err[k] = 0
+    elif kind == SQUARED:
         for k in range(n_out):
             err[k] = mask * (y[k] - value[k])
             loss += 0.5 * err[k] * (y[k] - value[k])

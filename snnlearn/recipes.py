@@ -6,12 +6,16 @@ Bellec et al. 2020 (Fig. 3); where their conventions differ, the comments say ho
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from . import _check
+from .datasets import Dataset
+from .datasets.base import make_splits
 from .family import parse_rule
 from .losses import CrossEntropy, Loss, MeanSquaredError, RateRegularizer
 from .network import Network, Readout
@@ -20,6 +24,7 @@ from .optimizers import Adam, ExponentialDecay, Optimizer
 from .rules import Rule
 from .simulator import Simulator
 from .tasks.base import Task, make
+from .tasks.classification import Classification
 
 
 @dataclass
@@ -48,6 +53,9 @@ class Options:
     update_every: str | int = "trial"
     dtype: str = "float32"
     coding: str | None = None  # digits: "poisson" or "rows"
+    dt: float | None = None  # ms, of recorded events
+    downsample: int | None = None  # of recorded events
+    cache: str | None = None  # folder for recorded events, binned
 
     def make_rule(self) -> Rule:
         """The rule of this name. ValueError for an unknown one."""
@@ -110,8 +118,45 @@ def pattern_generation(**options: Any) -> Recipe:
     return Recipe(task, simulator, iterations * batch, batch, {"evaluate_every": 50, "evaluate_trials": 1})
 
 
+def classification(train: Dataset, test: Dataset | None = None, **options: Any) -> Recipe:
+    """Classify recorded events, in as many steps as the longest sample has. Half the neurons adapt. Adam, batches of 32.
+
+    train, test : data sets; without `test`, a fifth of every class is held out. options : of `Options`
+    """
+    o = Options(**options)
+    dt, downsample = BINNING.get(str(train.format), (10.0, 1))
+    task = Classification(train, test=test, dt=o.dt or dt, downsample=o.downsample or downsample, cache=o.cache, seed=o.seed)
+    n, batch, samples = o.neurons or 256, o.batch or 32, task.n_samples("train")
+    epoch = max(1, samples // batch)
+    iterations = o.iterations or EPOCHS * epoch
+    groups = [LIF(n // 2, tau_m=20.0, threshold=1.0), ALIF(n - n // 2, tau_m=20.0, tau_a=200.0, beta=0.1, threshold=1.0)]
+    net = Network(task.n_inputs, groups, Readout(task.n_outputs, tau=50.0, bias=True), dt=task.dt, delay=task.dt)
+    optimizer = Adam(ExponentialDecay(o.lr or 5e-3, 0.1, iterations))
+    simulator = o.simulator(net, optimizer, CrossEntropy(), RateRegularizer(target=10.0, strength=1.0), tau=100.0)
+    return Recipe(task, simulator, iterations * batch, batch, {"evaluate_every": epoch})
+
+
+BINNING = {"shd": (10.0, 5), "ssc": (10.0, 5), "nmnist": (5.0, 2)}  # dt in ms, downsample
+EPOCHS = 20
+
 RECIPES: dict[str, Callable[..., Recipe]] = {
     "digits": digits,
     "evidence-accumulation": evidence_accumulation,
     "pattern-generation": pattern_generation,
 }
+
+
+def choose(task: str | None, data: Sequence[str] | None, test: Any, command: str = "train") -> Callable[..., Recipe]:
+    """The recipe of a task by its name, or of data (format, path) and where they are tested.
+
+    command : which errors name. ValueError for neither or both
+    """
+    if data is None:
+        if test is not None:
+            raise _check.fail("--test", "come with --data", str(test))
+        if task is None:
+            raise _check.fail(command, "name a TASK (" + ", ".join(RECIPES) + ") or --data FORMAT PATH", None)
+        return RECIPES[_check.choice(f"{command} TASK", task, RECIPES)]
+    if task is not None:
+        raise _check.fail(command, "name a TASK or --data, not both", task)
+    return partial(classification, *make_splits(data[0], data[1], test))

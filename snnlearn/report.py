@@ -13,10 +13,6 @@ from .losses import ENTROPY, SQUARED, TargetArrays
 from .network import WEIGHT_NAMES, Weights
 
 
-class SilentNetworkWarning(UserWarning):
-    """No neuron spiked in a run."""
-
-
 class Alignment(NamedTuple):
     """Gradients of passive rules beside that of the rule that updates, on the same trajectory.
 

@@ -50,7 +50,8 @@ def resume(
 
     path : a recording with checkpoints, or a file of `Simulator.save`
     task, lr, net, rule, stop : what the file cannot hold, as it was: a user's own task, a learning rate that is a function,
-        a network with a user's own neuron model, a user's own rule, a function that stops. Only where the file lacks them
+        a network with a user's own neuron model, a user's own rule, a function that stops. Only where the file lacks them;
+        a task also where it is the file's on data that have moved
     threads : None: all cores; results do not depend on it
 
     A recording goes on in the same file, `simulator.recorder`, which is open after this unless the training has ended.
@@ -59,11 +60,11 @@ def resume(
     """
     checkpoint = load_checkpoints(path, "resume.path")[0]
     given = {"task": task, "lr": lr, "net": net, "rule": rule, "stop": stop}
-    simulator = _rebuild(checkpoint, str(path), given, {}, threads)
+    simulator = rebuild(checkpoint, str(path), given, {}, threads)
     values = checkpoint.values
     ended = simulator._training is not None and simulator._training.history.status != "running"
     if values["recorder"] is not None and not (ended and _is_closed(path)):
-        recorder = reopen(path, values["recorder"], simulator.weights)
+        recorder = reopen(path, values["recorder"], simulator.weights, checkpoint.arrays)
         if ended:  # killed after the last checkpoint, before it could be closed
             recorder.close()
             return simulator
@@ -92,7 +93,7 @@ def fork(path: str | os.PathLike[str], at: int | None = None, *, threads: int | 
         if at not in updates:
             raise _check.fail(f"{where}.at", f"be among {sorted(updates)}, the updates of the checkpoints", at)
         found = [found[updates.index(at)]]
-    return _rebuild(found[0], str(path), given, changes, threads)
+    return rebuild(found[0], str(path), given, changes, threads)
 
 
 def _is_closed(path: str | os.PathLike[str]) -> bool:
@@ -100,8 +101,9 @@ def _is_closed(path: str | os.PathLike[str]) -> bool:
         return recording.status != "running"
 
 
-def _rebuild(checkpoint: Checkpoint, path: str, given: dict[str, Any], changes: dict[str, Any], threads: int | None) -> Simulator:
-    """A simulator in the state of a checkpoint."""
+def rebuild(checkpoint: Checkpoint, path: str, given: dict[str, Any], changes: dict[str, Any], threads: int | None) -> Simulator:
+    """A simulator in the state of a checkpoint; a new one of its configuration where its values say what it "begins" with:
+    weights, or "seed" to draw them."""
     values, arrays, constants = checkpoint.values, checkpoint.arrays, checkpoint.constants
     where = f"resume({path!r})"
     check_values(values, where)
@@ -124,14 +126,16 @@ def _rebuild(checkpoint: Checkpoint, path: str, given: dict[str, Any], changes: 
     options = {name: values[name] for name in ("passive_every", "update_every", "seed")}
     options |= parts | changes
     net = options.pop("net")
-    weights = initial_weights(values, arrays, constants, net)
+    begins = values.get("begins")
+    weights = initial_weights(values, arrays, constants, net) if begins is None else None if begins == "seed" else begins
     simulator = Simulator(net, weights, dtype=values["dtype"], threads=threads, **options)
     fresh: tuple[str, ...] = ("weights.feedback",) if "rule" in changes else ()
     if {"rule", "passive", "update_every", "regularizer"} & set(changes):
         fresh += TRACES
     if "optimizer" in changes and type(changes["optimizer"]).__name__ != values["optimizer"]["type"]:
         fresh += MOMENTS
-    restore(simulator, values, arrays, fresh)
+    if begins is None:
+        restore(simulator, values, arrays, fresh)
     if values["training"] is not None:
         simulator._training = _training(values, arrays, constants, given, where, simulator)
     elif {"task", "stop"} & set(given):
@@ -150,17 +154,23 @@ def _training(values: Any, arrays: Any, constants: Any, given: dict[str, Any], w
             raise _check.fail(where, "get stop, which a file cannot hold", stop["foreign"], "pass stop=...")
         stop = None
     numbers = {f.name: kept[f.name] for f in dataclasses.fields(Training) if f.name in Training.NUMBERS}
-    return Training(task=_task(kept["task"], given, where, history.status), stop=stop, history=history, **numbers)
+    return Training(task=training_task(kept["task"], given, where, history.status), stop=stop, history=history, **numbers)
 
 
-def _task(kept: dict[str, Any], given: dict[str, Any], where: str, status: str) -> Any:
+def training_task(kept: dict[str, Any], given: dict[str, Any], where: str, status: str = "running") -> Any:
+    """The task of a training. kept : as the file has it; given : with "task" where the file cannot hold it."""
     known = "foreign" not in kept and kept["name"] in names()
     if "task" in given:
-        if known:
+        if known and not (isinstance(given["task"], Task) and given["task"].matches(kept)):
             raise _check.fail(where, "get no task, because the file holds it", given["task"], f"{kept['name']}")
         return given["task"]
     if known:
-        return Task.from_dict(kept)
+        try:
+            return Task.from_dict(kept)
+        except (FileNotFoundError, ValueError):
+            if status == "running":
+                raise
+            return None  # data that have moved or changed do not matter to a training that has ended
     if status != "running":
         return None
     raise _check.fail(where, "get the task, which a file cannot hold", kept.get("foreign", kept.get("name")), "pass task=...")

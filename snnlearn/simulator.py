@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from . import _check
+from . import _check, guards
 from .checkpoint import capture, save
 from .compare import describe
+from .eligibility import Follower
 from .engine import Engine
 from .events import encode, is_batch, is_stream, split_piece
 from .functional import check_dtype, check_network
@@ -33,7 +34,7 @@ from .neurons.base import spec_to_dict as describe_spec
 from .optimizers import Optimizer
 from .record import record_run
 from .recording import Recorder
-from .report import Alignment, Pieces, Run, SilentNetworkWarning, Step, align, report
+from .report import Alignment, Pieces, Run, Step, align, report
 from .rules import Rule
 from .rules.base import check_passive
 from .training import History, Training, go_on_as_planned, train
@@ -113,6 +114,8 @@ class Simulator:
         self.loss = loss or MeanSquaredError()
         self.update_every = update_every
         interval = self._interval(update_every)
+        self._begins = "seed" if weights is None else "given"  # what the weights are, before anything runs
+        self.context: dict[str, Any] = {} if weights is None else {"weights": "given"}  # what else a recording should say
         weights = self.net.init_weights(seed) if weights is None else weights
         self._engine = Engine(
             self.net,
@@ -133,7 +136,8 @@ class Simulator:
         self._stream_noise = self._noise_stream()
         self._spoke_of_silence, self._silent_steps = False, 0
         self._silence: str | None = None  # a warning that waits for a recorder
-        self.context: dict[str, Any] = {}  # what else the configuration of a recording should hold, as the task
+        self._guards = guards.fresh()
+        guards.begin(self._guards, self._engine.weights)
 
     # ---- what a user reads --------------------------------------------------------------------------
 
@@ -170,17 +174,20 @@ class Simulator:
 
     def set_weights(self, weights: Weights) -> None:
         """Replace the weights (the structure of sparse ones must stay); the optimizer's moments remain."""
-        new = self.net.check_weights(weights)
+        self._begins, new = "given", self.net.check_weights(weights)
         for flat, matrix, old in zip(self._engine.weights[:4], new, self._engine.like, strict=True):
             if hasattr(matrix, "indices") and not (
                 np.array_equal(matrix.indices, old.indices) and np.array_equal(matrix.indptr, old.indptr)
             ):
                 raise _check.fail("Simulator.set_weights", "keep the structure of the sparse matrices", "another structure")
             flat[:] = (matrix.data if hasattr(matrix, "indices") else matrix).reshape(-1)
+        guards.begin(self._guards, self._engine.weights)
 
     def reset(self) -> None:
         """The stream starts anew from the initial state: membranes, traces, spikes in flight. Weights stay."""
         self._engine.forget_stream()
+        if self._recorder is not None:
+            self._recorder.stream_begins()
         self.stream_steps = 0
         self._stream_noise = self._noise_stream()
 
@@ -221,6 +228,8 @@ class Simulator:
         job = job._replace(noise=self._trial_noise(job, trial), number=trial)
         if recorder is not None:
             job = self._recorded(job, recorder, trial)
+            if recorder.keeping_due:
+                self._checkpoint(recorder)
         engine, alignment = self._engine, None
         try:
             if job.learn and engine.interval is not None:
@@ -336,17 +345,17 @@ class Simulator:
         if is_batch(x):
             raise _check.fail("Simulator.run", "get single pieces [T, n_inputs] from an iterator", np.shape(x))
         job = self._job(x, target, mask, learn, error, None)._replace(noise=self._stream_noise)
-        trial = self.trials_done
+        trial, before = self.trials_done, self.stream_steps
         if recorder is not None:
-            job = self._recorded(job, recorder, trial)
+            job = self._recorded(job, recorder, trial, streaming=True)
         self._engine.passive_on[0] = True
-        result = self._engine.piece(job, self.stream_steps)
+        result = self._engine.piece(job, before)
         self.stream_steps += job.n_steps
         self.trials_done += 1
         alignment = self._alignment(1, self._engine.total) if job.learn else None
         run = self._report(job, result, alignment, streaming=True)
         if recorder is not None:
-            self._write(recorder, job, result, run, trial)
+            self._write(recorder, job, result, run, trial, before)
         return run
 
     def _checkpoint(self, recorder: Recorder | None, wait: bool = False, ends: bool = False) -> None:
@@ -433,7 +442,7 @@ class Simulator:
         return align(self.updates_done, tuple(map(describe, self.passive)), own, others)
 
     def _report(self, job: Job, result: Result, alignment: Alignment | None, streaming: bool = False) -> Run:
-        """The report of a result; warns once where the network is silent."""
+        """The report of a result; warns where the network is silent, or learns badly."""
         self._silent_steps = 0 if result.counts.any() else self._silent_steps + job.n_steps
         if self._silent_steps >= (SILENT_STEPS if streaming else 2) and not self._spoke_of_silence:
             self._spoke_of_silence = True
@@ -441,23 +450,35 @@ class Simulator:
                 f"Simulator: no neuron spiked in the last {self._silent_steps} steps; "
                 "scale w_in up (init_weights(gain=...)), lower the threshold, or add a background current"
             )
-            warnings.warn(message, SilentNetworkWarning, stacklevel=5 if streaming else 4)
-        return report(job, result, self.net.n, self.net.dt, alignment)
+            warnings.warn(message, guards.SilentNetworkWarning, stacklevel=5 if streaming else 4)
+        run = report(job, result, self.net.n, self.net.dt, alignment)
+        if job.learn or self.optimizer is None:
+            guards.watch(self, job, result, run, stacklevel=6 if streaming else 5)
+        return run
 
-    def _recorded(self, job: Job, recorder: Recorder, trial: int) -> Job:
+    def _recorded(self, job: Job, recorder: Recorder, trial: int, streaming: bool = False) -> Job:
         """The job with what the recorder wants; opens its file at first."""
         self._open(recorder)
         selection = recorder.selection(self.net.n, self.variables)
         if self.updates_done == 0:
             recorder.snapshot(0, self.weights)
-        wanted = any(recorder.wants(trial + b) for b in range(job.n_trials))
-        return job._replace(variables=selection if wanted else None, wanted=lambda b: recorder.wants(trial + b))
+        wanted = any(recorder.takes(trial + b, streaming) for b in range(job.n_trials))
+        if not wanted:
+            return job._replace(variables=None)
+        takes = lambda b: recorder.takes(trial + b, streaming)  # noqa: E731
+        everyone = np.arange(self.net.n)
+        variables = {name: None if np.array_equal(index, everyone) else index for name, index in selection.items()}
+        chosen = None if recorder.follower is None else recorder.follower.posts
+        return job._replace(variables=variables, wanted=takes, chosen=chosen)
 
     def _open(self, recorder: Recorder) -> None:
         """Open the recorder's file, where this simulator does not record to it already."""
         if not isinstance(recorder, Recorder):
             raise _check.fail("Simulator.run.recorder", "be an sl.Recorder", recorder, error=TypeError)
-        net = self.net
+        net, learns = self.net, self.rule is not None and self.optimizer is not None
+        if recorder.wants_norms and (self._engine.interval is not None or not learns):
+            got = f"update_every={self.update_every!r}" if learns else "a simulator that does not learn"
+            raise _check.fail("Recorder.gradient_norms", "come with update_every='trial' and an optimizer", got)
         if recorder is not self._recorder or not recorder.is_open:
             recorder.open(
                 self.config(),
@@ -467,16 +488,27 @@ class Simulator:
                 variables=self.variables,
                 weights=self.weights,
                 model=" and ".join(dict.fromkeys(type(g).__name__ for g in net.neurons)),
+                hidden=net.variables,
             )
             self._recorder = recorder
+        if recorder.pairs and recorder.follower is None:
+            attached = bool(getattr(self.rule, "attached", getattr(self.rule, "reset_gradient", False)))
+            recorder.follower = Follower(net, recorder.eligibility or {}, attached, recorder.pairs)
+            recorder.follower.restore(recorder.followed)
+        self._engine.norms = np.zeros(4) if recorder.wants_norms else None
 
-    def _write(self, recorder: Recorder, job: Job, result: Result, run: Run, trial: int) -> None:
-        """Record the blocks, a row for each trial, and the weights where they are due."""
-        record_run(recorder, job, result, run, trial, self.updates_done, self.net.dt)
+    def _write(self, recorder: Recorder, job: Job, result: Result, run: Run, trial: int, stream: int | None = None) -> None:
+        """Record the blocks, a row for each trial, and the weights where they are due. stream : steps before a piece."""
+        norms = self._engine.norms if job.learn else None
+        arguments = (trial, self.updates_done, self.net.dt, self.weights, norms, stream)
+        record_run(recorder, job, result, run, *arguments)
         recorder.snapshot(self.updates_done, self.weights)
         if self._silence is not None:
             recorder.event("silent network", self._silence)
             self._silence = None
+        for kind, message in self._guards["waiting"]:
+            recorder.event(kind, message)
+        self._guards["waiting"] = []
 
     def config(self) -> dict[str, Any]:
         """Everything that describes this simulator, as plain values; it stands in every recording."""
@@ -490,5 +522,6 @@ class Simulator:
             "update_every": self.update_every,
             "dtype": self.dtype.name,
             "seed": self.seed,
+            "begins": "state" if self.updates_done or self.trials_done or self.stream_steps else self._begins,
             **self.context,
         }

@@ -106,11 +106,12 @@ def train(
     recorder that takes checkpoints, Ctrl-C and SIGTERM wait for the end of the batch and take a last one.
     Raises ValueError or TypeError for bad options before anything runs, Divergence where a state is not finite.
     """
-    _check_options(simulator, task, trials, batch, start, evaluate_every, evaluate_trials, stop)
+    check_options(simulator, task, trials, batch, start, evaluate_every, evaluate_trials, stop)
     kind: dict[str, Any] = {"name": type(task).__name__}
     if isinstance(task, Task):
         kind = {**task.to_dict(), "kind": task.kind, "labels": None if task.labels is None else list(task.labels)}
-    plan = {"trials": trials, "batch": batch, "start": start}
+    plan: dict[str, Any] = {"trials": trials, "batch": batch, "start": start, "restore_best": bool(restore_best)}
+    plan |= {"evaluate_every": evaluate_every, "evaluate_trials": evaluate_trials, "stop": repr(stop) if callable(stop) else stop}
     simulator.context = {**simulator.context, "task": kind, "training": plan}
     options = (evaluate_every, evaluate_trials, stop, bool(restore_best))
     return go_on(simulator, Training(task, int(trials), int(batch), int(start), *options, int(start)), recorder, callbacks)
@@ -272,7 +273,8 @@ def _met(stop: Any, history: History, accuracy: bool) -> bool:
     return score >= stop if accuracy else score <= stop
 
 
-def _check_options(simulator: Any, task: Any, trials: Any, batch: Any, start: Any, every: Any, n_test: Any, stop: Any) -> None:
+def check_options(simulator: Any, task: Any, trials: Any, batch: Any, start: Any, every: Any, n_test: Any, stop: Any) -> None:
+    """Raise ValueError or TypeError for options of `train` that do not fit; simulator : or a `Config`"""
     where = "Simulator.train"
     for name in ("trial", "n_trials", "n_inputs", "n_outputs"):
         if not hasattr(task, name):

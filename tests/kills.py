@@ -47,6 +47,11 @@ class Kind(NamedTuple):
     net: Any = MappingProxyType({})
 
 
+MORE: dict[str, Any] = {
+    "keep_every": 7,
+    "synapses": {"w_in": [(1, 2), (3, 0)]},
+    "reduce": {"rates": 50.0, "intervals": 200.0, "variables": 100.0, "weights": 200.0, "losses": 100.0},
+}
 SGD, ADAM = sl.SGD(0.01, momentum=0.9), sl.Adam(sl.ExponentialDecay(5e-3, 0.5, 50), clip_norm=5.0)
 KINDS = {
     "eprop-adjoint": Kind(sl.EProp(feedback="adaptive", seed=2), ADAM, "trial", False),
@@ -88,7 +93,7 @@ def run(kind: Kind, path: Path, threads: int, resumed: bool) -> None:
         recorder = simulator.recorder
     else:
         simulator = begin(kind, threads)
-        recorder = sl.Recorder(path, v=[0, 3], weights_every=5, checkpoint_every=2)
+        recorder = sl.Recorder(path, v=[0, 3], weights_every=5, checkpoint_every=2, **MORE)
     with recorder:
         if kind.stream:
             if simulator.trials_done < PIECES:

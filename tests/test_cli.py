@@ -72,6 +72,13 @@ def test_compare(tmp_path):
     assert png.read_bytes().startswith(b"\x89PNG")
 
 
+def test_plan():
+    done = command("plan", "digits", "--neurons", "20", "--batch", "4", "--seconds", "0")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("64 inputs, 10 LIF + 10 ALIF, 10 outputs, 1680 synapses, float32")
+    assert "adjoints on the tape of a trial" in done.stdout and "bytes a synapse" in done.stdout
+
+
 def test_taxonomy():
     done = command("taxonomy")
     assert done.returncode == 0, done.stderr
@@ -84,6 +91,7 @@ def test_taxonomy():
     ("arguments", "sentence"),
     [
         (["train", "digit"], "train TASK must be one of 'digits', 'evidence-accumulation', 'pattern-generation' (got 'digit')"),
+        (["plan", "digit"], "plan TASK must be one of 'digits', 'evidence-accumulation', 'pattern-generation' (got 'digit')"),
         (["train", "digits", "--rule", "magic"], "rule must be one of bptt, tbptt:m, rtrl, eprop, eprop:m, "),
         (["train", "digits", "--rule", "snap"], "rule must have a number, as snap:2 (got 'snap')"),
         (

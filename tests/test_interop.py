@@ -136,7 +136,7 @@ def test_some_trials_and_errors(run, tmp_path, monkeypatch):
     with pytest.raises(FileExistsError, match=r"export.out must name new files .*it exists; overwrite=True replaces it"):
         export(run, "csv", tmp_path)
     export(run, "csv", tmp_path, overwrite=True)
-    with pytest.raises(ValueError, match=r"export.format must be one of 'sonata', 'nwb', 'csv' \(got 'mat'\)"):
+    with pytest.raises(ValueError, match=r"export.format must be one of 'sonata', 'nwb', 'csv', 'nir' \(got 'mat'\)"):
         export(run, "mat", tmp_path)
     with pytest.raises(IsADirectoryError, match=r"export.out must be a file, not a folder"):
         export(run, "nwb", tmp_path)

@@ -392,7 +392,8 @@ def test_bad_parameters_are_named(cls, params, message):
 
 def test_unknown_names_list_the_valid_ones():
     expected = (
-        "task name must be one of 'copy', 'delayed-recall', 'digits', 'evidence-accumulation', 'pattern-generation' (got 'xor')"
+        "task name must be one of 'classification', 'copy', 'delayed-recall', 'digits', 'evidence-accumulation', "
+        "'pattern-generation' (got 'xor')"
     )
     with pytest.raises(ValueError) as error:
         tasks.make("xor")

@@ -4,6 +4,7 @@ common.py    one time axis for all trials, pieces of signals, files that must no
 sonata.py    spikes and reports that libsonata reads
 nwb.py       Neurodata Without Borders (needs pynwb)
 table.py     comma-separated values
+nir.py       networks and weights, exchanged with other frameworks (needs nir); nir_graph.py, nir_build.py, nir_write.py
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from typing import Any
 
 from .._check import choice, fail
 from ..recording import Recording, open_recording
+from .nir import Exported, Imported, export_nir, from_nir, to_nir
 from .nwb import export_nwb
 from .sonata import export_sonata
 from .table import export_csv
 
-FORMATS = {"sonata": export_sonata, "nwb": export_nwb, "csv": export_csv}
+FORMATS = {"sonata": export_sonata, "nwb": export_nwb, "csv": export_csv, "nir": export_nir}
 
-__all__ = ["FORMATS", "export"]
+__all__ = ["FORMATS", "Exported", "Imported", "export", "from_nir", "to_nir"]
 
 
 def export(
@@ -33,7 +35,8 @@ def export(
 ) -> list[pathlib.Path]:
     """Write a recording in another format; returns the files.
 
-    format : "sonata" or "csv" (out is a folder, made if need be), or "nwb" (out is a file)
+    format : "sonata" or "csv" (out is a folder, made if need be), "nwb" (out is a file), or "nir" (out is a file: the network
+        with its last weights, and a warning that lists what NIR does not hold)
     trials : a trial's number, a list of numbers or a slice of numbers; None: all
     overwrite : replace files that exist
 
@@ -47,6 +50,6 @@ def export(
     if not isinstance(recording, Recording):
         with open_recording(recording) as opened:
             return export(opened, format, out, trials=trials, overwrite=overwrite)
-    if not recording.n_trials:
+    if format != "nir" and not recording.n_trials:
         raise fail("export.recording", "have trials with raw data", str(recording.path))
     return function(recording, pathlib.Path(out), trials, overwrite)

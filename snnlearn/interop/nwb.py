@@ -50,6 +50,8 @@ def export_nwb(recording: Recording, out: pathlib.Path, trials: Any, overwrite: 
         width = int(np.prod(signal.shape[1:], dtype=int))
         rooms[name] = hdmf.H5DataIO(shape=(line.n_steps, width), dtype=np.dtype("f4"), fillvalue=math.nan)
         comments = "columns are outputs" if signal.neurons is None else f"columns are the neurons {signal.neurons.tolist()}"
+        if signal.pairs is not None:
+            comments = f"columns are the synapses (pre, post) {signal.pairs.tolist()}"
         nwb.add_acquisition(
             pynwb.TimeSeries(
                 name=name,
@@ -68,7 +70,7 @@ def export_nwb(recording: Recording, out: pathlib.Path, trials: Any, overwrite: 
         for name in recording.names:
             for trial, steps, values in signal_pieces(recording, name, line.trial):
                 at = int(line.place(trial, steps.start))
-                rooms[name].dataset[at : at + len(steps)] = values
+                rooms[name].dataset[at : at + (len(steps) - 1) * steps.step + 1 : steps.step] = values
     return [out]
 
 

@@ -81,4 +81,4 @@ def _report(recording: Recording, name: str, line: Axis, path: pathlib.Path) -> 
         mapping["time"].attrs["units"] = "ms"
         for trial, steps, values in signal_pieces(recording, name, line.trial):
             at = int(line.place(trial, steps.start))
-            data[at : at + len(steps)] = values[:, order]
+            data[at : at + (len(steps) - 1) * steps.step + 1 : steps.step] = values[:, order]

@@ -30,6 +30,8 @@ def export_csv(recording: Recording, out: pathlib.Path, trials: Any, overwrite: 
         columns = [f"output_{k}" for k in range(int(np.prod(signal.shape[1:], dtype=int)))]
         if signal.neurons is not None:
             columns = [f"neuron_{k}" for k in signal.neurons]
+        elif signal.pairs is not None:
+            columns = [f"synapse_{pre}_{post}" for pre, post in signal.pairs.tolist()]
         digits = "%.9g" if signal.dtype.itemsize <= 4 else "%.17g"
         with open(paths[name], "w", encoding="utf-8") as file:
             file.write(",".join(["trial", "time_ms", *columns]) + "\n")

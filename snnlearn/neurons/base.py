@@ -196,15 +196,16 @@ def fire(p, z, refractory, psi):
 
     p : params with n_ref and surrogate; z, refractory, psi : as of `advance`
     """
+    # selects instead of branches, and one array written a loop: so they vectorise
+    one, none, far = z.dtype.type(1), z.dtype.type(0), z.dtype.type(np.inf)
+    free, tick = refractory.dtype.type(0), refractory.dtype.type(1)
     for j in range(z.shape[0]):
-        if refractory[j] > 0:
-            refractory[j] -= 1
-            z[j], psi[j] = 0, np.inf  # so far from the threshold that no surrogate reaches
-        elif psi[j] > 0:
-            z[j] = 1
-            refractory[j] = p.n_ref[j]
-        else:
-            z[j] = 0
+        z[j] = one if (psi[j] > 0) & (refractory[j] <= 0) else none
+    for j in range(z.shape[0]):
+        psi[j] = far if refractory[j] > 0 else psi[j]  # so far from the threshold that no surrogate reaches
+    for j in range(z.shape[0]):
+        left = refractory[j]
+        refractory[j] = left - tick if left > 0 else (p.n_ref[j] if z[j] > 0 else free)
     surrogate.pseudo_derivative(p.surrogate, psi)
 
 

@@ -10,6 +10,7 @@ Raises ImportError without matplotlib, KeyError for what the file does not have,
 
 from .learning import alignment, confusion_matrix, learning_curve, weights_histogram
 from .page import story
+from .reduced import gradient_norms, histogram, intervals, neuron_rates, rates
 from .rules import comparison
 from .seeds import learning_curves
 from .traces import eligibility
@@ -23,10 +24,15 @@ __all__ = [
     "confusion_matrix",
     "connectivity",
     "eligibility",
+    "gradient_norms",
+    "histogram",
+    "intervals",
     "learning_curve",
     "learning_curves",
     "membrane",
+    "neuron_rates",
     "raster",
+    "rates",
     "readout",
     "story",
     "watch",

@@ -11,6 +11,7 @@ from .._check import fail
 from ..recording import Recording, open_recording
 from .about import SCORES, finite_rows, n_rows, neuron_groups, shown_trial, task_kind
 from .learning import confusion_matrix, firing_rate, learning_curve, running_mean, weights_histogram
+from .reduced import histogram, intervals, rates
 from .style import STYLE, need_matplotlib
 from .trial import membrane, raster, readout
 
@@ -68,9 +69,21 @@ def _panels(recording: Recording, trial: int | None) -> tuple[list[Any], list[An
         right.append((confusion_matrix, 1.6, {}))
     elif recording.weight_updates.size:
         right.append((weights_histogram, 1.0, {}))
+    elif "weights" in recording.reduced and recording.reduction("weights").time.size:
+        right.append((histogram, 1.0, {"name": "w_rec"}))
     elif n_rows(recording, "updates") and "rate" in recording.table("updates")._fields:
         right.append((firing_rate, 1.0, {}))
-    return left, right
+    return left, right + ([] if left else _reduced(recording))
+
+
+def _reduced(recording: Recording) -> list[Any]:
+    """Panels of what reducers left, for a page without raw data."""
+    there = [name for name in recording.reduced if recording.reduction(name).time.size]
+    panels: list[Any] = [(draw, 1.0, {}) for name, draw in (("rates", rates), ("intervals", intervals)) if name in there]
+    if "variables" in there:
+        fields = recording.reduction("variables")._fields
+        panels.append((histogram, 1.0, {"name": next(x for x in fields if x.startswith("edges_")).removeprefix("edges_")}))
+    return panels
 
 
 def _headline(recording: Recording) -> str:

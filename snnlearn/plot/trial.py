@@ -175,7 +175,9 @@ def _duration(recording: Recording, trial: int, time: Span) -> float:
 
 def _times(recording: Recording, trial: int, time: Span, n: int) -> np.ndarray:
     """The times [n] of the steps that are shown, ms."""
-    return (_bounds(recording, trial, time)[0] + np.arange(n)) * recording.dt
+    every = int(recording.attrs.get("every_steps", 1))
+    first = -(-_bounds(recording, trial, time)[0] // every) * every
+    return (first + every * np.arange(n)) * recording.dt
 
 
 def _time_axis(ax: Axes, recording: Recording, trial: int, time: Span) -> None:

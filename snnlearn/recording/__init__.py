@@ -3,10 +3,13 @@
 schema.py     the documented layout
 store.py      data sets that grow, are written in chunks and committed
 sections.py   raw data, tables and snapshots of weights, as they are written
+reducers.py   what is summed up while a run goes on; reductions.py cuts it into bins
+choices.py    what a recorder can be asked for; asked.py: what it was asked for, and what is due
 writer.py     Recorder
 pulse.py      counters by which a file can be read while it is written
 access.py     opening a file for reading; choosing trials, neurons and times
 signal.py     one recorded signal, read on demand
+reduced.py    what reducers left
 pieces.py     trials, windows and batches
 convert.py    xarray, pandas, neo
 reader.py     open_recording, Recording

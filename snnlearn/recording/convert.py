@@ -11,7 +11,6 @@ import numpy as np
 from .._check import fail
 from .access import window
 from .pieces import extents
-from .schema import SIGNALS
 
 if TYPE_CHECKING:
     from .reader import Recording
@@ -62,11 +61,13 @@ def to_xarray(
         values = np.full(shapes[signal.name], np.nan if signal.dtype.kind == "f" else -1, signal.dtype)
         for row, trial in enumerate(extent.trial.tolist()):
             for steps, part in runs(recording, signal.name, trial, (low, high)):
-                values[row, steps.start - first : steps.stop - first] = part
+                values[row, steps.start - first : steps.stop - first : steps.step] = part
         dims: tuple[str, ...] = ("trial", "time")
         if signal.neurons is not None:
             dims += ("neuron" if alike else f"neuron_{signal.name}",)
             coords[dims[-1]] = signal.neurons
+        elif signal.pairs is not None:
+            dims += (f"synapse_{signal.name}",)
         elif len(signal.shape) > 1:
             dims += ("output",)
         data[signal.name] = (dims, values, {"units": signal.units, "description": signal.description})
@@ -180,7 +181,7 @@ def to_neo(
                 signal = neo.AnalogSignal(
                     part.reshape(len(steps), -1),
                     units="dimensionless",
-                    sampling_period=period,
+                    sampling_period=period * steps.step,
                     t_start=steps.start * period,
                     name=name,
                 )
@@ -194,7 +195,7 @@ def to_neo(
 def runs(
     recording: Recording, name: str, trial: int, steps: tuple[int, int], neurons: Any = None
 ) -> Iterator[tuple[range, np.ndarray]]:
-    """The pieces of a signal of one trial without a gap, between two steps: (range of steps, [steps, columns])."""
+    """The pieces of a signal of one trial without a gap, between two steps: (range of steps, [rows, columns])."""
     s, signal, dt = recording.segments, recording[name], recording.dt
     index = np.arange(*np.searchsorted(s.trial, [trial, trial + 1]))
     start, stop = np.maximum(s.start[index], steps[0]), np.minimum(s.start[index] + s.n_steps[index], steps[1])
@@ -202,7 +203,9 @@ def runs(
     start, stop = start[keep], stop[keep]
     cuts = np.flatnonzero(start[1:] != stop[:-1]) + 1
     for a, b in zip(start[np.r_[0, cuts]] if start.size else (), stop[np.r_[cuts - 1, -1]] if start.size else (), strict=True):
-        yield range(int(a), int(b)), signal.read(trial, (a * dt, b * dt), neurons if name not in SIGNALS else None)
+        rows = range(int(signal._row(a)) * signal.every, int(b), signal.every)
+        if len(rows):
+            yield rows, signal.read(trial, (a * dt, b * dt), neurons if signal.neurons is not None else None)
 
 
 def need(module: str, what: str, extra: str | None = None) -> Any:

@@ -15,7 +15,10 @@ from .reader import Recording, open_recording
 WIDTH = 120
 ITEMS = 8  # of a long list in the configuration
 EVENTS = 20
-KNOWN = {"configuration", "segments", "spikes", "traces", "neurons", "readout", "target", "weights", "tables", "events"}
+KNOWN = {
+    *("configuration", "segments", "spikes", "traces", "neurons", "pairs", "readout", "target", "weights", "synapses"),
+    *("reduced", "tables", "events"),
+}
 
 
 def describe(path: str | os.PathLike[str]) -> str:
@@ -24,7 +27,7 @@ def describe(path: str | os.PathLike[str]) -> str:
     path : of a recording. Raises as `open_recording`.
     """
     with open_recording(path) as rec:
-        parts = (_origin, _run, _raw_data, _tables, _alignment, _weights, _other, _events, _configuration)
+        parts = (_origin, _run, _raw_data, _reduced, _tables, _alignment, _weights, _synapses, _other, _events, _configuration)
         sections = [part(rec) for part in parts]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
@@ -98,8 +101,25 @@ def _raw_data(rec: Recording) -> list[str]:
         if signal.neurons is not None:
             whole = np.array_equal(signal.neurons, np.arange(rec.n_neurons))
             text += "; all neurons" if whole else f"; neurons {listed(signal.neurons)}"
+        if signal.pairs is not None:
+            text += f"; {len(signal.pairs)} synapses"
+        if signal.every > 1:
+            text += f"; every {signal.every} steps"
         rows.append((signal.name, f"{list(signal.shape)} {signal.dtype}", text.removeprefix("; ")))
     return lines + _aligned(rows)
+
+
+def _reduced(rec: Recording) -> list[str]:
+    """What reducers have summed up."""
+    if not rec.reduced:
+        return []
+    rows = []
+    for name in rec.reduced:
+        found = rec.reduction(name)
+        length = f"{duration(found.time[-1] / 1000)} of simulated time" if found.time.size else "nothing yet"
+        columns = [x for x in found._fields if x not in ("time", "duration", "trial", "update") and "edges" not in x]
+        rows.append((name, f"{found.time.size} bins", f"{length}; {', '.join(columns)}"))
+    return ["Reduced in the run", *_aligned(rows)]
 
 
 def _tables(rec: Recording) -> list[str]:
@@ -149,6 +169,19 @@ def _weights(rec: Recording) -> list[str]:
     return lines + _aligned(rows)
 
 
+def _synapses(rec: Recording) -> list[str]:
+    """Weights of chosen synapses."""
+    if "synapses" not in rec._committed:
+        return []
+    found = rec.synapses
+    rows = [
+        (name.removesuffix("_pairs"), f"{len(getattr(found, name))} synapses", "")
+        for name in found._fields
+        if name.endswith("_pairs")
+    ]
+    return [f"Weights of chosen synapses, {found.update.size} rows", *_aligned(rows)]
+
+
 def _other(rec: Recording) -> list[str]:
     """What else stands in the file, as checkpoints."""
     names = sorted(set(rec.file) - KNOWN)
@@ -164,7 +197,8 @@ def _events(rec: Recording) -> list[str]:
 
 
 def _configuration(rec: Recording) -> list[str]:
-    return ["Configuration", *(_nested(rec.config, "  ") or ["  none"])]
+    shown = {key: value for key, value in rec.config.items() if key != "run"}  # which says the same, in another form
+    return ["Configuration", *(_nested(shown, "  ") or ["  none"])]
 
 
 def _nested(value: dict[str, Any], indent: str) -> list[str]:

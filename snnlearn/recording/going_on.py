@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -14,6 +15,7 @@ import numpy as np
 from .._check import fail
 from ..interrupts import shielded
 from .access import open_file
+from .choices import MATRICES
 from .journal import JournaledFile
 from .schema import SIGNALS, check_format
 from .sections import TRIALS_REMEMBERED, Snapshots
@@ -23,7 +25,12 @@ from .store import Stream, now
 if TYPE_CHECKING:
     from .writer import Recorder
 
-OPTIONS = ("spikes", *SIGNALS, "weights_every", "every", "compression", "checkpoint_every", "checkpoint_minutes")
+OPTIONS = (
+    *("spikes", *SIGNALS, "weights_every", "every", "compression", "checkpoint_every", "checkpoint_minutes", "keep_every"),
+    *("every_steps", "windows", "eligibility", "eligibility_parts", "synapses", "synapses_every"),
+    *("gradient_norms", "reduce", "raw", "tables"),
+)
+REDUCED, FOLLOWED = "recorder.reduced.", "recorder.eligibility."  # beginnings of the names of a recorder's own arrays
 
 
 def describe_recorder(recorder: Recorder) -> dict[str, Any]:
@@ -32,10 +39,28 @@ def describe_recorder(recorder: Recorder) -> dict[str, Any]:
     return {
         "options": {name: getattr(recorder, name) for name in OPTIONS},
         "variables": {name: index.tolist() for name, index in recorder._raw.selection.items()},
+        "pairs": list(recorder._pairs),
+        "kept": [recorder._kept, recorder._since_kept],
         "network": recorder._network,
         "configuration": recorder._configuration,
         "streams": streams,
     }
+
+
+def without_history(values: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """A state as it is kept: the history of a training, which grows, is not needed to simulate it again."""
+    training = values.get("training")
+    training = None if training is None else training | {"history": {"status": training["history"]["status"]}}
+    rest = {name: array for name, array in arrays.items() if not name.startswith("history.")}
+    return values | {"recorder": None, "training": training}, rest
+
+
+def own_arrays(recorder: Recorder) -> dict[str, np.ndarray]:
+    """What an open recorder carries from run to run: sums of reducers, traces of chosen synapses."""
+    result = {}
+    for prefix, part in ((REDUCED, recorder._reductions), (FOLLOWED, recorder.follower)):
+        result.update({prefix + name: array for name, array in (part.state() if part is not None else {}).items()})
+    return result
 
 
 def _streams(recorder: Recorder) -> Iterator[tuple[str, Stream]]:
@@ -45,6 +70,10 @@ def _streams(recorder: Recorder) -> Iterator[tuple[str, Stream]]:
     yield "events", recorder._events
     if recorder._snapshots is not None:
         yield "weights", recorder._snapshots.stream
+    if recorder._synapses is not None:
+        yield "synapses", recorder._synapses.stream
+    for name, reducer in recorder._reductions.reducers.items() if recorder._reductions is not None else ():
+        yield f"reduced/{name}", reducer.stream
     for name, stream in recorder._tables.streams.items():
         yield f"tables/{name}", stream
 
@@ -72,8 +101,10 @@ def load_checkpoints(path: str | os.PathLike[str], where: str) -> list[Checkpoin
 
 
 @shielded
-def reopen(path: str | os.PathLike[str], state: dict[str, Any], weights: Any) -> Recorder:
-    """A recorder that goes on in a file, cut back to the checkpoint that holds this state.
+def reopen(
+    path: str | os.PathLike[str], state: dict[str, Any], weights: Any, arrays: Mapping[str, np.ndarray] = MappingProxyType({})
+) -> Recorder:
+    """A recorder that goes on in a file, cut back to the checkpoint that holds this state and these arrays.
 
     weights : NamedTuple (w_in, w_rec, w_out, b_out) as the simulation has them
     Raises OSError where the file cannot be written, as when another process does.
@@ -90,15 +121,23 @@ def reopen(path: str | os.PathLike[str], state: dict[str, Any], weights: Any) ->
     try:
         file = h5py.File(journal, "r+")
         _cut(file, state["streams"])
-        recorder = Recorder(path, overwrite=True, **state["options"])
-        recorder._wanted = {name: np.array(index, np.int32) for name, index in state["variables"].items()}
+        kept = state.get("kept", [0, 0])
+        for name in [name for name in file.get("checkpoint/kept", {}) if int(name) >= kept[0]]:
+            del file["checkpoint/kept"][name]
+        recorder = Recorder(path, overwrite=True, variables=state["variables"], **state["options"])
         recorder._network = {name: tuple(x) if isinstance(x, list) else x for name, x in state["network"].items()}
         recorder._configuration = state["configuration"]
+        recorder._kept, recorder._since_kept = kept
+        matrices = {name: recorder.eligibility[_matrix(name)] for name in state.get("pairs", ())} if recorder.eligibility else {}
+        recorder._pairs = matrices
         resumed = json.loads(file.attrs["resumed"]) if "resumed" in file.attrs else []
         file.attrs["status"], file.attrs["resumed"] = "running", json.dumps([*resumed, now()])
         if "closed" in file.attrs:
             del file.attrs["closed"]
-        recorder._begin(file, journal, recorder._wanted)
+        recorder._begin(file, journal, recorder._wanted, weights)
+        if recorder._reductions is not None and arrays:
+            recorder._reductions.restore(_own(arrays, REDUCED))
+        recorder.followed = _own(arrays, FOLLOWED)
         _attach(recorder, file, state["streams"], weights)
         recorder.flush()
     except BaseException as error:  # nothing is committed: the file stays as it is
@@ -109,6 +148,15 @@ def reopen(path: str | os.PathLike[str], state: dict[str, Any], weights: Any) ->
             raise OSError(f"the recording {path} cannot go on: {error}") from error
         raise
     return recorder
+
+
+def _own(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _matrix(trace: str) -> str:
+    """The matrix whose synapses a trace belongs to."""
+    return next(name for name in MATRICES if trace.endswith(f"_{name}"))
 
 
 def _cut(file: h5py.File, streams: dict[str, Any]) -> None:
@@ -125,17 +173,18 @@ def _cut(file: h5py.File, streams: dict[str, Any]) -> None:
                     del parent[column]
                 elif parent[column].shape[0] != stream["n"]:
                     parent[column].resize(stream["n"], axis=0)
-    for name in ("tables", "traces"):
+    for name in ("tables", "traces", "reduced"):
         if name in file and not len(file[name]):
             del file[name]
 
 
 def _growing(file: h5py.File) -> Iterator[tuple[str, h5py.Group]]:
-    for name in ("segments", "events", "weights"):
+    for name in ("segments", "events", "weights", "synapses"):
         if name in file:
             yield name, file[name]
-    for name, group in file.get("tables", {}).items():
-        yield f"tables/{name}", group
+    for parent in ("tables", "reduced"):
+        for name, group in file.get(parent, {}).items():
+            yield f"{parent}/{name}", group
 
 
 def _parents(file: h5py.File, stream: str) -> list[h5py.Group]:
@@ -153,7 +202,7 @@ def _attach(recorder: Recorder, file: h5py.File, streams: dict[str, Any], weight
     """Give the sections of a recorder what a file holds already."""
     raw, segments = recorder._raw, file["segments"]
     for name in streams["rows"]["columns"]:
-        dataset = file["traces"][name] if name in raw.selection else file[name]
+        dataset = file["traces"][name] if name in raw.widths else file[name]
         raw.rows.add(name, dataset.dtype, dataset.shape[1:], group=dataset.parent)
     raw.spikes.n, raw.rows.n = streams["spikes"]["n"], streams["rows"]["n"]
     last = slice(max(0, raw.segments.n - TRIALS_REMEMBERED), raw.segments.n)

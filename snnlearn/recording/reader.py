@@ -18,6 +18,7 @@ from .._check import fail
 from . import convert, pulse
 from .access import OpenFile, choose, entries, frozen, in_order, listed, neighbours, plain, size_text, stamp, window
 from .pieces import Piece, iter_trials, iter_windows
+from .reduced import read_reduction, read_synapses, reduced_names
 from .schema import SIGNALS, check_format
 from .signal import Signal
 
@@ -101,8 +102,10 @@ class Recording:
         missing = [name for name in REQUIRED if name not in attrs]
         if missing:
             raise KeyError(f"it has no attribute {missing[0]!r}")
-        committed = {name: int(h5[name].attrs["committed"]) for name in ("segments", "events", "weights") if name in h5}
-        committed |= {f"tables/{name}": int(group.attrs["committed"]) for name, group in h5.get("tables", {}).items()}
+        single = ("segments", "events", "weights", "synapses")
+        committed = {name: int(h5[name].attrs["committed"]) for name in single if name in h5}
+        for parent in ("tables", "reduced"):
+            committed |= {f"{parent}/{name}": int(group.attrs["committed"]) for name, group in h5.get(parent, {}).items()}
         present = (*h5.get("traces", {}), *(name for name in (*SIGNALS, "spikes") if name in h5))
         return attrs, json.loads(h5["configuration"][()]), committed, present
 
@@ -159,7 +162,11 @@ class Recording:
             lines[0] += f", {size_text(self.path.stat().st_size)}"
             lines += [f"  {signal!r}" for signal in map(self.__getitem__, self.names)]
             lines += [f"  table {name}: {self._committed[f'tables/{name}']} rows" for name in self.tables]
+            if self.reduced:
+                lines.append(f"  reduced: {', '.join(self.reduced)}")
             lines.append(f"  {self._committed.get('weights', 0)} snapshots of the weights, {self._committed['events']} events")
+            kinds = list(dict.fromkeys(event.kind for event in self.events[:100]))
+            lines[-1] += f": {', '.join(kinds[:8])}" if kinds else ""
         return "\n".join(lines)
 
     # Raw data
@@ -368,6 +375,25 @@ class Recording:
 
         values = self._read(read)
         return namedtuple("Weights", values)(**values)  # type: ignore[misc]
+
+    @property
+    def synapses(self) -> Any:
+        """Weights of chosen synapses: a NamedTuple of update [rows], and of w_rec [rows, chosen] and w_rec_pairs [chosen, 2],
+        (pre, post), for each matrix. Raises KeyError where there are none."""
+        return read_synapses(self)
+
+    @property
+    def reduced(self) -> tuple[str, ...]:
+        """Names of the reducers that summed up the run, for `reduction`."""
+        return reduced_names(self)
+
+    def reduction(self, name: str) -> Any:
+        """What the reducer of this `name` left: a NamedTuple of columns [bins], see `snnlearn.recording.reducers`.
+
+        time (ms of simulated time, at the bin's end), duration (ms), trial, update, the reducer's own columns, edges of its
+        histograms, and rate (Hz) for "rates" [bins] and "neuron_rates" [bins, n]. Raises KeyError that lists the names.
+        """
+        return read_reduction(self, name)
 
     @cached_property
     def events(self) -> tuple[Event, ...]:

@@ -1,37 +1,46 @@
-"""The layout of a recording, version 1.1: a plain HDF5 file that any HDF5 reader opens.
+"""The layout of a recording, version 1.2: a plain HDF5 file that any HDF5 reader opens.
 
 ::
 
     /                       attributes: format, version, status ("running", "complete", "interrupted", "failed: ..."),
                             created, closed (ISO 8601, UTC), versions (JSON: snnlearn, python, numpy, numba, h5py),
-                            dt (ms), dt_units, n_neurons, n_outputs, every, weights_every (0: no weights), seed (where
-                            the configuration has one)
+                            dt (ms), dt_units, n_neurons, n_outputs, every, every_steps, weights_every (0: no weights),
+                            seed (where the configuration has one)
     /configuration          the full configuration, JSON text
     /segments/<column>      one entry per block of steps: trial, start, n_steps, row, spike, n_spikes
     /spikes/step, neuron    [spikes], in the order of the segments
     /traces/<variable>      [rows, selected], one row per recorded step
     /neurons/<variable>     [selected], the neuron of each column of /traces/<variable>
+    /pairs/<trace>          [selected, 2], the synapse (pre, post) of each column of an eligibility trace, /traces/<trace>
     /readout                [rows, n_outputs]
     /target                 [rows, n_outputs] numbers, or [rows] class labels
     /weights/update         [snapshots], the number of updates before each snapshot
     /weights/<matrix>       dense [snapshots, pre, post]; sparse [snapshots, synapses], the values of a CSR matrix
     /weights/<matrix>_indptr, <matrix>_indices     rows (pre) and columns (post) of a sparse matrix, attribute "shape"
-    /tables/<table>/<column>    trials, updates, evaluations, predictions, alignment: one value per row
+    /synapses/update        [rows], the number of updates before each row
+    /synapses/<matrix>      [rows, chosen], weights of the synapses /synapses/<matrix>_pairs [chosen, 2]
+    /reduced/<reducer>/<column>     [bins, ...] sums over bins of simulated time (attributes "bin", "bin_units"); "stop" is the
+                            step at a bin's end, edges of histograms stand beside (`snnlearn.recording.reducers`)
+    /tables/<table>/<column>    trials, updates, evaluations, predictions, alignment, gradient_norms: one value per row
     /events/time, kind, message     what happened during the run, as text
     /checkpoint/slot<number>        [bytes] a state from which the run goes on exactly, see below
+    /checkpoint/kept/<number>       [bytes] states that are kept for replays, in the form of a slot, without a training's history;
+                            attributes "trials" and "steps" (of a stream) before it
     /checkpoint/arrays/<digest>     arrays of the configuration that checkpoints refer to
 
 A segment is a contiguous piece of one trial: steps `start` to `start + n_steps` are the rows from `row` of traces, readout
-and target, and the `n_spikes` spikes from `spike`. Pieces of different trials may alternate. A step is counted within its
-trial; step t is the time t * dt. Within a step neurons advance (v before the reset, a, threshold, psi, spikes), then come
-readout, error and learning signal, then the update. Where a piece has no readout or target, its rows hold NaN (-1 for labels).
+and target, and the `n_spikes` spikes from `spike`. With every_steps = k > 1 only the steps 0, k, 2 k, ... of a trial have rows:
+a segment then has ceil((start + n_steps) / k) - ceil(start / k) of them. Pieces of different trials may alternate. A step is
+counted within its trial; step t is the time t * dt. Within a step neurons advance (v before the reset, a, threshold, psi,
+spikes), then come readout, error and learning signal, then the update. Where a piece has no readout or target, its rows hold
+NaN (-1 for labels).
 
 Groups that grow have the attribute "committed": so many entries are valid, and with a segment its rows and spikes. It is
 written after the data, so that entries beyond it, left by a run that was killed, are not looked at.
 
 A checkpoint holds all that the simulator carries, and the length of every group that grows, to which the recording is cut back
 when the run goes on; the attribute "resumed" then lists when (JSON). Two slots alternate; the newest one whose digests are right
-counts. A slot is bytes, numbers little-endian:
+counts. Sums of reducers and traces of chosen synapses go on in arrays named recorder.*. A slot is bytes, numbers little-endian:
 
     0 .. 47        "snnckpt1"; sequence number, length of the JSON text, length of the payload (u8 each); BLAKE2b digest of
                    the payload (16 bytes)
@@ -70,7 +79,7 @@ import numpy as np
 from .._check import fail
 
 FORMAT = "snnlearn-recording"
-VERSION = "1.1"
+VERSION = "1.2"
 FINAL_STATUS = ("complete", "interrupted", "failed: ...")
 
 
@@ -98,6 +107,30 @@ NAMES: dict[str, Entry] = {
     "learning_signal": Entry("1", "learning signal, the loss's derivative by the neuron's spike as the rule sees it"),
     "readout": Entry("1", "readout y"),
     "target": Entry("1", "target of the readout; NaN, or -1 for class labels: none given"),
+    # eligibility traces of chosen synapses
+    **{
+        f"{name}_{matrix}": Entry("1", f"{text} of chosen synapses of {matrix}")
+        for matrix in ("w_in", "w_rec")
+        for name, text in (
+            ("eligibility", "eligibility trace e"),
+            ("filtered_eligibility", "eligibility trace e through the readout's filter"),
+            ("eligibility_vector_v", "derivative of v by the weight"),
+            ("eligibility_vector_a", "derivative of a by the weight"),
+        )
+    },
+    # reducers
+    "stop": Entry("steps", "simulated steps at the end of the bin", "i8"),
+    "spikes": Entry("1", "spikes in the bin, of all neurons or of each"),
+    "intervals": Entry("1", "interspike intervals that ended in the bin, by length"),
+    "edges": Entry("ms", "edges of the histogram's bins"),
+    "cv": Entry("1", "neurons by the coefficient of variation of their interspike intervals"),
+    "cv_edges": Entry("1", "edges of the histogram's bins"),
+    "count": Entry("1", "trials, pieces, updates or alignments of which this is the mean"),
+    "norm": Entry("1", "mean norm of the gradients of w_in, w_rec, w_out, b_out"),
+    "largest": Entry("1", "largest norm of the gradients of w_in, w_rec, w_out, b_out"),
+    "cosine": Entry("1", "mean cosine of passive rules' gradients of w_in, w_rec, w_out [rules, matrices]"),
+    **{f"{matrix}_mean": Entry("1", f"mean of {matrix} at the end of the bin") for matrix in ("w_in", "w_rec", "w_out")},
+    **{f"{matrix}_deviation": Entry("1", f"standard deviation of {matrix}") for matrix in ("w_in", "w_rec", "w_out")},
     # weights
     "w_in": Entry("1", "input weights [pre, post]"),
     "w_rec": Entry("1", "recurrent weights [pre, post]"),
@@ -121,6 +154,7 @@ NAMES: dict[str, Entry] = {
     "norm_ratio_w_in": Entry("1", "norm of a passive rule's gradient of w_in over the updating rule's", "f8"),
     "norm_ratio_w_rec": Entry("1", "the same for w_rec", "f8"),
     "norm_ratio_w_out": Entry("1", "the same for w_out", "f8"),
+    **{f"norm_{name}": Entry("1", f"norm of the gradient of {name}", "f8") for name in ("w_in", "w_rec", "w_out", "b_out")},
     "prediction": Entry("1", "class that the readout chose", "i8"),
     # events
     "time": Entry("ISO 8601, UTC", "moment of the event"),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from keyword import iskeyword
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 
 from .._check import fail
+from .access import window
 from .schema import entry
 from .store import COLUMNS_PER_CHUNK, TABLE_CHUNK_BYTES, Column, Store, Stream, describe_dataset
 
@@ -18,18 +19,56 @@ TRIALS_REMEMBERED = 1 << 16  # of which the end is known, so that a step recorde
 MAX_STEP = 2**32  # steps of spikes are u4
 
 
+class Schedule(NamedTuple):
+    """Which steps of a trial are recorded."""
+
+    windows: tuple[tuple[int, int], ...] | None  # steps [low, high), in order; None: all
+    every_steps: int  # rows of the steps 0, k, 2k, ... of a trial; spikes of all of them
+
+    def pieces(self, start: int, n_steps: int, offset: int) -> list[tuple[int, int]]:
+        """What is recorded of a block, as steps [low, high) counted as `start` is. offset : of the windows' axis."""
+        if self.windows is None:
+            return [(start, start + n_steps)]
+        cut = ((max(start, a - offset), min(start + n_steps, b - offset)) for a, b in self.windows)
+        return [(low, high) for low, high in cut if low < high]
+
+
+def schedule(windows: Any, every_steps: int, dt: float) -> Schedule:
+    """The schedule of windows in ms; those that overlap are joined."""
+    if windows is None:
+        return Schedule(None, every_steps)
+    joined: list[tuple[int, int]] = []
+    for low, high in sorted(window(dt, pair) for pair in windows):
+        if joined and low <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(high, joined[-1][1]))
+        elif low < high:
+            joined.append((low, high))
+    return Schedule(tuple(joined), every_steps)
+
+
 class RawData:
     """Segments with their spikes and rows.
 
     selection : variable -> int32 [selected], the neurons of its columns
-    signals : those of readout and target that are recorded
+    pairs : trace -> int32 [selected, 2], the synapses (pre, post) of its columns
+    sizes : neurons and outputs; signals : those of readout and target that are recorded
     """
 
     def __init__(
-        self, store: Store, selection: Mapping[str, np.ndarray], n: int, n_outputs: int, spikes: bool, signals: tuple[str, ...]
+        self,
+        store: Store,
+        selection: Mapping[str, np.ndarray],
+        pairs: Mapping[str, np.ndarray],
+        sizes: tuple[int, int],
+        spikes: bool,
+        signals: tuple[str, ...],
+        schedule: Schedule,
     ):
-        self.store, self.selection, self.n, self.n_outputs, self.signals = store, selection, n, n_outputs, signals
-        self.has_spikes = spikes
+        self.store, self.selection, self.pairs, self.signals, self.schedule = store, selection, pairs, signals, schedule
+        (self.n, self.n_outputs), self.has_spikes = sizes, spikes
+        n = self.n
+        self.widths = {name: index.shape for name, index in selection.items()}
+        self.widths |= {name: chosen.shape[:1] for name, chosen in pairs.items()}
         self.spikes, self.rows = Stream(store), Stream(store)
         if spikes:
             group = store.file.require_group("spikes")
@@ -40,17 +79,29 @@ class RawData:
                 continue
             neurons = store.file["neurons"].create_dataset(name, data=index)
             neurons.attrs["units"], neurons.attrs["description"] = "1", f"neuron of each column of /traces/{name}"
+        for name, chosen in pairs.items():
+            if name not in store.file.require_group("pairs"):
+                synapses = store.file["pairs"].create_dataset(name, data=chosen)
+                synapses.attrs["units"] = "1"
+                synapses.attrs["description"] = f"synapse (pre, post) of each column of /traces/{name}"
         self.segments = Stream(store, store.file.require_group("segments"))
         for name in ("trial", "start", "n_steps", "row", "spike", "n_spikes"):
             self.segments.add(name, "i8", nbytes=TABLE_CHUNK_BYTES)
         self.ends: OrderedDict[int, int] = OrderedDict()
 
     def append(
-        self, trial: int, start: int, spikes: tuple[Any, Any], traces: Mapping[str, Any], signals: Mapping[str, Any], n_steps: Any
+        self,
+        trial: int,
+        start: int,
+        spikes: tuple[Any, Any],
+        traces: Mapping[str, Any],
+        signals: Mapping[str, Any],
+        n_steps: Any,
+        offset: int = 0,
     ) -> None:
-        """Add one segment; see `Recorder.block`."""
-        if set(traces) != set(self.selection):
-            raise fail("Recorder.block.traces", f"hold the variables {sorted(self.selection)}", sorted(traces))
+        """Add one segment, or what windows leave of it; see `Recorder.block`. offset : steps of a stream before step 0."""
+        if set(traces) != set(self.widths):
+            raise fail("Recorder.block.traces", f"hold the variables {sorted(self.widths)}", sorted(traces))
         given = {**traces, **{name: x for name, x in signals.items() if x is not None}}
         arrays = {name: np.asarray(x) for name, x in given.items()}
         lengths = {x.shape[0] if x.ndim else 0 for x in arrays.values()} | ({n_steps} if n_steps is not None else set())
@@ -62,17 +113,28 @@ class RawData:
         if trial < 0 or start < end:
             raise fail("Recorder.block.start", f"be at least {end}, where trial {trial} ended", start)
         events = self._check_spikes(*spikes, start, start + k) if self.has_spikes else {}
-        n_spikes = len(events["step"]) if events else 0
-        wanted = {*self.selection, *self.signals}
+        wanted = {*self.widths, *self.signals}
         rows = {name: x for name, x in arrays.items() if name in wanted and self._check_rows(name, x, k)}
-        segment = {"trial": trial, "start": start, "n_steps": k, "row": self.rows.n, "spike": self.spikes.n, "n_spikes": n_spikes}
-        self.spikes.extend(n_spikes, events)
-        self.rows.extend(k, rows)
-        self.segments.extend(1, {name: [value] for name, value in segment.items()})
+        for low, high in self.schedule.pieces(start, k, offset):
+            use = slice(None) if high - low == k else (events["step"] >= low) & (events["step"] < high) if events else slice(0)
+            self._extend(trial, start, (low, high), {name: x[use] for name, x in events.items()}, rows)
         self.ends[trial] = start + k
         self.ends.move_to_end(trial)
         if len(self.ends) > TRIALS_REMEMBERED:
             self.ends.popitem(last=False)
+
+    def _extend(
+        self, trial: int, start: int, piece: tuple[int, int], events: dict[str, np.ndarray], rows: dict[str, np.ndarray]
+    ) -> None:
+        """Add the steps low .. high-1, with their spikes, of a block whose rows begin at step `start`."""
+        (low, high), every = piece, self.schedule.every_steps
+        n_spikes = len(events["step"]) if events else 0
+        first = -(-low // every) * every
+        n_rows = max(0, -(-(high - first) // every))
+        segment = {"trial": trial, "start": low, "n_steps": high - low, "row": self.rows.n, "spike": self.spikes.n}
+        self.spikes.extend(n_spikes, events)
+        self.rows.extend(n_rows, {name: x[first - start : high - start : every] for name, x in rows.items()})
+        self.segments.extend(1, {name: [value] for name, value in segment.items()} | {"n_spikes": [n_spikes]})
 
     def _check_spikes(self, step: Any, neuron: Any, start: int, stop: int) -> dict[str, np.ndarray]:
         step, neuron = np.asarray(step), np.asarray(neuron)
@@ -91,7 +153,7 @@ class RawData:
         """Whether the array fits the column `name`, which is created where this is the first; raises if not."""
         where = f"Recorder.block.{name}"
         labels = name == "target" and array.ndim == 1 and array.dtype.kind in "iu"
-        width = () if labels else self.selection[name].shape if name in self.selection else (self.n_outputs,)
+        width = () if labels else self.widths.get(name, (self.n_outputs,))
         if array.shape != (k, *width):
             raise fail(where, f"have shape {(k, *width)}", array.shape)
         if array.dtype.kind not in "fiub":
@@ -105,13 +167,15 @@ class RawData:
 
     def _create(self, name: str, dtype: np.dtype, width: tuple[int, ...]) -> Column:
         group: h5py.Group = self.store.file
-        if name in self.selection:
+        if name in self.widths:
             group = group.require_group("traces")
         elif dtype.kind != "f":
             dtype = np.dtype("f8" if width else "i8")
         column = self.rows.add(name, dtype, width, group=group, inner=COLUMNS_PER_CHUNK)
         if name in self.selection:
             column.dataset.attrs["neurons"] = f"/neurons/{name}"
+        elif name in self.pairs:
+            column.dataset.attrs["pairs"] = f"/pairs/{name}"
         return column
 
 
@@ -204,3 +268,43 @@ class Snapshots:
             values[name] = w[None]
         self.stream.extend(1, values)
         self.last_update = update
+
+
+class Synapses:
+    """Weights of chosen synapses, a row each time they are due.
+
+    pairs : matrix -> int32 [chosen, 2]; every : updates between two rows
+    """
+
+    def __init__(self, store: Store, pairs: Mapping[str, np.ndarray], weights: Any, every: int):
+        group = store.file.require_group("synapses")
+        self.stream, self.pairs, self.every = Stream(store, group), pairs, every
+        self.stream.add("update", "i8", nbytes=TABLE_CHUNK_BYTES)
+        n = self.stream.n
+        self.last_update = int(group["update"][n - 1]) if n else 0
+        for name, chosen in pairs.items():
+            self.stream.add(name, getattr(weights, name).dtype, chosen.shape[:1])
+            if f"{name}_pairs" not in group:
+                dataset = group.create_dataset(f"{name}_pairs", data=chosen)
+                dataset.attrs["units"], dataset.attrs["description"] = "1", f"synapse (pre, post) of each column of {name}"
+
+    def due(self, update: int) -> bool:
+        """Whether a row is due once `update` updates are done."""
+        return update // self.every > self.last_update // self.every
+
+    def append(self, update: int, weights: Any) -> None:
+        """Add a row."""
+        values: dict[str, Any] = {"update": [update]}
+        for name, chosen in self.pairs.items():
+            values[name] = chosen_weights(getattr(weights, name), chosen)[None]
+        self.stream.extend(1, values)
+        self.last_update = update
+
+
+def chosen_weights(matrix: Any, pairs: np.ndarray) -> np.ndarray:
+    """The weights [chosen] of synapses (pre, post) of a matrix, dense or CSR."""
+    if not hasattr(matrix, "indptr"):
+        return matrix[pairs[:, 0], pairs[:, 1]]
+    starts = matrix.indptr[pairs[:, 0]]
+    rows = zip(starts, matrix.indptr[pairs[:, 0] + 1], pairs[:, 1], strict=True)
+    return np.array([matrix.data[a + int(np.flatnonzero(matrix.indices[a:b] == post)[0])] for a, b, post in rows])

@@ -20,8 +20,10 @@ class Signal:
     """A recorded signal, read on demand: `signal[trial]` is the array [steps, columns] of a whole trial.
 
     name, units, description : as in the file
-    neurons : int32 [columns], the neuron of each column; None for readout and target
-    dtype; shape : type and size of all that is recorded, (steps, columns), or (steps,) for class labels
+    neurons : int32 [columns], the neuron of each column; None for readout, target and traces of synapses
+    pairs : int32 [columns, 2], the synapse (pre, post) of each column; None where columns are no synapses
+    every : steps between two rows
+    dtype; shape : type and size of all that is recorded, (rows, columns), or (rows,) for class labels
     """
 
     def __init__(self, recording: Recording, name: str):
@@ -31,11 +33,26 @@ class Signal:
 
         def read(h5: h5py.File) -> tuple[Any, ...]:
             dataset = h5[self._path]
-            neurons = frozen(h5[f"neurons/{name}"][...]) if recorded else None
-            return str(dataset.attrs["units"]), str(dataset.attrs["description"]), dataset.dtype, dataset.shape[1:], neurons
+            neurons = frozen(h5[f"neurons/{name}"][...]) if recorded and name in h5.get("neurons", {}) else None
+            pairs = frozen(h5[f"pairs/{name}"][...]) if name in h5.get("pairs", {}) else None
+            return (
+                str(dataset.attrs["units"]),
+                str(dataset.attrs["description"]),
+                dataset.dtype,
+                dataset.shape[1:],
+                neurons,
+                pairs,
+            )
 
-        self.units, self.description, self.dtype, width, self.neurons = recording._read(read)
-        self.shape: tuple[int, ...] = (recording.n_steps, *width)
+        self.units, self.description, self.dtype, width, self.neurons, self.pairs = recording._read(read)
+        self.every = int(recording.attrs.get("every_steps", 1))
+        s = recording.segments
+        self._rows = self._row(s.start + s.n_steps) - self._row(s.start)  # of each segment
+        self.shape: tuple[int, ...] = (int(self._rows.sum()), *width)
+
+    def _row(self, step: Any) -> Any:
+        """Rows of a trial before this step."""
+        return -(-step // self.every)
 
     def __repr__(self) -> str:
         return f"{self.name}: {self.dtype} {list(self.shape)}"
@@ -49,10 +66,11 @@ class Signal:
     def steps(self, trial: int) -> range:
         """The steps of a trial from the first to the last recorded one; row 0 of `signal[trial]` is the first."""
         s, index = self._recording.segments, self._segments(trial)
-        return range(int(s.start[index[0]]), int(s.start[index[-1]] + s.n_steps[index[-1]]))
+        first, stop = int(s.start[index[0]]), int(s.start[index[-1]] + s.n_steps[index[-1]])
+        return range(int(self._row(first)) * self.every, stop, self.every)
 
     def read(self, trial: int, time: tuple[float | None, float | None] | None = None, neurons: Any = None) -> np.ndarray:
-        """A part of one trial, [steps, columns], read-only.
+        """A part of one trial, [rows, columns], read-only: a row a step, or every so many steps (`every`).
 
         time : (start, stop) in ms within the trial, start <= step * dt < stop; None for an open end
         neurons : an index, a list or a slice of neuron indices; the columns come in this order
@@ -68,10 +86,10 @@ class Signal:
             raise ValueError(f"trial {trial} has no {self.name} from step {at[0]} to {at[1]}; choose a time on one side of it")
         columns, pick = self._columns(neurons)
         parts = []
-        for piece in neighbours(index, s.row, s.n_steps):
+        for piece in neighbours(index, s.row, self._rows):
             first, last = piece[0], piece[-1]
-            begin = s.row[first] + max(0, low - s.start[first])
-            end = s.row[last] + min(s.n_steps[last], high - s.start[last])
+            begin = s.row[first] + max(0, self._row(low) - self._row(s.start[first]))
+            end = s.row[last] + min(self._rows[last], self._row(high) - self._row(s.start[last]))
             parts.append(self._recording.read_entries(self._path, slice(int(begin), int(end)), columns))
         if not parts:
             parts = [self._recording.read_entries(self._path, slice(0, 0), columns)]
@@ -91,7 +109,8 @@ class Signal:
         if neurons is None:
             return slice(None), None
         if self.neurons is None:
-            raise fail(f"{self.name}.read.neurons", "be None, as there are outputs only", neurons)
+            what = "outputs only" if self.pairs is None else "synapses only, those of `pairs`"
+            raise fail(f"{self.name}.read.neurons", f"be None, as there are {what}", neurons)
         order = np.argsort(self.neurons)
         wanted = choose("neurons", neurons, self.neurons)
         position = order[np.searchsorted(self.neurons, wanted, sorter=order)]

@@ -12,6 +12,9 @@ a payload that was torn all the same (by a disk that lies, or an editor). The ne
 Slots are written past HDF5, at the offset where their bytes stand in the file, because HDF5 would hold its one lock while the
 disk works: a thread writes them while the run goes on and its recorder writes through HDF5.
 
+A state that is kept (`keep`) has a data set of its own, written once and by HDF5, under /checkpoint/kept: for runs that are to
+be replayed from it.
+
 Arrays that do not change from checkpoint to checkpoint (masks, the structure of sparse matrices) are data sets under
 /checkpoint/arrays, named by the digest of their content, so that a slot refers to exactly what it was written with.
 """
@@ -88,6 +91,27 @@ class Slots:
         self._next = 1 - self._next
         self._thread = threading.Thread(target=self._write, args=(offset, self.sequence, parts, size), name="snnlearn-checkpoint")
         self._thread.start()
+
+    def keep(
+        self, number: int, values: dict[str, Any], arrays: Mapping[str, np.ndarray], constants: Mapping[str, np.ndarray]
+    ) -> h5py.Dataset:
+        """Write a state that stays, under kept/<number>; the next commit makes it permanent. Raises OSError."""
+        try:
+            values = values | {"constants": {name: self._constant(name, array) for name, array in constants.items()}}
+            parts, size = _payload(values, arrays)
+            content = np.zeros(HEAD_BYTES + size, np.uint8)
+            position = HEAD_BYTES
+            for part in parts:
+                view = np.frombuffer(memoryview(part).cast("B"), np.uint8)
+                content[position : position + view.size] = view
+                position += view.size
+            head = HEAD.pack(MAGIC, number, len(parts[0]), size, _digest(content[HEAD_BYTES:]))
+            content[: HEAD.size + DIGEST_BYTES] = np.frombuffer(head + _digest(head), np.uint8)
+            kept = self._group.require_group("kept").create_dataset(f"{number:06}", data=content)
+        except (OSError, RuntimeError) as error:
+            raise self._failure(error) from error
+        kept.attrs["units"], kept.attrs["description"] = "1", "bytes of a state that is kept, as those of a checkpoint"
+        return kept
 
     def wait(self) -> None:
         """Until the last checkpoint is on the disk. Raises OSError where it could not be written."""
@@ -170,16 +194,35 @@ def read_checkpoints(file: h5py.File) -> list[Checkpoint]:
     found = []
     for name in () if group is None else list(group):
         try:
-            slot = group[name]
-            head = _head(slot) if isinstance(slot, h5py.Dataset) else None
-            if head is None or HEAD_BYTES + head[2] > slot.shape[0]:
-                continue
-            payload = slot[HEAD_BYTES : HEAD_BYTES + head[2]]
+            parts = _read_slot(group[name])
         except (OSError, RuntimeError, KeyError, ValueError):
             continue
-        if _digest(payload) == head[3]:
-            found.append((head[0], head[1], payload))
+        if parts is not None:
+            found.append(parts)
     return [_unpack(group, *parts) for parts in sorted(found, key=lambda parts: -parts[0])]
+
+
+def kept_positions(file: h5py.File) -> dict[str, tuple[int, int]]:
+    """The states that were kept: (trials or pieces done, steps of the stream) by name."""
+    kept = file.get("checkpoint/kept", {})
+    return {name: (int(state.attrs["trials"]), int(state.attrs["steps"])) for name, state in kept.items()}
+
+
+def read_kept(file: h5py.File, name: str) -> Checkpoint:
+    """A state that was kept. Raises OSError where it is damaged."""
+    parts = _read_slot(file[f"checkpoint/kept/{name}"])
+    if parts is None:
+        raise OSError(f"the state {name} that it has kept is damaged")
+    return _unpack(file["checkpoint"], *parts)
+
+
+def _read_slot(slot: Any) -> tuple[int, int, np.ndarray] | None:
+    """Sequence number, length of the text, payload; None where the slot is not whole."""
+    head = _head(slot) if isinstance(slot, h5py.Dataset) else None
+    if head is None or HEAD_BYTES + head[2] > slot.shape[0]:
+        return None
+    payload = slot[HEAD_BYTES : HEAD_BYTES + head[2]]
+    return (head[0], head[1], payload) if _digest(payload) == head[3] else None
 
 
 def _unpack(group: h5py.Group, sequence: int, text: int, payload: np.ndarray) -> Checkpoint:

@@ -12,9 +12,11 @@ which they belong, so that a flush that was interrupted can simply be repeated.
 from __future__ import annotations
 
 import atexit
+import itertools
+import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -68,12 +70,12 @@ class Column:
             options |= {"compression": "gzip", "compression_opts": 1, "shuffle": True}
         maxshape = (None, *(size or None for size in width))
         self.store, self.dtype, self.width = store, dtype, width
-        if name in group:  # of a recording that goes on
-            self.dataset = group[name]
-        else:
-            self.dataset = group.create_dataset(name, (0, *width), dtype, chunks=chunk, maxshape=maxshape, **options)
-            describe_dataset(self.dataset, name)
+        if name not in group:  # else of a recording that goes on
+            describe_dataset(group.create_dataset(name, (0, *width), dtype, chunks=chunk, maxshape=maxshape, **options), name)
+        self.dataset = _open_to_append(group, name)
         self.pending: list[tuple[int, np.ndarray]] = []
+        plain = self.dataset.compression is None and dtype.kind in "fiu" and chunk == self.dataset.chunks
+        self._plain = np.zeros(chunk, dtype) if plain and len(width) else None  # a chunk as it stands in the file
 
     def put(self, row: int, values: Any) -> None:
         """Keep values [k, *width] for the rows from `row`: a copy, except of arrays that the next flush writes at once."""
@@ -90,9 +92,40 @@ class Column:
         if self.dataset.shape[0] < rows:
             self.dataset.resize(rows, axis=0)
         for row, array in _runs(self.pending):
-            if array.shape[0]:
+            if array.shape[0] and self._plain is not None and array.nbytes >= self._plain.nbytes:
+                self._write_chunks(row, array)
+            elif array.shape[0]:
                 self.dataset[row : row + array.shape[0]] = array
         self.pending = []
+
+    def _write_chunks(self, row: int, array: np.ndarray) -> None:
+        """Write whole chunks past HDF5's cache of chunks, which costs as much as the writing itself; the rest through it."""
+        assert self._plain is not None
+        rows, *inner = self._plain.shape
+        end = row + array.shape[0]
+        first, last = -(-row // rows) * rows, end // rows * rows
+        if first >= last:
+            self.dataset[row:end] = array
+            return
+        for begin, stop in ((row, first), (last, end)):
+            if begin < stop:
+                self.dataset[begin:stop] = array[begin - row : stop - row]
+        places = [range(0, size, step) for size, step in zip(self.width, inner, strict=True)]
+        for at in itertools.product(range(first, last, rows), *places):
+            part = array[(slice(at[0] - row, at[0] - row + rows), *(slice(a, a + n) for a, n in zip(at[1:], inner, strict=True)))]
+            self._plain[tuple(slice(0, n) for n in part.shape)] = part
+            self.dataset.id.write_direct_chunk(at, self._plain)
+
+
+def _open_to_append(group: h5py.Group, name: str) -> h5py.Dataset:
+    """A data set, with room in HDF5's cache for the chunks that are not full yet and no more: full ones need not be kept."""
+    dataset = group[name]
+    rows = math.prod(-(-size // step) for size, step in zip(dataset.shape[1:], dataset.chunks[1:], strict=True))
+    room = 2 * rows * math.prod(dataset.chunks) * dataset.dtype.itemsize
+    del dataset  # the cache of a data set is that of its first opening
+    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+    access.set_chunk_cache(521, room, 1.0)
+    return h5py.Dataset(h5py.h5d.open(group.id, name.encode(), access))
 
 
 def _runs(pending: list[tuple[int, np.ndarray]]) -> list[tuple[int, np.ndarray]]:
@@ -162,6 +195,7 @@ class Store:
         self.file, self.journal, self.compression, self.path = file, journal, compression, path
         self.streams: list[Stream] = []
         self.slots: Slots | None = None
+        self.before_closing: Callable[[], None] | None = None  # appends what waits for the end
         self.buffered, self.written = 0, False  # bytes that are pending; whether some are written but not committed
         self.flushed_at = time.monotonic()
         self.process = os.getpid()
@@ -211,6 +245,14 @@ class Store:
         self.flush()
         self.slots.write(values, arrays, constants, headroom)
 
+    def keep(self, number: int, values: dict[str, Any], arrays: Mapping[str, Any], constants: Mapping[str, Any]) -> None:
+        """Write a state that stays. Raises OSError naming the file."""
+        if self.slots is None:
+            self.slots = Slots(self.file, self.journal.path, self.commit)
+        kept, counters = self.slots.keep(number, values, arrays, constants), values["counters"]
+        kept.attrs["trials"], kept.attrs["steps"] = np.int64(counters["trials_done"]), np.int64(counters["stream_steps"])
+        self.flush()
+
     @shielded
     def close(self, status: str) -> None:
         """Write everything, set the status and close; a second call does nothing."""
@@ -218,6 +260,8 @@ class Store:
             return
         try:
             try:
+                if self.before_closing is not None:
+                    self.before_closing()
                 self.flush()
                 self.file.attrs["status"], self.file.attrs["closed"] = status, now()
             finally:

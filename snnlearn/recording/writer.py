@@ -15,18 +15,23 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .._check import fail, integer, number
+from .._check import fail
 from .._version import __version__
 from ..interrupts import shielded
 from . import pulse
-from .going_on import describe_recorder
+from .asked import Asked
+from .going_on import OPTIONS, describe_recorder, own_arrays, without_history
 from .journal import JournaledFile
+from .reducers import STREAM, Ended
+from .reductions import Reductions
 from .schema import FINAL_STATUS, FORMAT, SIGNALS, VERSION, to_json
-from .sections import RawData, Snapshots, Tables
+from .sections import RawData, Snapshots, Synapses, Tables, schedule
 from .store import TEXT, TEXT_CHUNK_BYTES, Store, Stream, now
 
+PER_TRIAL = ("trials", "updates", "alignment", "gradient_norms")  # tables that `tables=False` leaves out
 
-class Recorder:
+
+class Recorder(Asked):
     """Streams a run to an HDF5 file.
 
     Parameters
@@ -43,6 +48,22 @@ class Recorder:
     checkpoint_every, checkpoint_minutes : write the state of the simulation into the file, so that `sl.resume(path)` goes on
         from there exactly: after so many batches or pieces, or minutes, whichever comes first; also at the beginning and the
         end, and at Ctrl-C and SIGTERM. None, None: no checkpoints
+    keep_every : keep a state for good at the beginning and after every so many batches or pieces, each in as many bytes as the
+        weights, the moments and a stream's traces have, so that `sl.replay` begins close to any window; checkpoints come too
+    every_steps : of variables, readout and target only the steps 0, k, 2 k, ... of a trial, or of a piece of a stream
+    windows : raw data only of these times [(start, stop), ...] in ms within a trial, or of a stream; None for an open end
+    eligibility : synapses whose traces are recorded, by matrix as {"w_rec": [(pre, post), ...], "w_in": ...}; they are those
+        of e-prop of order 1 (`snnlearn.eligibility`), whatever the rule
+    eligibility_parts : which: "eligibility" (e), "filtered_eligibility" (e through the readout's filter),
+        "eligibility_vector" (of each variable of the neuron model)
+    synapses, synapses_every : weights of chosen synapses, as above ("w_out" too), with the first batch or piece that reaches
+        the next multiple of so many updates
+    gradient_norms : norms of the gradient of each update, before clipping, in the table "gradient_norms"; where
+        update_every="trial"
+    reduce : reducers by name, or with their bins in ms as {"rates": 1000.0}; they see all steps of all trials, whatever the
+        schedule of raw data; see `snnlearn.recording.reducers`
+    raw : False: no raw data; variables, which must then be asked for all the same, serve the reducers only
+    tables : False: no row for each trial, update and alignment
 
     Raises FileExistsError, FileNotFoundError (no such folder), IsADirectoryError, ValueError or TypeError.
 
@@ -73,43 +94,29 @@ class Recorder:
         variables: Mapping[str, Any] | None = None,
         checkpoint_every: int | None = None,
         checkpoint_minutes: float | None = None,
+        keep_every: int | None = None,
+        every_steps: int = 1,
+        windows: Any = None,
+        eligibility: Mapping[str, Any] | None = None,
+        eligibility_parts: Any = ("eligibility", "filtered_eligibility"),
+        synapses: Mapping[str, Any] | None = None,
+        synapses_every: int = 1,
+        gradient_norms: bool = False,
+        reduce: Any = None,
+        raw: bool = True,
+        tables: bool = True,
     ):
-        for name, value in (("spikes", spikes), ("readout", readout), ("target", target), ("overwrite", overwrite)):
-            if not isinstance(value, (bool, np.bool_)):
-                raise fail(f"Recorder.{name}", "be True or False", value, error=TypeError)
-        self.spikes, self.readout, self.target, self.overwrite = bool(spikes), bool(readout), bool(target), bool(overwrite)
-        self.every = integer("Recorder.every", every, "be a positive number of trials", low=1)
-        self.weights_every = weights_every
-        if weights_every is not None:
-            self.weights_every = integer(
-                "Recorder.weights_every", weights_every, "be None or a positive number of updates", low=1
-            )
-        self.checkpoint_every, self.checkpoint_minutes = checkpoint_every, checkpoint_minutes
-        if checkpoint_every is not None:
-            need = "be None or a positive number of batches or pieces"
-            self.checkpoint_every = integer("Recorder.checkpoint_every", checkpoint_every, need, low=1)
-        if checkpoint_minutes is not None:
-            need = "be None or a positive time in minutes"
-            self.checkpoint_minutes = number("Recorder.checkpoint_minutes", checkpoint_minutes, need, low=0.0, strict=True)
-        if compression not in ("gzip", None):
-            raise fail("Recorder.compression", "be 'gzip' or None", compression)
-        self.compression = compression
+        given = locals()
+        self._set_options({name: given[name] for name in OPTIONS} | {"overwrite": overwrite})
         if not isinstance(path, (str, os.PathLike)):
             raise fail("Recorder.path", "be the name of a file", path, error=TypeError)
         self.path = pathlib.Path(path)
         self._check_path()
-        wanted = {"v": v, "a": a, "psi": psi, "threshold": threshold, "learning_signal": learning_signal}
-        for name, value in _check_variables(variables).items():
-            if wanted.get(name) is not None:
-                raise fail("Recorder.variables", f"not repeat Recorder.{name}", name)
-            wanted[name] = value
-        checked = {name: _check_wanted(f"Recorder.{name}", value) for name, value in wanted.items()}
-        self._wanted = {name: value for name, value in checked.items() if value is not None}
+        self._choose({"v": v, "a": a, "psi": psi, "threshold": threshold, "learning_signal": learning_signal}, variables)
         self._store: Store | None = None
         self._network: dict[str, Any] = {}
         self._configuration = ""
         self._status = "not open"
-        self._runs, self._checkpointed_at = 0, time.monotonic()  # since the last checkpoint
 
     def __repr__(self) -> str:
         return f"Recorder({str(self.path)!r}, {self._status})"
@@ -135,28 +142,6 @@ class Recorder:
         """Bytes that wait in memory for the next flush."""
         return self._store.buffered if self._store is not None else 0
 
-    def selection(self, n_neurons: int, variables: tuple[str, ...], model: str = "the network") -> dict[str, np.ndarray]:
-        """The wanted variables, each with the int32 indices [selected] of its neurons, in the order given.
-
-        variables : names of the neurons' variables; `model` names their owner in the error
-        Raises ValueError for a variable that the neurons do not have, and for indices outside of 0 .. n_neurons - 1.
-        """
-        result = {}
-        for name, value in self._wanted.items():
-            if name not in variables:
-                raise ValueError(f"{model} has no variable {name!r}; it has " + ", ".join(repr(known) for known in variables))
-            index = np.arange(n_neurons)[value] if isinstance(value, slice) else np.arange(n_neurons) if value is True else value
-            if index.size == 0 or index.max() >= n_neurons:
-                got = value if index.size == 0 else int(index.max())
-                raise fail(f"Recorder.{name}", f"select neurons from 0 to {n_neurons - 1}", got)
-            result[name] = index.astype(np.int32)
-            result[name].flags.writeable = False
-        return result
-
-    def wants(self, trial: int) -> bool:
-        """Whether raw data of this trial are recorded."""
-        return trial % self.every == 0
-
     @shielded
     def open(
         self,
@@ -168,6 +153,7 @@ class Recorder:
         variables: tuple[str, ...],
         weights: Any,
         model: str = "the network",
+        hidden: tuple[str, ...] = ("v",),
     ) -> None:
         """Create the file; while it is open already, check that the same network continues in it.
 
@@ -175,6 +161,7 @@ class Recorder:
             Where it differs while the file is open, the new one is stored as an event of kind "configuration"
         dt : ms
         weights : NamedTuple (w_in, w_rec, w_out, b_out), for the shapes; `snapshot` stores values
+        hidden : those of the variables that are the neurons' state, with one eligibility vector each
         Raises as `Recorder` and `selection` do, ValueError after `close` or for another network, OSError.
         """
         layout = {name: tuple(np.shape(w)) for name, w in weights._asdict().items()}
@@ -192,6 +179,7 @@ class Recorder:
         if self._status != "not open":
             raise fail("Recorder.open", "come before close()", self._status, "make a new Recorder")
         selection = self.selection(n_neurons, variables, model)
+        self._pairs = self.check_synapses(weights, dt, hidden)
         self._check_path()
         try:
             journal = JournaledFile(self.path, "w" if self.overwrite else "x")
@@ -211,6 +199,7 @@ class Recorder:
                 "n_neurons": int(n_neurons),
                 "n_outputs": int(n_outputs),
                 "every": self.every,
+                "every_steps": self.every_steps,
                 "weights_every": self.weights_every or 0,
             }
         )
@@ -218,16 +207,23 @@ class Recorder:
             file.attrs["seed"] = config["seed"]
         file.create_dataset("configuration", data=text, dtype=TEXT)  # an attribute holds 64 KiB at most
         self._network, self._configuration = network, text
-        self._begin(file, journal, selection)
+        self._begin(file, journal, selection, weights)
         self._opened("open").flush()
 
-    def _begin(self, file: h5py.File, journal: JournaledFile, selection: Mapping[str, np.ndarray]) -> None:
+    def _begin(self, file: h5py.File, journal: JournaledFile, selection: Mapping[str, np.ndarray], weights: Any) -> None:
         """Take a file, new or cut back to a checkpoint, as the one that is written."""
         store = self._store = Store(file, journal, self.compression, str(self.path))
         self._finalizer = weakref.finalize(self, store.close, "interrupted")
         self._finalizer.atexit = False  # the store sees to that
         signals = tuple(name for name in SIGNALS if getattr(self, name))
-        self._raw = RawData(store, selection, self._network["n_neurons"], self._network["n_outputs"], self.spikes, signals)
+        n, n_outputs, dt = (self._network[name] for name in ("n_neurons", "n_outputs", "dt"))
+        plan = schedule(self.windows, self.every_steps, dt)
+        self._raw = RawData(store, selection, self._pairs, (n, n_outputs), self.raw and self.spikes, signals, plan)
+        self._synapses = Synapses(store, self.synapses, weights, self.synapses_every) if self.synapses else None
+        n_rules = len(json.loads(self._configuration).get("passive") or ())
+        self._reductions = Reductions(store, self.reduce, dt, n, weights, n_rules) if self.reduce else None
+        if self._reductions is not None:
+            store.before_closing = self._reductions.finish
         self._tables = Tables(store)
         self._snapshots: Snapshots | None = None
         self._events = Stream(store, file.require_group("events"))
@@ -246,32 +242,63 @@ class Recorder:
         readout: Any = None,
         target: Any = None,
         n_steps: int | None = None,
+        stream: int | None = None,
     ) -> None:
         """Record a contiguous piece of one trial; pieces of different trials may alternate. The arrays are copied.
 
         start : first step; spike_step : int [spikes], counted within the trial as `start` is; spike_neuron : int [spikes]
-        traces : an array [steps, selected] for each variable of `selection`
+        traces : an array [steps, selected] for each variable of `selection`, and for each of `pairs`
         readout : [steps, n_outputs]; target : numbers [steps, n_outputs] or labels [steps]; None: unknown in this piece
         n_steps : length; needed only where no array gives it
+        stream : of a piece of a stream, the steps of the stream before the piece
 
-        Does nothing for a trial that `wants` refuses. Raises ValueError or TypeError for arrays that do not fit.
+        Raw data of a trial that `wants` refuses are not written. Raises ValueError or TypeError for arrays that do not fit.
         """
         store = self._opened("block")
+        signals, given, spikes = {"readout": readout, "target": target}, traces or {}, (spike_step, spike_neuron)
         if self.wants(trial):
-            signals = {"readout": readout, "target": target}
-            self._raw.append(trial, start, (spike_step, spike_neuron), traces or {}, signals, n_steps)
-            store.flush_if_due()
+            self._raw.append(trial, start, spikes, given, signals, n_steps, stream or 0)
+        if self._reductions is not None:
+            length = next((len(x) for x in (readout, *given.values()) if x is not None), n_steps)
+            first = start + (stream or 0)
+            steps = np.asarray(spike_step) + (stream or 0)
+            number = trial if stream is None else STREAM
+            self._reductions.block(number, range(first, first + int(length or 0)), (steps, spike_neuron), given)
+        store.flush_if_due()
+
+    @shielded
+    def ended(self, trial: int, update: int, what: Ended, streaming: bool = False) -> None:
+        """Count a batch or piece for reducers, once its blocks are recorded.
+
+        trial, update : number of its last trial, and of updates so far; what : sums over it; streaming : whether it is a piece
+        """
+        store = self._opened("ended")
+        if self._synapses is not None and self._synapses.due(update):
+            self._synapses.append(update, what.weights)
+        if self._reductions is not None:
+            self._reductions.ended(trial, update, what, streaming)
+        store.flush_if_due()
+
+    def stream_begins(self) -> None:
+        """The stream begins anew from the initial state: traces of synapses and intervals do not go on."""
+        if self.follower is not None:
+            self.follower.restore({})
+        if self._store is not None and self._reductions is not None:
+            self._reductions.stream_begins()
 
     @shielded
     def row(self, table: str, /, **columns: Any) -> None:
         """Append a row (numbers) or rows (arrays [k]; a number among them repeats) to a table.
 
         Columns are made on first use, int64 for whole numbers and float64 for others; rows that came before a
-        column have NaN (-1) in it. Raises ValueError for a missing column, TypeError for a fraction in an int column.
+        column have NaN (-1) in it. Does nothing for the tables that `tables=False` leaves out.
+
+        Raises ValueError for a missing column, TypeError for a fraction in an int column.
         """
         store = self._opened("row")
-        self._tables.append(table, columns)
-        store.flush_if_due()
+        if self.tables or table not in PER_TRIAL:
+            self._tables.append(table, columns)
+            store.flush_if_due()
 
     @shielded
     def snapshot(self, update: int, weights: Any, final: bool = False) -> None:
@@ -298,18 +325,6 @@ class Recorder:
         store.buffered += len(texts["message"])
         store.flush_if_due()
 
-    @property
-    def checkpoints(self) -> bool:
-        """Whether the simulation writes checkpoints into the file."""
-        return self.checkpoint_every is not None or self.checkpoint_minutes is not None
-
-    def checkpoint_due(self) -> bool:
-        """Whether it is time for a checkpoint, asked once after each batch or piece."""
-        self._runs += 1
-        every, minutes = self.checkpoint_every, self.checkpoint_minutes
-        late = minutes is not None and time.monotonic() - self._checkpointed_at >= 60.0 * minutes
-        return late or (every is not None and self._runs >= every)
-
     @shielded
     def checkpoint(
         self,
@@ -331,8 +346,12 @@ class Recorder:
         Raises OSError naming the file; what was written before is still there.
         """
         store = self._opened("checkpoint")
+        if goes_on and self.keeping_due:
+            store.keep(self._kept, *without_history(values, arrays), constants)
+            self._kept, self._since_kept = self._kept + 1, 0
         state = describe_recorder(self) if goes_on else None
-        store.checkpoint(values | {"recorder": state}, arrays, constants, headroom)
+        own = own_arrays(self) if goes_on else {}
+        store.checkpoint(values | {"recorder": state}, {**arrays, **own}, constants, headroom)
         self._runs, self._checkpointed_at = 0, time.monotonic()
         if wait and store.slots is not None:
             store.slots.wait()
@@ -368,35 +387,6 @@ class Recorder:
         if self.path.exists() and not self.overwrite:
             hint = "the file exists; overwrite=True replaces it"
             raise fail("Recorder.path", "name a new file", str(self.path), hint, FileExistsError)
-
-
-def _check_variables(variables: Any) -> dict[str, Any]:
-    if variables is None:
-        return {}
-    if not isinstance(variables, Mapping):
-        raise fail("Recorder.variables", 'be names with neurons, as {"i": [0, 1]}', variables, error=TypeError)
-    for name in variables:
-        if not isinstance(name, str) or not name.isidentifier() or name in (*SIGNALS, "spikes"):
-            raise fail("Recorder.variables", "have names of neuron variables", name)
-    return dict(variables)
-
-
-def _check_wanted(where: str, value: Any) -> Any:
-    """None (nothing), True (all), a slice, or int indices without repetition."""
-    if value is None or isinstance(value, (bool, np.bool_)):
-        return True if value else None
-    if isinstance(value, slice):
-        return value
-    try:
-        index = np.array(value)
-    except ValueError:  # lists of unequal length
-        index = np.empty((), object)
-    if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
-        hint = "np.flatnonzero gives the indices of a mask" if index.dtype.kind == "b" else ""
-        raise fail(where, "be None, True, a list of neuron indices or a slice", value, hint, TypeError)
-    if index.size == 0 or index.min() < 0 or np.unique(index).size != index.size:
-        raise fail(where, "hold at least one index, none negative and none twice", value)
-    return index
 
 
 def _versions() -> dict[str, str]:

@@ -46,6 +46,7 @@ class AdjointArrays(NamedTuple):
     gz: np.ndarray  # [grades * trials, n]
     earned: np.ndarray  # [n] sum of c over grades
     ly: np.ndarray  # [trials, n_out]
+    feedback: np.ndarray  # [n_out, n] B transposed: rows that vectorise
 
 
 def make_adjoint(
@@ -74,6 +75,7 @@ def make_adjoint(
         gz=np.zeros((grades * trials, n), dtype),
         earned=np.zeros(n, dtype),
         ly=np.zeros((trials, net.n_out), dtype),
+        feedback=np.zeros((net.n_out, n), dtype),
     )
 
 
@@ -82,6 +84,7 @@ def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
     if stop != span.n_steps and stop % rule.window != 0 and not span.segment:
         return
     first = span.origin if rule.window == NO_WINDOW else start
+    _transpose(weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out, rule.feedback)
     ring, last = rule.c.shape[0], span.n_steps if span.n_steps > 0 else NO_WINDOW
     for t in range(stop - 1, first - 1, -1):
         if (t + 1) % rule.window == 0 or t + 1 == last:
@@ -97,22 +100,31 @@ def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
 
 
 @inlined
+def _transpose(flat, out):
+    n_out = out.shape[0]
+    for k in range(n_out):
+        for j in range(out.shape[1]):
+            out[k, j] = flat[j * n_out + k]
+
+
+@inlined
 def _from_readout(rule, net, weights, grad, tape, targets, span, b, t):
     """Equations (1) and (2), and the bias of (6)."""
-    w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
     row, n_out, kappa, scale = t - span.origin, net.n_out, net.kappa, net.scale
     gz, ly, err, g_b = rule.gz[b], rule.ly[b], tape.error[b, row], grad.b_out[span.group]
     reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
     if tape.signal.shape[1] > 1:  # a recorder wants it
+        w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
         learning_signal(targets, b, t, err, w_feedback, tape.signal[b, row])
     for k in range(n_out):
         ly[k] = kappa * ly[k] + err[k]  # (1)
         g_b[k] += scale * ly[k]  # (6)
     for j in range(gz.shape[0]):
-        total = reg.dtype.type(0)
-        for k in range(n_out):
-            total += w_feedback[j * n_out + k] * ly[k]
-        gz[j] = scale * total + reg[j]  # (2)
+        gz[j] = reg[j]
+    for k in range(n_out):
+        carried, rows = scale * ly[k], rule.feedback[k]
+        for j in range(gz.shape[0]):
+            gz[j] += carried * rows[j]  # (2)
 
 
 @inlined
@@ -140,14 +152,16 @@ def _back(rule, tape, b, row, now):
 @inlined
 def _earn(rule, net, grad, tape, inputs, span, b, t, now):
     """Equations (5) and, for the spikes of t, (6)."""
-    earned, ly, row, delay, n_out = rule.earned, rule.ly[b], t - span.origin, net.delay, net.n_out
+    ly, row, delay, n_out = rule.ly[b], t - span.origin, net.delay, net.n_out
     g_in, g_rec, g_out = grad.w_in[span.group], grad.w_rec[span.group], grad.w_out[span.group]
-    one = earned.dtype.type(1)
-    for j in range(earned.shape[0]):
-        earned[j] = rule.c[now, b, j]
-    for m in range(b + rule.ly.shape[0], rule.c.shape[1], rule.ly.shape[0]):
+    one, trials, earned = ly.dtype.type(1), rule.ly.shape[0], rule.c[now, b]
+    if rule.c.shape[1] > trials:  # several grades
+        earned = rule.earned
         for j in range(earned.shape[0]):
-            earned[j] += rule.c[now, m, j]
+            earned[j] = rule.c[now, b, j]
+        for m in range(b + trials, rule.c.shape[1], trials):
+            for j in range(earned.shape[0]):
+                earned[j] += rule.c[now, m, j]
     if rule.learn_in:
         for event in range(inputs.indptr[b, t], inputs.indptr[b, t + 1]):
             add_to_row(net.proj_in, inputs.channel[event], inputs.value[event], earned, g_in)

@@ -27,6 +27,7 @@ from ..network import FlatWeights, NetArrays, Network
 
 FEEDBACK = ("symmetric", "random", "adaptive")
 NO_WINDOW = 2**62  # steps: a window that only the end of the trial closes
+SHORT = 4  # steps of an interval, below which traces in place are cheaper than adjoints within it
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,10 +151,14 @@ def readout_step(s, bias_trace, net, tape, grad, b, span, row, err):
         g_b[k] += err[k] * bias_trace[b]
 
 
-def pick_direction(where: str, method: str, can_stream: bool, interval: int | None, streaming: bool, signal: bool) -> str:
+def pick_direction(
+    where: str, method: str, can_stream: bool, interval: int | None, streaming: bool, signal: bool, by_interval: bool = False
+) -> str:
     """The direction of a rule that has both: adjoint on whole trials unless `method` says otherwise.
 
     can_stream : whether traces carried forward exist for it
+    by_interval : whether it has a form by intervals, for weights that change every few steps or more seldom
+
     Raises ValueError, naming `where`, for an adjoint form without a closed window.
     """
     closed = interval is None and not streaming and not signal
@@ -162,7 +167,9 @@ def pick_direction(where: str, method: str, can_stream: bool, interval: int | No
         need = "run on whole trials with update_every='trial'"
         hint = "method='forward' works in streams" if can_stream else "EProp works in streams"
         raise _check.fail(where, need, got, hint)
-    return "adjoint" if closed and method != "forward" else "forward"
+    if closed and method != "forward":
+        return "adjoint"
+    return "interval" if by_interval and method == "auto" and (interval or SHORT) >= SHORT else "forward"
 
 
 class NoRule(NamedTuple):

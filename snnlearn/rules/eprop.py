@@ -27,7 +27,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import _check
-from .._jit import generic, inlined
+from .._jit import generic, inlined, summing
 from ..connectivity import n_pre, row_start, target
 from ..network import FlatWeights, NetArrays
 from ..neurons.alif import ALIFParams
@@ -37,7 +37,7 @@ from ..neurons.lif import LIFParams
 from .adjoint import make_adjoint
 from .base import Rule, before, digest, learning_signal, pick_direction, readout_step
 from .influence import MAX_BYTES, make_influence
-from .interval import SHORT, make_interval
+from .interval import make_interval
 from .lazy import NoLazy, catch_up, is_lazy, make_lazy, sum_up
 
 
@@ -82,7 +82,7 @@ class EligibilityArrays(NamedTuple):
     carry: EligibilityTraces
     attached: float  # 1 with reset_gradient, else 0
     factor: float  # of (6): 1, or minus the learning rate where `grad` is the weights themselves
-    scaled: np.ndarray  # [2, n] scratch: factor times L and reg
+    scaled: np.ndarray  # [4, n] scratch of a step: factor times L and reg, psi zeta, psi beta
     lazy: Any  # `Lazy` where rows can be brought up to date when they are read, else NoLazy
     on_read: bool  # whether they are, in this call
     learn_in: bool
@@ -142,9 +142,8 @@ class EProp(Rule):
 
         "interval" is the causal form for order 1 where weights change every few steps or more seldom (`interval.py`).
         """
-        found = pick_direction(f"EProp(method={self.method!r})", self.method, True, interval, streaming, signal)
-        by_interval = found == "forward" and self.method == "auto" and self.order == 1 and (interval or SHORT) >= SHORT
-        return "interval" if by_interval else found
+        where = f"EProp(method={self.method!r})"
+        return pick_direction(where, self.method, True, interval, streaming, signal, by_interval=self.order == 1)
 
     def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> Any:
         """The rule's arrays for so many trials, traces at zero."""
@@ -190,7 +189,7 @@ def make_eligibility(
         ),
         attached=dtype.type(attached),
         factor=dtype.type(1),
-        scaled=np.zeros((2, n), dtype),
+        scaled=np.zeros((4, n), dtype),
         lazy=NoLazy(0),
         on_read=False,
         learn_in=bool(learns[0]),
@@ -203,9 +202,18 @@ def read_lazily(arrays: EligibilityArrays, net: NetArrays) -> EligibilityArrays:
 
     For a rule whose gradient goes straight to the weights at every step.
     """
-    p = arrays.params
-    shared = isinstance(arrays.carry.w_in, SourceTraces) and bool((p.zeta == p.zeta[0]).all())
-    return arrays._replace(lazy=make_lazy(net, float(p.alpha[0]))) if shared and isinstance(p, LIFParams) else arrays
+    if obstacle(arrays):
+        return arrays
+    return arrays._replace(lazy=make_lazy(net, float(arrays.params.alpha[0])))
+
+
+def obstacle(arrays: EligibilityArrays) -> str:
+    """Why rows of synapses cannot be brought up to date when they are read, by the closed form of `lazy.py`; "" if they can."""
+    if not isinstance(arrays.params, LIFParams):
+        return "the closed form is that of LIF neurons"
+    if not isinstance(arrays.carry.w_in, SourceTraces):
+        return "the reset is differentiated" if arrays.attached else "neurons differ in tau_m"
+    return "" if bool((arrays.params.zeta == arrays.params.zeta[0]).all()) else "neurons differ in normalize_input"
 
 
 @digest.register(EligibilityArrays)
@@ -253,20 +261,55 @@ def _advance_traces(rule, net, weights, grad, tape, inputs, targets, b, span, st
         for j in range(signal.shape[0]):
             signal[j], reg[j] = rule.factor * unscaled[j], rule.factor * rate_signal[j]
         prepare(p, psi, tape.local[b, row % tape.local.shape[1]])
+        weigh(p, psi, rule.scaled[2], rule.scaled[3])
+        regular = not all_zero(reg)
         if rule.learn_in:
             for event in range(inputs.indptr[b, t], inputs.indptr[b, t + 1]):
                 arrive(traces.w_in, net.proj_in, p, b, inputs.channel[event], inputs.value[event])
-            trace_step(traces.w_in, p, net.proj_in, b, psi, signal, reg, rule.attached, kappa, scale, g_in)
+            trace_step(traces.w_in, p, net.proj_in, b, psi, rule.scaled, regular, rule.attached, kappa, scale, g_in)
         if rule.learn_rec:
             for event in range(tape.spike_ptr[b, row], tape.spike_ptr[b, row + 1]):
                 arrive(traces.w_rec, net.proj_rec, p, b, tape.spike_index[b, event], one)
-            trace_step(traces.w_rec, p, net.proj_rec, b, psi, signal, reg, rule.attached, kappa, scale, g_rec)
+            trace_step(traces.w_rec, p, net.proj_rec, b, psi, rule.scaled, regular, rule.attached, kappa, scale, g_rec)
         readout_step(traces.readout[b], traces.bias, net, tape, grad, b, span, row, err)  # (7)
     if rule.factor != 1:
         for s in net.absent_in:
             g_in[s] = 0
         for s in net.absent_rec:
             g_rec[s] = 0
+
+
+@summing
+def all_zero(x):
+    """Whether no entry differs from zero."""
+    total = x.dtype.type(0)
+    for j in range(x.shape[0]):
+        total += abs(x[j])
+    return total == 0
+
+
+@generic(1, inline=True)
+def weigh(p, psi, psi_zeta, psi_beta):
+    """What equation (3) needs of a step for all synapses alike. In place."""
+
+
+@weigh.register(LIFParams)
+def _(p, psi, psi_zeta, psi_beta):
+    for j in range(psi.shape[0]):
+        psi_zeta[j] = psi[j] * p.zeta[j]
+
+
+@weigh.register(ALIFParams)
+def _(p, psi, psi_zeta, psi_beta):
+    for j in range(psi.shape[0]):
+        psi_zeta[j] = psi[j] * p.zeta[j]
+    for j in range(psi.shape[0]):
+        psi_beta[j] = psi[j] * p.beta[j]
+
+
+@weigh.register(ChainParams)
+def _(p, psi, psi_zeta, psi_beta):
+    return None
 
 
 @generic(1, inline=True)
@@ -293,41 +336,57 @@ def _(traces, proj, p, b, i, value):
 
 
 @generic(2, inline=True)
-def trace_step(traces, p, proj, b, psi, signal, reg, attached, kappa, scale, grad):
+def trace_step(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
     """One step of the traces of one projection after the arrivals, equations (1)-(4) and (6). In place."""
 
 
 @trace_step.register(SourceTraces, LIFParams)
-def _(traces, p, proj, b, psi, signal, reg, attached, kappa, scale, grad):
-    decay = p.alpha[0]
+def _(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
+    signal, reg, psi_zeta, decay = scaled[0], scaled[1], scaled[2], p.alpha[0]
     for i in range(traces.eps.shape[1]):
         start, stop = row_start(proj, i), row_start(proj, i + 1)
         ebar, g, eps = traces.ebar[b, start:stop], grad[start:stop], traces.eps[b, i]
-        for k in range(ebar.shape[0]):
-            j = target(proj, start, k)
-            e = psi[j] * (p.zeta[j] * eps)  # (3)
-            ebar[k] = kappa * ebar[k] + scale * e  # (4)
-            g[k] += signal[j] * ebar[k] + reg[j] * e  # (6)
+        new = scale * eps
+        if regular:
+            for k in range(ebar.shape[0]):
+                j = target(proj, start, k)
+                e = psi_zeta[j] * eps  # (3)
+                ebar[k] = kappa * ebar[k] + scale * e  # (4)
+                g[k] += signal[j] * ebar[k] + reg[j] * e  # (6)
+        else:
+            for k in range(ebar.shape[0]):
+                j = target(proj, start, k)
+                ebar[k] = kappa * ebar[k] + psi_zeta[j] * new  # (3) (4)
+                g[k] += signal[j] * ebar[k]  # (6)
         traces.eps[b, i] = decay * eps  # (1)
 
 
 @trace_step.register(SourceTraces, ALIFParams)
-def _(traces, p, proj, b, psi, signal, reg, attached, kappa, scale, grad):
-    decay = p.alpha[0]
+def _(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
+    signal, reg, psi_zeta, psi_beta, decay = scaled[0], scaled[1], scaled[2], scaled[3], p.alpha[0]
     for i in range(traces.eps.shape[1]):
         start, stop = row_start(proj, i), row_start(proj, i + 1)
         ebar, g, q, eps = traces.ebar[b, start:stop], grad[start:stop], traces.q[b, start:stop], traces.eps[b, i]
-        for k in range(ebar.shape[0]):
-            j = target(proj, start, k)
-            e = psi[j] * (p.zeta[j] * eps - p.beta[j] * q[k])  # (3)
-            q[k] = p.rho[j] * q[k] + e  # (2)
-            ebar[k] = kappa * ebar[k] + scale * e  # (4)
-            g[k] += signal[j] * ebar[k] + reg[j] * e  # (6)
+        if regular:
+            for k in range(ebar.shape[0]):
+                j = target(proj, start, k)
+                e = psi_zeta[j] * eps - psi_beta[j] * q[k]  # (3)
+                q[k] = p.rho[j] * q[k] + e  # (2)
+                ebar[k] = kappa * ebar[k] + scale * e  # (4)
+                g[k] += signal[j] * ebar[k] + reg[j] * e  # (6)
+        else:
+            for k in range(ebar.shape[0]):
+                j = target(proj, start, k)
+                e = psi_zeta[j] * eps - psi_beta[j] * q[k]  # (3)
+                q[k] = p.rho[j] * q[k] + e  # (2)
+                ebar[k] = kappa * ebar[k] + scale * e  # (4)
+                g[k] += signal[j] * ebar[k]  # (6)
         traces.eps[b, i] = decay * eps  # (1)
 
 
 @trace_step.register(SynapseTraces, LIFParams)
-def _(traces, p, proj, b, psi, signal, reg, attached, kappa, scale, grad):
+def _(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
+    signal, reg = scaled[0], scaled[1]
     for i in range(n_pre(proj)):
         start, stop = row_start(proj, i), row_start(proj, i + 1)
         ebar, g, eps = traces.ebar[b, start:stop], grad[start:stop], traces.eps[b, start:stop]
@@ -340,7 +399,8 @@ def _(traces, p, proj, b, psi, signal, reg, attached, kappa, scale, grad):
 
 
 @trace_step.register(SynapseTraces, ALIFParams)
-def _(traces, p, proj, b, psi, signal, reg, attached, kappa, scale, grad):
+def _(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
+    signal, reg = scaled[0], scaled[1]
     for i in range(n_pre(proj)):
         start, stop = row_start(proj, i), row_start(proj, i + 1)
         ebar, g = traces.ebar[b, start:stop], grad[start:stop]
@@ -355,7 +415,8 @@ def _(traces, p, proj, b, psi, signal, reg, attached, kappa, scale, grad):
 
 
 @trace_step.register(StateTraces, ChainParams)
-def _(traces, p, proj, b, psi, signal, reg, attached, kappa, scale, grad):
+def _(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
+    signal, reg = scaled[0], scaled[1]
     # one row of synapses i -> j at a time: (1) to (3) are the chain rule of neurons/chain.py, equation (1)
     A, to_state, to_spike, by_spike, by_reset = p.d
     for i in range(n_pre(proj)):

@@ -36,7 +36,6 @@ from ..neurons.chain import ChainParams, chain
 from ..neurons.lif import LIFParams
 from .base import digest, learning_signal, readout_step
 
-SHORT = 4  # steps of an interval, below which traces in place are cheaper
 SPAN = 128  # steps of an interval that are digested at a time: bounds the scratch
 
 

@@ -22,7 +22,7 @@ from ..neurons.lif import LIFParams
 from .adjoint import make_adjoint
 from .base import Rule, pick_direction
 from .eprop import make_eligibility
-from .interval import SHORT, make_interval
+from .interval import make_interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +43,8 @@ class RFLO(Rule):
 
     def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
         """See `Rule.direction`."""
-        found = pick_direction(f"RFLO(method={self.method!r})", self.method, True, interval, streaming, signal)
-        by_interval = found == "forward" and self.method == "auto" and (interval or SHORT) >= SHORT
-        return "interval" if by_interval else found
+        where = f"RFLO(method={self.method!r})"
+        return pick_direction(where, self.method, True, interval, streaming, signal, by_interval=True)
 
     def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> Any:
         """e-prop's arrays, with neurons whose own spikes the rule does not see."""

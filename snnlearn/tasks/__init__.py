@@ -5,12 +5,14 @@
     DelayedRecall          store and recall of a bit                     labels per step
     Copy                   reproduce a sequence of symbols               labels per step
     Digits                 real handwritten digits, by rows or at once   one label per trial
+    Classification         recorded events, of `snnlearn.datasets`       one label per trial
 
 `make(name, **params)` builds one from its name, `names()` lists them, `Task.from_dict(task.to_dict())` gives a task back.
 A new task is a subclass of `Task` in a file of its own.
 """
 
 from .base import SPLITS, Task, Trial, make, names
+from .classification import Classification
 from .copy_task import Copy
 from .digits import DigitImages, Digits, digit_images
 from .evidence import EvidenceAccumulation
@@ -19,6 +21,7 @@ from .recall import DelayedRecall
 
 __all__ = [
     "SPLITS",
+    "Classification",
     "Copy",
     "DelayedRecall",
     "DigitImages",

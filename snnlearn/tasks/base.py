@@ -120,6 +120,10 @@ class Task(ABC):
             raise _check.fail("Task.from_dict values", "be a dict with a 'name'", values, error=TypeError)
         return make(**values)
 
+    def matches(self, values: dict[str, Any]) -> bool:
+        """Whether this task stands in for the one that `to_dict` described, whose data lie in files that may have moved."""
+        return False
+
     def _draw_trial(self, index: int, split: str) -> Trial:
         return self._draw(self._rng(split, index), split, index)
 

@@ -1,0 +1,152 @@
+"""The commands `init` and `sweep`, and `train` on a configuration; `cli` has their options."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import shlex
+import tomllib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import _check
+from .config import Config, load_config
+from .recipes import RECIPES, Recipe
+from .settings import TrainingPlan
+from .tasks.base import Task
+
+OF_TASKS = {"rule": "eprop", "feedback": "random", "update_every": "trial", "dtype": "float32", "seed": 0}  # and their defaults
+OF_TASKS |= dict.fromkeys(("neurons", "iterations", "batch", "lr", "coding"))
+KEYS = {
+    "neurons": "network.neurons.0.n",
+    "iterations": "training.trials",
+    "batch": "training.batch",
+    "lr": "optimizer.lr",
+    "coding": "task.coding",
+    "feedback": "rule.feedback",
+}
+
+
+def of_recipe(recipe: Recipe, stop: float | None = None, checkpoint_every: int | None = None) -> Config:
+    """The configuration of a recipe, recorded as `snnlearn train TASK` does."""
+    simulator, net = recipe.simulator, recipe.simulator.net
+    names = ("rule", "optimizer", "loss", "regularizer", "update_every", "seed")
+    updates = -(-recipe.trials // recipe.batch)
+    show = np.unique(np.linspace(0, net.n - 1, 4).astype(int)).tolist()
+    return Config(
+        task=recipe.task,
+        net=net,
+        **{name: getattr(simulator, name) for name in names},
+        dtype=simulator.dtype.name,
+        training=TrainingPlan(recipe.trials, recipe.batch, stop=stop, **recipe.options),
+        recorder={  # raw data of some twenty trials; tables hold all of them
+            "v": show,
+            "threshold": show,
+            "every": max(1, recipe.trials // 20),
+            "weights_every": max(1, updates // 10),
+            "checkpoint_every": checkpoint_every,
+            "checkpoint_minutes": 1.0 if checkpoint_every is None else None,
+        },
+    )
+
+
+def sign(recipe: Recipe, options: argparse.Namespace) -> None:
+    """Have the recording of a recipe hold its configuration, where its task is one that can be written down."""
+    if isinstance(recipe.task, Task):
+        of_recipe(recipe, options.stop, options.checkpoint_every).sign(recipe.simulator)
+
+
+def init(options: argparse.Namespace) -> int:
+    """Write the configuration of a task."""
+    make = RECIPES[_check.choice("init TASK", options.task, RECIPES)]
+    config = of_recipe(make())
+    if options.out is None:
+        print(config.to_toml(), end="")
+        return 0
+    if options.out.exists() and not options.overwrite:
+        raise FileExistsError(f"{options.out} exists already; --overwrite replaces it")
+    config.save(options.out, overwrite=options.overwrite)
+    print(f"written {options.out}; run it with: snnlearn train {options.out} --out run.h5")
+    return 0
+
+
+def is_configuration(options: argparse.Namespace) -> bool:
+    """Whether `train` is to run a file instead of a task."""
+    given = [str(value) for value in (options.task, options.like, options.data and " ".join(options.data)) if value is not None]
+    if len(given) != 1:
+        need = "get one of TASK, a configuration FILE.toml, --like RECORDING and --data FORMAT PATH"
+        raise _check.fail("train", need, " and ".join(given) or None)
+    is_file = options.like is not None or (options.task is not None and options.task.endswith(".toml"))
+    if options.set and not is_file:
+        raise _check.fail("--set", "come with a configuration FILE.toml or --like", options.set[0])
+    return is_file
+
+
+def configuration(options: argparse.Namespace) -> Config:
+    """The configuration that `train` is to run, with the changes of its options."""
+    for name, default in OF_TASKS.items():
+        if getattr(options, name) != default:
+            hint = f"--set {KEYS.get(name, name)}=... changes a configuration"
+            raise _check.fail(f"--{name.replace('_', '-')}", "come with a TASK", getattr(options, name), hint)
+    config = load_config(options.task) if options.like is None else Config.of_recording(options.like)
+    changes = dict(parse_change(text) for text in options.set or ())
+    if options.stop is not None:
+        changes["training.stop"] = options.stop
+    if options.checkpoint_every is not None:
+        changes |= {"recorder.checkpoint_every": options.checkpoint_every, "recorder.checkpoint_minutes": "none"}
+    return config.updated(changes) if changes else config
+
+
+def parse_change(text: str) -> tuple[str, Any]:
+    """ "optimizer.lr=1e-3" as key and value; a value that is no TOML is a text."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise _check.fail("--set", "have the form KEY=VALUE, as optimizer.lr=1e-3", text)
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    return key.strip(), parsed
+
+
+def train(options: argparse.Namespace, progress: Callable[..., Any], summary: Callable[..., None]) -> int:
+    """Run a configuration. progress, summary : as of `cli`"""
+    config = configuration(options)
+    out = options.out
+    if out is None and config.path is not None and options.like is None:
+        out = pathlib.Path(config.folder) / config.path
+    net, plan = config.net, config.training
+    groups = " + ".join(f"{g.n} {type(g).__name__}" for g in net.neurons)
+    print(f"{config.task.name}: {net.n_inputs} inputs, {groups}, {net.n_outputs} outputs, {config.task.n_steps} steps a trial")
+    print(f"{plan.trials} trials in batches of {plan.batch}, {type(config.rule).__name__}, configuration {config.digest[:8]}")
+    bar = progress(config.task, plan.batch, -(-plan.trials // plan.batch), options.quiet)
+    words = [options.task] if options.like is None else ["--like", str(options.like)]
+    for text in options.set or ():
+        words += ["--set", shlex.quote(text)]
+    context = {"command": " ".join(["snnlearn", "train", *words])}
+    try:
+        history = config.run(out, overwrite=options.overwrite, threads=options.threads, callbacks=[bar], context=context)
+    finally:
+        bar.close()
+    summary(config.task, history, out)
+    return 130 if history.status == "interrupted" else 0
+
+
+def sweep(options: argparse.Namespace) -> int:
+    """Run a sweep; exit status 1 where a run failed."""
+    from .sweep import sweep as execute
+
+    config = load_config(options.config)
+    changes = dict(parse_change(text) for text in options.set or ())
+    over = config.sweep
+    if changes:
+        config = config.updated(changes)
+    folder = options.out or options.config.with_suffix("")
+    rest = {name: getattr(options, name) for name in ("workers", "threads", "scheduler", "retries", "quiet")}
+    result = execute(config, folder, over, **rest)
+    print(result)
+    print(f"recordings and tables (sweep.csv, sweep.h5) in {folder}")
+    failed = [row for row in result.rows if row["status"] != "complete"]
+    return 1 if failed else 0

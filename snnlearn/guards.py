@@ -1,0 +1,207 @@
+"""What goes wrong while a network learns, told once each, with the likely remedy.
+
+After every run (batch, piece) a simulator asks `Guards.look`, which sees what the run has anyway: loss, spike counts, summed
+readouts; and at the looks 1, 2, 4, 8, 16, 32, 48, ... the norms of the weights. What it remembers are a few numbers, which
+stand in checkpoints, so that a run that goes on says what an uninterrupted one says.
+
+    silent network        no spike in so many steps                                  `Simulator` itself
+    saturated network     nearly all neurons fire as often as their refractory period allows, for 1000 steps
+    not finite            the loss, or a weight, is infinite or not a number
+    loss rises            the mean loss of 10 runs is 10 x the lowest and 3 x the first
+    weights blow up       the norm of all weights is 100 x what it was at first
+    no change             a matrix that learns has not changed for 32 runs: its gradient is zero, or the step too small
+    dead readout          an output has been exactly zero for 32 runs, though neurons spike
+    one class             the same class for all trials of 50 runs, 500 trials at least, though labels differ
+
+A state that is not finite ends the run at once: `Divergence`.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .job import Job, Result
+from .losses import ENTROPY, SIGNAL
+from .network import WEIGHT_NAMES, FlatWeights
+from .report import Run
+
+SATURATED_STEPS = 1000
+SATURATED = 0.9  # of the highest rate
+NEARLY_ALL = 0.9  # neurons
+EVERY = 16  # runs between two looks at the weights
+STILL = 32  # runs
+WINDOW = 10  # runs over which losses are averaged
+RISE, ABOVE_FIRST = 10.0, 3.0
+GROWTH = 100.0
+SAME_RUNS, SAME_TRIALS = 50, 500
+
+
+class RunWarning(UserWarning):
+    """A run learns badly, and why it may; see `snnlearn.guards`."""
+
+
+class SilentNetworkWarning(RunWarning):
+    """No neuron spiked in a run."""
+
+
+class Finding(NamedTuple):
+    """What a guard tells."""
+
+    kind: str
+    message: str
+
+
+REMEDIES = {
+    "saturated network": "scale the weights down (init_weights(gain=...)), raise the threshold, or add a RateRegularizer",
+    "not finite": "lower the learning rate, set clip_norm or bounds of the optimizer, or check targets and mask",
+    "loss rises": "lower the learning rate, let it decay (ExponentialDecay), or set clip_norm",
+    "weights blow up": "lower the learning rate, or set clip_norm or bounds of the optimizer",
+    "no change": "membranes may be too far from the threshold for the surrogate, the mask zero, or the learning rate too small",
+    "dead readout": "its weights are zero or come from silent neurons only; draw w_out anew, or check that it is not frozen",
+    "one class": "raise the learning rate, check that labels and inputs belong together, or balance the classes",
+}
+
+
+def fresh() -> dict[str, Any]:
+    """What the guards of a new simulator remember: JSON values, by name. See `look`."""
+    return {"told": [], "waiting": [], "runs": 0, "saturated": 0, "losses": [], "first": None, "lowest": None}
+
+
+def begin(state: dict[str, Any], weights: FlatWeights) -> None:
+    """Take weights that did not come from learning: the first ones, and those that a user has put in their place."""
+    total = math.hypot(*(_norm(w) for w in weights[:3]))
+    state |= {"first_norm": total, "since": {}}
+
+
+class Weighing(NamedTuple):
+    """The weights after a run, and what can be expected of them."""
+
+    flat: FlatWeights
+    learns: np.ndarray  # bool [4], matrices that learn at present
+    updates: int  # so far
+
+
+def watch(simulator: Any, job: Job, result: Result, run: Run, stacklevel: int) -> None:
+    """Warn of what is new after a run of a simulator, and keep it for a recorder; stacklevel : of the caller of the run"""
+    engine, optimizer, learns = simulator._engine, simulator.optimizer, np.zeros(4, bool)
+    if job.learn and optimizer is not None and optimizer.rates(max(0, simulator.updates_done - 1), 1)[0] > 0:
+        learns = engine.learns
+    n_ref = np.asarray(getattr(engine.arrays.params, "n_ref", 0))
+    weights = Weighing(engine.weights, learns, simulator.updates_done)
+    for finding in look(simulator._guards, job, result, run, weights, n_ref):
+        simulator._guards["waiting"].append(list(finding))
+        warnings.warn(finding.message, RunWarning, stacklevel=stacklevel)
+
+
+def look(state: dict[str, Any], job: Job, result: Result, run: Run, weights: Weighing, n_ref: np.ndarray) -> list[Finding]:
+    """What is new after a run; `state` is brought up to date, in place.
+
+    n_ref : [n] or number, blocked steps after a spike
+    """
+    found = [_saturation(state, job, result, n_ref)]
+    if job.learn:
+        state["runs"] += 1
+        found += [_loss(state, run.loss), *_weights(state, weights, bool(result.counts.any()) and run.loss > 0)]
+        found += [_readout(state, job, result, run), _class(state, job, run)]
+    unique: dict[str, str] = {}
+    for kind, text in filter(None, found):
+        if kind not in state["told"]:
+            unique.setdefault(kind, f"Simulator: {text}; {REMEDIES[kind]}")
+    state["told"] += unique
+    return [Finding(*item) for item in unique.items()]
+
+
+def _saturation(state: dict[str, Any], job: Job, result: Result, n_ref: np.ndarray) -> tuple[str, str] | None:
+    most = job.n_steps / (1.0 + n_ref) * job.n_trials
+    full = float(np.mean(result.counts.sum(axis=0) >= SATURATED * most))
+    state["saturated"] = state["saturated"] + job.n_steps if full >= NEARLY_ALL else 0
+    if state["saturated"] < SATURATED_STEPS:
+        return None
+    what = "fire as often as their refractory period allows" if np.any(n_ref > 0) else "fire at every step"
+    return "saturated network", f"{100 * full:.0f} % of the neurons {what}, in the last {state['saturated']} steps"
+
+
+def _loss(state: dict[str, Any], loss: float) -> tuple[str, str] | None:
+    if not math.isfinite(loss):
+        return "not finite", f"the loss is {loss}"
+    losses = state["losses"]
+    losses.append(loss)
+    if len(losses) > WINDOW:
+        losses.pop(0)
+    if len(losses) < WINDOW:
+        return None
+    mean = sum(losses) / WINDOW
+    if state["first"] is None:
+        state["first"] = state["lowest"] = mean
+    lowest = state["lowest"] = min(state["lowest"], mean)
+    if mean > RISE * lowest and mean > ABOVE_FIRST * state["first"] and mean > 0:
+        was = f"it was {state['first']:.3g} at first, {lowest:.3g} at best"
+        return "loss rises", f"the mean loss of {WINDOW} runs has risen to {mean:.3g}; {was}"
+    return None
+
+
+def _weights(state: dict[str, Any], weights: Weighing, live: bool) -> list[tuple[str, str] | None]:
+    """Norms now and then. live : neurons spike and there is something to learn"""
+    runs = state["runs"]
+    if runs % EVERY and (runs > EVERY or runs & (runs - 1)):
+        return []
+    found: list[tuple[str, str] | None] = []
+    norms = {name: _norm(w) for name, w in zip(WEIGHT_NAMES[:3], weights.flat[:3], strict=True)}
+    for name, norm in norms.items():
+        if not math.isfinite(norm):
+            return [("not finite", f"{name} holds values that are not finite")]
+    total = math.hypot(*norms.values())
+    if 0 < GROWTH * state["first_norm"] < total:
+        text = f"the norm of the weights has grown from {state['first_norm']:.3g} to {total:.3g}"
+        found.append(("weights blow up", text))
+    still, since = [], state["since"]
+    for name, learns in zip(WEIGHT_NAMES[:3], weights.learns[:3].tolist(), strict=True):
+        last = since.get(name)
+        if last is None or last[0] != norms[name] or not (learns and live):
+            since[name] = [norms[name], runs, weights.updates]
+        elif runs - last[1] >= STILL and weights.updates - last[2] >= STILL and norms[name] > 0:
+            still.append(name)
+    if still:
+        found.append(("no change", f"{' and '.join(still)} did not change in the last {STILL} runs, though neurons spike"))
+    return found
+
+
+def _norm(w: np.ndarray) -> float:
+    return math.sqrt(float(np.square(w, dtype=np.float64).sum()))
+
+
+def _readout(state: dict[str, Any], job: Job, result: Result, run: Run) -> tuple[str, str] | None:
+    if job.targets.kind == SIGNAL or not result.counts.any():
+        return None
+    zero = np.logical_not(run.prediction.any(axis=0)).tolist()
+    state["zero"] = [n + 1 if off else 0 for n, off in zip(state.get("zero", [0] * len(zero)), zero, strict=True)]
+    dead = [str(k) for k, n in enumerate(state["zero"]) if n >= STILL]
+    if not dead:
+        return None
+    which = f"output {dead[0]} was" if len(dead) == 1 else f"outputs {', '.join(dead[:8])} were"
+    return "dead readout", f"{which} exactly zero in the last {STILL} runs, though neurons spike"
+
+
+def _class(state: dict[str, Any], job: Job, run: Run) -> tuple[str, str] | None:
+    if job.targets.kind != ENTROPY or job.labels_per_step:
+        return None
+    predicted, labels = run.prediction.argmax(axis=1), job.targets.label[:, 0]
+    one = int(predicted[0])
+    same = state.get("same")
+    if not (predicted == one).all() or same is None or same["class"] != one:
+        same = state["same"] = {"class": one, "runs": 0, "trials": 0, "low": int(labels[0]), "high": int(labels[0])}
+    if not (predicted == one).all():
+        return None
+    same["runs"] += 1
+    same["trials"] += job.n_trials
+    same["low"], same["high"] = min(same["low"], int(labels.min())), max(same["high"], int(labels.max()))
+    if same["runs"] < SAME_RUNS or same["trials"] < SAME_TRIALS or same["low"] == same["high"]:
+        return None
+    return (
+        "one class",
+        f"all {same['trials']} trials of the last {same['runs']} runs were taken for class {one}, though labels differ",
+    )

@@ -1,0 +1,173 @@
+"""Classify recorded events: any data set of `snnlearn.datasets` as a task.
+
+A trial is a sample in steps of dt, padded with silence to n_steps; the loss is the mean over the sample's own steps, from its
+first to its last event. Training shows all samples in an order that is shuffled anew for each epoch.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import _check
+from ..datasets import Binned, Dataset, from_dict, split
+from ..datasets.binned import check_downsample
+from .base import Task, Trial, frozen
+
+MOVABLE = ("cache",)  # parameters that do not change what is learnt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classification(Task):
+    """Which class? ``Classification(sl.datasets.SHD("shd_train.h5"), test=sl.datasets.SHD("shd_test.h5"), dt=10.0)``.
+
+    train : Dataset
+    test : Dataset of the test split; None: `holdout` of `train`, the same share of every class, is kept apart from training
+    holdout : fraction of every class that is kept apart where there is no `test`
+    n_steps : length of a trial in steps; later events are left out. None: as long as the longest sample of both splits, for
+        which all are read once
+    downsample, polarity, binary, cache : as of `snnlearn.datasets.Binned`
+    dt : ms
+    seed : of the order of training and of what is held out
+
+    target: int label; mask [n_steps] 1/steps of the sample from the first step to its last event, else 0. Training is endless;
+    the test trials are the samples of the test split in their order. In a recording stand path and digest of the data, so that
+    a run is resumed with the same content or not at all. Raises ValueError or TypeError that names the parameter or the file,
+    OSError where a file cannot be read.
+    """
+
+    name: ClassVar[str] = "classification"
+    kind: ClassVar[str] = "classification"
+
+    train: Any = field(kw_only=False)
+    test: Any = None
+    holdout: float = 0.2
+    n_steps: int = None  # type: ignore[assignment]  # None becomes a number in __post_init__
+    downsample: Any = 1
+    polarity: bool = True
+    binary: bool = False
+    cache: str | None = None
+    dt: float = 10.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self._check_common()
+        for key in ("train", "test"):
+            value = getattr(self, key)
+            if isinstance(value, dict):
+                self._set(key, from_dict(value))
+            elif not isinstance(value, Dataset) and not (key == "test" and value is None):
+                raise _check.fail(self._where(key), "be a data set such as sl.datasets.SHD(path)", value, error=TypeError)
+        self._check_number("be a fraction above 0 and below 1", "holdout", low=0.0, high=1.0, strict=True)
+        self._set("downsample", check_downsample(self._where("downsample"), self.downsample))
+        if self.cache is not None:
+            self._set("cache", str(pathlib.Path(self.cache).resolve()))
+        if self.test is not None:
+            self._check_alike()
+        if self.n_steps is None:
+            self._set("n_steps", max(binned.n_steps for binned in self._splits.values()))
+        self._check_count("n_steps")
+
+    def _check_alike(self) -> None:
+        if self.test.sensor != self.train.sensor:
+            need = f"have the sensor {self.train.sensor} of {self.train.name}"
+            raise _check.fail(f"{self._where('test')}, {self.test.name}", need, self.test.sensor)
+        known = self.train.classes[: len(self.test.classes)]  # classes that are numbers end with the largest label
+        if self.test.classes != known:
+            need = f"have the classes of {self.train.name}"
+            got = next((name for name in self.test.classes if name not in self.train.classes), self.test.classes)
+            raise _check.fail(f"{self._where('test')}, {self.test.name}", need, got)
+
+    @cached_property
+    def _splits(self) -> dict[str, Binned]:
+        """The binned data of each split."""
+        parts = (self.train, self.test) if self.test is not None else split(self.train, self.holdout, self.seed)
+        options = {"downsample": self.downsample, "polarity": self.polarity, "binary": self.binary, "cache": self.cache}
+        return {name: Binned(data, self.dt, self.n_steps, **options) for name, data in zip(("train", "test"), parts, strict=True)}
+
+    @property
+    def n_inputs(self) -> int:
+        return self._splits["train"].n_channels
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.train.classes)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.train.classes
+
+    def n_trials(self, split: str = "train") -> int | None:
+        """Samples of the test split; None (endless) for "train", where an epoch is `n_samples("train")` trials."""
+        return None if self._split(split) == "train" else self.n_samples(split)
+
+    def n_samples(self, split: str = "train") -> int:
+        """Number of samples of a split."""
+        return len(self._splits[self._split(split)])
+
+    def sample_index(self, index: int, split: str = "train") -> int:
+        """Which sample of its split trial `index` shows."""
+        return self._sample(self._index("sample_index index", index, split), split)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Name and parameters as JSON values, data sets by format, path and digest."""
+        values = super().to_dict()
+        for key in ("train", "test"):
+            data = getattr(self, key)
+            values[key] = None if data is None else data.to_dict()
+            if data is not None and "foreign" in values[key]:
+                values |= values[key]
+        return values
+
+    def matches(self, values: dict[str, Any]) -> bool:
+        """Whether `values`, of `to_dict`, describe the same trials, wherever the data lie now."""
+        return _content(self.to_dict()) == _content(values)
+
+    def _sample(self, index: int, split: str) -> int:
+        if split == "test":
+            return index
+        epoch, position = divmod(index, self.n_samples("train"))
+        return int(self._order(epoch)[position])
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """The training samples in the order of an epoch; the last one is kept."""
+        kept = self.__dict__.get("_last_order")
+        if kept is None or kept[0] != epoch:
+            kept = epoch, frozen(self._rng("shared", epoch).permutation(self.n_samples("train")))
+            self.__dict__["_last_order"] = kept
+        return kept[1]
+
+    def _draw(self, rng: np.random.Generator, split: str, index: int) -> Trial:
+        return Trial(*self._splits[split].padded(self._sample(index, split), self.n_steps))
+
+
+def moved(values: dict[str, Any], **paths: Any) -> dict[str, Any]:
+    """The description of a task with the data at other paths: ``moved(values, train="...", test=None)``; None: where it was.
+
+    Raises ValueError where the task has no such data.
+    """
+    result = dict(values)
+    for key, path in paths.items():
+        if path is None:
+            continue
+        if not isinstance(values.get(key), dict) or "path" not in values[key]:
+            raise _check.fail(f"task {values.get('name')!r}", f"have {key} data in files to take them from", str(path))
+        result[key] = values[key] | {"path": str(path)}
+    return result
+
+
+def _content(values: dict[str, Any]) -> dict[str, Any]:
+    """A description without what does not change the trials."""
+    kept = {key: value for key, value in values.items() if key not in MOVABLE}
+    for key in ("train", "test"):
+        if isinstance(kept.get(key), dict):
+            kept[key] = _anywhere(kept[key])
+    return kept
+
+
+def _anywhere(data: dict[str, Any]) -> dict[str, Any]:
+    return {key: _anywhere(value) if isinstance(value, dict) else value for key, value in data.items() if key != "path"}

@@ -1,0 +1,123 @@
+"""What goes wrong is told once, with a remedy, and stands in the recording; a run that is well hears nothing."""
+
+import warnings
+
+import numpy as np
+from kills import BATCH, LIF, TASK, contents, differing
+
+import snnlearn as sl
+from snnlearn import guards
+
+NET = sl.Network(TASK.n_inputs, LIF, sl.Readout(2, tau=5.0), delay=2.0)
+ADAPTIVE = sl.EProp(feedback="adaptive", seed=2)
+ADAM = sl.Adam(5e-3)
+
+
+def simulator(weights=None, optimizer=ADAM, net=NET):
+    return sl.Simulator(net, weights, ADAPTIVE, optimizer, sl.CrossEntropy(), seed=5, threads=1)
+
+
+def kinds(sim, batches, recorder=None, batch=BATCH, task=TASK):
+    """The warnings of a training, by the kind that the guards remember."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        sim.train(task, batches * batch, batch, recorder)
+    assert all(issubclass(w.category, sl.RunWarning) for w in caught)
+    return [str(w.message) for w in caught]
+
+
+def test_a_run_that_is_well_hears_nothing(tmp_path):
+    sim = simulator()
+    assert kinds(sim, 70) == []
+    assert sim._guards["told"] == [] and sim._guards["runs"] == 70
+
+
+def test_a_learning_rate_that_is_too_high(tmp_path):
+    sim = simulator(optimizer=sl.Adam(50.0))
+    with sl.Recorder(tmp_path / "run.h5") as recorder:
+        told = kinds(sim, 40, recorder)
+    assert sum("the norm of the weights has grown" in text for text in told) == 1
+    assert sum("the mean loss of 10 runs has risen" in text for text in told) <= 1
+    assert all("lower the learning rate" in text for text in told)
+    with sl.open_recording(tmp_path / "run.h5") as recording:
+        events = [(event.kind, event.message) for event in recording.events if event.kind != "configuration"]
+        assert "weights blow up" in repr(recording)
+    assert [message for _, message in events] == told
+    from snnlearn.recording import describe
+
+    assert "weights blow up: Simulator: the norm of the weights has grown" in describe(tmp_path / "run.h5")
+
+
+def test_a_loss_that_rises_by_orders():
+    state, said = guards.fresh(), []
+    for loss in [*np.linspace(2.0, 1.0, 30), *np.linspace(1.0, 40.0, 60)]:
+        said.append(guards._loss(state, float(loss)))
+    first = next(k for k, x in enumerate(said) if x)
+    assert 30 < first < 60 and said[first][0] == "loss rises"
+    assert not any(guards._loss(guards.fresh(), float(x)) for x in np.linspace(1.0, 100.0, 9))
+    assert guards._loss(guards.fresh(), float("nan"))[0] == "not finite"
+    noisy = guards.fresh()
+    small = np.random.default_rng(0).exponential(1.0, 500) * np.geomspace(1.0, 1e-6, 500)
+    assert not any([guards._loss(noisy, float(x)) for x in [*small, *(1e3 * small[-50:])]])  # has learnt, and is bad for a while
+
+
+def test_a_saturated_network():
+    weights = NET.init_weights(1)
+    strong = weights._replace(w_in=np.abs(weights.w_in) * 50, w_rec=np.abs(weights.w_rec) * 50)
+    told = kinds(simulator(strong, sl.SGD(0.0)), 60, batch=BATCH)
+    assert len(told) == 1
+    assert "% of the neurons fire as often as their refractory period allows" in told[0] and "RateRegularizer" in told[0]
+
+
+def test_weights_that_do_not_change_and_a_dead_readout():
+    weights = NET.init_weights(1)
+    silent = weights._replace(w_out=np.zeros_like(weights.w_out))
+    frozen = sl.Network(TASK.n_inputs, LIF, sl.Readout(2, tau=5.0), delay=2.0, frozen=("w_out",))
+    sim = sl.Simulator(frozen, silent, sl.EProp(), sl.SGD(0.1), sl.CrossEntropy(), threads=1)
+    told = kinds(sim, 60)
+    assert any("w_in and w_rec did not change in the last 32 runs" in text for text in told)
+    assert any("outputs 0, 1 were exactly zero" in text for text in told)
+    assert len(told) <= 3
+
+
+def test_one_class_only():
+    weights = NET.init_weights(1)
+    ahead = weights._replace(w_out=np.stack([np.ones(8), -np.ones(8)], axis=1))
+    task = sl.tasks.EvidenceAccumulation(n_cues=1, cue_duration=10.0, cue_spacing=0.0, delay=0.0, window=10.0, n_per_group=3)
+    net = sl.Network(task.n_inputs, LIF, sl.Readout(2, tau=5.0), delay=2.0)
+    ahead = net.init_weights(1)._replace(w_out=ahead.w_out)
+    told = kinds(simulator(ahead, sl.SGD(1e-9), net), 52, batch=10, task=task)
+    assert [text for text in told if "were taken for class 0, though labels differ" in text]
+
+
+def test_weights_that_are_not_finite():
+    sim = simulator()
+    weights = guards.Weighing(sim._engine.weights, np.ones(4, bool), 1)
+    sim._guards["runs"] = 1
+    assert guards._weights(sim._guards, weights, True) == []
+    sim._engine.weights.w_out[0] = np.inf
+    assert guards._weights(sim._guards, weights, True) == [("not finite", "w_out holds values that are not finite")]
+
+
+def test_what_guards_remember_goes_on_from_a_checkpoint(tmp_path):
+    """The warnings of a run that was interrupted are those of one that was not."""
+
+    def run(path, stop):
+        def callback(simulator, history):
+            if len(history.loss) == stop:
+                raise KeyboardInterrupt
+
+        with sl.Recorder(path, checkpoint_every=1) as recorder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            simulator(optimizer=sl.Adam(50.0)).train(TASK, 20 * BATCH, BATCH, recorder, callbacks=[callback])
+
+    for name, stop in (("whole", None), ("cut", 5)):
+        run(tmp_path / f"{name}.h5", stop)
+    resumed = sl.resume(tmp_path / "cut.h5")
+    assert 0 < resumed._guards["runs"] <= 5
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        resumed.train()
+    whole = contents(tmp_path / "whole.h5", cut=False)
+    assert len(whole["events/kind"]) >= 1
+    assert not differing(whole, contents(tmp_path / "cut.h5", cut=False), prefix=False)

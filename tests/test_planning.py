@@ -1,0 +1,106 @@
+"""`plan`: bytes are those of the arrays, what cannot fit is refused first, and the path is the one that runs."""
+
+import numpy as np
+import pytest
+
+import snnlearn as sl
+from snnlearn.family import size_of
+from snnlearn.planning import _floats, _inputs
+
+NET = sl.Network(5, sl.LIF(6, tau_m=10.0, threshold=0.5), sl.Readout(2, tau=20.0))
+ALIF = sl.Network(5, sl.ALIF(6, tau_m=10.0, threshold=0.5, beta=0.1), sl.Readout(2, tau=20.0))
+SGD, QUIET = sl.SGD(1e-3), {"seconds": 0, "dtype": "float64", "threads": 1}
+
+
+@pytest.mark.parametrize(
+    ("net", "rule", "options", "path", "reason"),
+    [
+        (NET, None, {}, "forward simulation", "nothing learns"),
+        (NET, sl.EProp(), {}, "tape of a trial", "once a trial"),
+        (NET, sl.EProp(), {"streaming": True}, "within each interval", "does not end"),
+        (NET, sl.EProp(), {"update_every": 10}, "within each interval", "every 10 steps"),
+        (NET, sl.EProp(), {"update_every": 1}, "when their source spikes", "plain SGD"),
+        (NET, sl.EProp(), {"update_every": 1, "optimizer": sl.Adam(1e-3)}, "in place", "Adam"),
+        (NET, sl.EProp(), {"update_every": 1, "optimizer": sl.SGD(1e-3, momentum=0.9)}, "in place", "momentum"),
+        (NET, sl.EProp(reset_gradient=True), {"update_every": 1}, "in place", "reset is differentiated"),
+        (NET, sl.EProp(), {"update_every": 1, "batch": 3}, "in place", "batch"),
+        (ALIF, sl.EProp(), {"update_every": 1}, "in place", "LIF"),
+        (NET, sl.RTRL(), {}, "influence of every synapse", "crossings"),
+        (NET, sl.TruncatedBPTT(20), {}, "of a window", "20 steps"),
+        (NET, sl.BPTT(max_bytes=20_000), {}, "tape of a trial", "segments of"),
+    ],
+)
+def test_the_path_is_named_with_its_reason(net, rule, options, path, reason):
+    optimizer = options.pop("optimizer", None if rule is None else SGD)
+    found = sl.plan(net, rule, optimizer, **QUIET, **options)
+    assert path in found.path and reason in found.reason, found
+
+
+def test_bytes_are_those_of_the_arrays():
+    rng = np.random.default_rng(0)
+    x, y = (rng.random((3, 200, 5)) < 0.2).astype(float), np.zeros((3, 200, 2))
+    found = sl.plan(NET, sl.EProp(), SGD, inputs=x[0], n_steps=200, batch=3, **QUIET)
+    sim = sl.Simulator(NET, None, sl.EProp(), SGD, dtype="float64", threads=1)
+    sim.run(x, y)
+    (lane,) = sim._engine._lanes.values()
+
+    def nbytes(arrays):
+        return sum(map(nbytes, arrays)) if isinstance(arrays, tuple) else arrays.nbytes if isinstance(arrays, np.ndarray) else 0
+
+    assert found.bytes["rule"] == nbytes(lane.rule)
+    assert found.bytes["state"] == nbytes(tuple(lane.state))
+    assert found.bytes["gradient"] == nbytes(tuple(sim._engine.grad[:4]))
+    assert found.bytes["tape"] == pytest.approx(nbytes(tuple(lane.tape)), rel=0.1)
+    assert found.total_bytes == sum(found.bytes.values()) and found.synapses == 5 * 6 + 6 * 6
+
+
+def test_a_calibration_measures_and_leaves_the_weights_alone(tmp_path):
+    weights = NET.init_weights(seed=2)
+    before = weights.w_in.copy()
+    options = {"n_steps": 50, "weights": weights, "dtype": "float64", "threads": 1}
+    found = sl.plan(NET, sl.EProp(), SGD, seconds=0.01, record={"v": [0], "compression": None}, **options)
+    assert found.seconds_per_step > 0 and found.rate >= 0
+    assert found.real_time_factor == pytest.approx(found.seconds_per_step * 1000)
+    assert found.recording_bytes_per_step > 8  # v alone has eight bytes a step
+    assert found.recording_bytes_per_hour == pytest.approx(found.recording_bytes_per_step * 3600 / found.seconds_per_step)
+    assert "bytes a synapse" in str(found) and "an hour" in str(found)
+    assert (weights.w_in == before).all()
+
+
+def test_what_cannot_fit_is_refused_before_anything_is_allocated():
+    with pytest.raises(MemoryError, match=r"plan: the network's \d+ synapses need \d+ GB .*Sparse"):
+        sl.plan(sl.Network(10, sl.LIF(200_000), sl.Readout(1)), max_bytes=10**10)
+    big = sl.Network(10, sl.LIF(1000), sl.Readout(1))
+    with pytest.raises(MemoryError, match=r"plan: RTRL\(\) needs .* 1e\+08 B|what fits: .*eprop"):
+        sl.plan(big, sl.RTRL(), SGD, max_bytes=10**8)
+    with pytest.raises(MemoryError, match="of it for"):
+        sl.plan(NET, sl.EProp(), SGD, update_every=10, n_steps=1000, max_bytes=30_000, **QUIET)
+
+
+@pytest.mark.parametrize(
+    "rule", [sl.BPTT(), sl.RTRL(), sl.EProp(), sl.EProp(order=3), sl.EProp(order=None), sl.SnAp(2), sl.RFLO(), sl.UORO(seed=0)]
+)
+def test_every_rule_is_in_the_taxonomy(rule):
+    size = size_of(NET, NET.init_weights(), 100)
+    assert _floats(rule, size, False) > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"n_steps": 0}, "plan.n_steps must be a positive"),
+        ({"batch": 0}, "plan.batch must be a positive"),
+        ({"batch": 2, "streaming": True}, "plan.batch must be 1"),
+        ({"seconds": -1}, "plan.seconds must be"),
+        ({"inputs": np.zeros((3, 4))}, r"plan.inputs must have shape \[T, 5\]"),
+        ({"max_bytes": 0}, "plan.max_bytes must be"),
+    ],
+)
+def test_bad_arguments_are_refused(options, match):
+    with pytest.raises(ValueError, match=match):
+        sl.plan(NET, sl.EProp(), SGD, **options)
+
+
+def test_events_feed_a_calibration():
+    x = _inputs(NET, sl.Events([0, 3], [1, 2], 4), 8)
+    assert x.shape == (8, 5) and x.sum() == 4
