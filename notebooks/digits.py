@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -16,7 +18,7 @@
 #
 # 1797 real images of 8 x 8 pixels come with the package. Here a network of spiking neurons sees one row of an image at a
 # time, from top to bottom, and then nothing; only then may it say which digit that was. Neither the last row nor the sum
-# of all rows tells, so the network has to remember what it saw where, in its spikes and in its adaptation. It learns with
+# of all rows tells, so the network has to remember what it saw where, in its spikes or in its adaptation. It learns with
 # e-prop, online and with random feedback.
 #
 # `SNNLEARN_SHORT=1` in the environment makes a short form of the run.
@@ -141,8 +143,6 @@ print(f"{(labels != predictions).sum()} of {labels.size} wrong")
 # Cut them after learning, or silence the adaptation, and test again. A network that needs neither would not mind.
 
 # %%
-
-
 lif, alif = net.neurons
 trials = list(task.trials(4 if SHORT else 120, split="test"))
 x, target = [t.x for t in trials], np.array([t.target for t in trials])
@@ -171,8 +171,8 @@ ax.invert_yaxis()
 plt.show()
 
 # %% [markdown]
-# It does: without its recurrent synapses the network is hardly better than chance, and without adaptation it loses some
-# percent. What it remembers of the upper rows is in the activity that goes round.
+# It does: without its recurrent synapses the network is hardly better than chance. The adaptation it
+# can do without in the end: what it remembers of the upper rows is in the activity that goes round.
 #
-# With all pixels at once (`Digits(coding="poisson")`), which takes no memory, 97 % are reached in half the time:
-# `snnlearn train digits`. `snnlearn train digits --coding rows` trains this network for longer.
+# With all pixels at once (`Digits(coding="poisson")`), which takes no memory, 97 % are reached: `snnlearn train digits`.
+# `snnlearn train digits --coding rows` trains a network like this one for longer.

@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -100,7 +102,7 @@ for j, color in zip(adaptive, COLORS):
     axes[3].plot(time, run.threshold[:, j], color=color, label=f"#{j}")
     axes[4].plot(time, run.psi[:, j], color=color, linewidth=0.8, alpha=0.8)
 axes[3].axhline(0.6, **DASHED)
-axes[3].set_title("Adaptive thresholds of the most active ALIF neurons, and the threshold at rest", loc="left")
+axes[3].set_title("Adaptive thresholds of four ALIF neurons (dashed: at rest)", loc="left")
 axes[3].legend(loc="lower right", bbox_to_anchor=(1, 0.95), ncols=4, frameon=False)
 axes[4].set_title("Pseudo-derivatives of the same neurons: how near to the threshold they are", loc="left")
 p = np.exp(run.readout) / np.exp(run.readout).sum(axis=1, keepdims=True)
@@ -120,7 +122,7 @@ plt.show()
 #
 # ## Eligibility: what a synapse remembers
 #
-# For a synapse from a cue to an ALIF neuron, `sl.eligibility` gives all that e-prop carries. The fast trace $\epsilon^v$
+# For a synapse from a cue to an ALIF neuron, `sl.synapse_traces` gives all that e-prop carries. The fast trace $\epsilon^v$
 # follows the membrane and is gone after 100 ms. The slow trace $\epsilon^a$ remembers that this synapse helped to make
 # the neuron spike, and so to raise its threshold; it lasts as long as the threshold does. In the decision, a second
 # later, it is what turns the learning signal into a change of this synapse.
@@ -132,7 +134,7 @@ strongest = np.abs(gradient.w_in[cue, adaptive])
 i, j = np.unravel_index(strongest.argmax(), strongest.shape)
 pre, post = 10 * label + int(i), int(adaptive[j])
 lif = int(np.abs(gradient.w_in[cue, :n]).max(axis=0).argmax())
-traces = sl.eligibility(net, sim.weights, trial, [(pre, post), (pre, lif)], loss=sl.CrossEntropy())
+traces = sl.synapse_traces(net, sim.weights, trial, [(pre, post), (pre, lif)], loss=sl.CrossEntropy())
 ax = sl.plot.eligibility(traces, 0, plt.subplots(figsize=(11, 7.5))[1])
 ax.axvspan(decision[0], decision[-1], color=BLACK, alpha=0.06, linewidth=0)
 plt.show()

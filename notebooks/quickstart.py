@@ -157,7 +157,7 @@ ax.axhline(1.0, color=LIGHT, linewidth=0.8, zorder=0)
 plt.show()
 
 # %% [markdown]
-# e-prop with random feedback is online and local, and explains 98 % of the target. The exact gradient needs a fifth of
+# e-prop with random feedback is online and local, and explains about 97 % of the target. The exact gradient needs a fifth of
 # the trials and gets closer still: that is what the crossings of recurrent synapses and the true readout weights, which
 # e-prop here does without, are worth on this task. `taxonomy.ipynb` takes the two apart.
 #

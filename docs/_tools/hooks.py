@@ -95,7 +95,9 @@ def rest() -> str:
     for name in snnlearn.__all__:
         value = getattr(snnlearn, name)
         if isinstance(value, types.ModuleType):
-            inner = getattr(value, "__all__", ())
+            inner = getattr(
+                value, "__all__", [n for n, v in vars(value).items() if getattr(v, "__module__", "") == value.__name__]
+            )
             found += [f"snnlearn.{name}.{one}" for one in inner if callable(getattr(value, one)) and one not in last]
         elif callable(value) and name not in last:
             found.append(f"snnlearn.{name}")
