@@ -95,8 +95,8 @@ class Config:
         check_dtype("Config.dtype", self.dtype)
         self.make_recorder("unused", overwrite=True).selection(self.net.n, (*self.net.variables, *RECORDABLE))
         points(self.sweep)
-        defaults = inspect.signature(Recorder).parameters
-        given = {name: x for name, x in self.recorder.items() if x is not defaults[name].default and x != defaults[name].default}
+        defaults = {name: parameter.default for name, parameter in inspect.signature(Recorder).parameters.items()}
+        given = {name: x for name, x in self.recorder.items() if not _same(x, defaults[name])}
         object.__setattr__(self, "recorder", given)
 
     def __eq__(self, other: object) -> bool:
@@ -228,6 +228,11 @@ def load_config(path: str | os.PathLike[str]) -> Config:
     Raises FileNotFoundError, ValueError (not TOML; a key that is unknown, missing or wrong, named with its line), TypeError.
     """
     return config_read.load(path, Config)
+
+
+def _same(value: Any, default: Any) -> bool:
+    """Whether an option has its default, written as a list or not."""
+    return value is default or (list(value) == list(default) if isinstance(default, tuple) else value == default)
 
 
 def _slice(where: str, value: Any) -> Any:

@@ -44,7 +44,11 @@ RICH = small(
     regularizer=sl.RateRegularizer(10.0, 0.3, tau=50.0),
     passive=[sl.BPTT(), sl.SnAp(2, max_bytes=2**20)],
     weights=sl.InitialWeights(seed=3, gain={"w_in": 1.5}),
-    recorder={"v": "0:3", "psi": True, "variables": {"threshold": [1]}, "compression": None, "checkpoint_every": 2},
+    recorder={
+        **{"v": "0:3", "psi": True, "variables": {"threshold": [1]}, "compression": None, "checkpoint_every": 2},
+        **{"windows": [[None, 10.0], [15.0, None]], "eligibility": {"w_in": [[0, 4]]}, "synapses": {"w_out": [[1, 0]]}},
+        **{"eligibility_parts": ["eligibility"], "reduce": {"rates": 100.0}, "every_steps": 2},
+    },
     sweep={"optimizer.momentum": [0.0, 0.5]},
 )
 
@@ -254,8 +258,8 @@ def test_commands_write_run_and_repeat_a_configuration(tmp_path, capsys):
         assert "--set optimizer.clip_norm=2.5" in recording.config["command"]
     assert "complete after 3 updates" in capsys.readouterr().out
     for words, sentence in [
-        (["train"], "train must get a TASK, a configuration FILE.toml, or --like RECORDING"),
-        (["train", "digits", "--like", "a.h5"], "train must get either TASK or --like"),
+        (["train"], "train must get one of TASK, a configuration FILE.toml, --like RECORDING and --data FORMAT PATH"),
+        (["train", "digits", "--like", "a.h5"], r"train must get one of TASK, .* \(got 'digits and a.h5'\)"),
         (["train", "digits", "--set", "a=1"], "--set must come with a configuration FILE.toml or --like"),
         (["train", tmp_path / "run.toml", "--set", "a"], "--set must have the form KEY=VALUE"),
         (["train", tmp_path / "run.toml", "--lr", "0.1"], "--lr must come with a TASK .* --set optimizer.lr=... changes a"),
