@@ -31,8 +31,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+from llvmlite import ir
 from numba.core import event, types
-from numba.extending import overload
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array
 
 from ._helpers import HelperCompiler
 
@@ -76,9 +78,9 @@ def _source_digest() -> int:
 
 
 def _imports(path: pathlib.Path, root: pathlib.Path) -> set[pathlib.Path]:
-    """Files of the package that a file imports from by relative imports."""
+    """Files of the package that a file imports from when it is imported itself, by relative imports."""
     found, text = set(), path.read_text("utf-8")
-    for dots, module, names in re.findall(r"^\s*from (\.+)([\w.]*) import (\(.*?\)|[^\n]*)", text, re.M | re.S):
+    for dots, module, names in re.findall(r"^from (\.+)([\w.]*) import (\(.*?\)|[^\n]*)", text, re.M | re.S):
         base = path.parents[len(dots) - 1].joinpath(*module.split(".")) if module else path.parents[len(dots) - 1]
         for target in (base, *(base / name for name in re.findall(r"\w+", names))):
             found |= {f for f in (target.with_suffix(".py"), target / "__init__.py") if f.is_file()}
@@ -91,6 +93,29 @@ kernel = numba.njit(cache=True, nogil=True, **OPTIONS)
 device = numba.njit(**HELPER)
 inlined = numba.njit(forceinline=True, **HELPER)
 summing = numba.njit(**{**HELPER, "fastmath": {"contract", "reassoc"}})
+
+
+@intrinsic
+def _prefetch(context, array, index):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
+        builder.call(function, [address, number(0), number(3), number(1)])  # to read, into every cache, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
+def prefetch(array: Any, index: int) -> None:
+    """Have the processor load the cache line of array[index] (1-D), which is wanted soon; the index is not checked."""
+
+
+@overload(prefetch, jit_options=HELPER, strict=False)
+def _(array, index):
+    return lambda array, index: _prefetch(array, index)
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ._jit import SOURCE, device, is_ours, kernel, summing, uncached
-from .connectivity import add_row
+from .connectivity import AHEAD, add_row, fetch_row
 from .losses import ENTROPY, NONE, SIGNAL, error_step, rate_step, rate_trial
 from .neurons.base import advance, threshold
 from .optimizers import update
@@ -134,7 +134,10 @@ def _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, span,
                 current[j] += net.noise[j] * noise[b, t - span.start, j]
         for event in range(inputs.indptr[b, t], inputs.indptr[b, t + 1]):
             add_row(net.proj_in, inputs.channel[event], inputs.value[event], weights.w_in, current)
-        for event in range(tape.spike_ptr[b, row], tape.spike_ptr[b, row + 1]):
+        last = tape.spike_ptr[b, row + 1]
+        for event in range(tape.spike_ptr[b, row], last):
+            if event + AHEAD < last:
+                fetch_row(net.proj_rec, tape.spike_index[b, event + AHEAD], weights.w_rec)
             add_row(net.proj_rec, tape.spike_index[b, event], one, weights.w_rec, current)
         advance(p, hidden, z, refractory, current, psi, local)
         if not all_finite(hidden[0]):

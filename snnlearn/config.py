@@ -95,8 +95,8 @@ class Config:
         check_dtype("Config.dtype", self.dtype)
         self.make_recorder("unused", overwrite=True).selection(self.net.n, (*self.net.variables, *RECORDABLE))
         points(self.sweep)
-        defaults = inspect.signature(Recorder).parameters
-        given = {name: x for name, x in self.recorder.items() if _listed(x) != _listed(defaults[name].default)}
+        defaults = {name: parameter.default for name, parameter in inspect.signature(Recorder).parameters.items()}
+        given = {name: x for name, x in self.recorder.items() if not _same(x, defaults[name])}
         object.__setattr__(self, "recorder", given)
 
     def __eq__(self, other: object) -> bool:
@@ -222,17 +222,17 @@ class Config:
         path.write_text(self.to_toml(), encoding="utf-8")
 
 
-def _listed(value: Any) -> Any:
-    """Tuples as lists, as TOML has them."""
-    return list(value) if isinstance(value, tuple) else value
-
-
 def load_config(path: str | os.PathLike[str]) -> Config:
-    """The configuration in the TOML file at `path`.
+    """The configuration in a TOML file.
 
     Raises FileNotFoundError, ValueError (not TOML; a key that is unknown, missing or wrong, named with its line), TypeError.
     """
     return config_read.load(path, Config)
+
+
+def _same(value: Any, default: Any) -> bool:
+    """Whether an option has its default, written as a list or not."""
+    return value is default or (list(value) == list(default) if isinstance(default, tuple) else value == default)
 
 
 def _slice(where: str, value: Any) -> Any:

@@ -99,7 +99,7 @@ def _build(values: Mapping[str, Any], source: _Source, make: Callable[..., T]) -
     recorder = dict(values.get("recorder", {}))
     _known(recorder, ("path", *RECORDER_OPTIONS, *VARIABLES), ("recorder",), source)
     parts["path"] = _none(recorder.pop("path", None))
-    parts["recorder"] = {name: _none(x) for name, x in recorder.items()}
+    parts["recorder"] = _nones(recorder)
     parts["sweep"] = dict(values.get("sweep", {}))
     return _called(lambda: make(**parts, folder=source.folder), source, values)
 
@@ -217,6 +217,13 @@ def _array(value: Mapping[str, Any], path: Path, source: _Source) -> np.ndarray:
             return h5[value["array"]][...]
     except (OSError, KeyError, ValueError) as error:
         source.fail(path, f"the array {value['array']!r} of {file} cannot be read: {error}")
+
+
+def _nones(value: Any) -> Any:
+    """A value with None for "none", however deep."""
+    if isinstance(value, Mapping):
+        return {name: _nones(x) for name, x in value.items()}
+    return [_nones(x) for x in value] if isinstance(value, list) else _none(value)
 
 
 def _none(value: Any) -> Any:

@@ -17,7 +17,11 @@ import numpy as np
 from scipy import sparse
 
 from . import _check
-from ._jit import device, generic, summing
+from ._jit import device, generic, prefetch, summing
+
+LINE = 16  # entries of four bytes in a cache line
+FETCHED = 256  # entries of a row that are asked for ahead; the processor foresees the rest
+AHEAD = 2  # rows between the one that is asked for and the one that is worked on
 
 
 class DenseProjection(NamedTuple):
@@ -96,6 +100,24 @@ def _(proj, i, scale, row, out):
 def _(proj, i, scale, row, out):
     for s in range(proj.indptr[i], proj.indptr[i + 1]):
         out[proj.indices[s]] += scale * row[s]
+
+
+@generic(1)
+def fetch_row(proj, i, row):
+    """Ask for row i of the flat array `row` from memory, where the processor does not foresee that it is read next."""
+
+
+@fetch_row.register(DenseProjection)
+def _(proj, i, row):
+    return None  # long rows, one after the other: the processor foresees all but their first lines
+
+
+@fetch_row.register(SparseProjection)
+def _(proj, i, row):
+    start, stop = proj.indptr[i], proj.indptr[i + 1]
+    for s in range(start, min(stop, start + FETCHED), LINE):
+        prefetch(proj.indices, s)
+        prefetch(row, s)
 
 
 @generic(1)

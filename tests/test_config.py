@@ -44,7 +44,11 @@ RICH = small(
     regularizer=sl.RateRegularizer(10.0, 0.3, tau=50.0),
     passive=[sl.BPTT(), sl.SnAp(2, max_bytes=2**20)],
     weights=sl.InitialWeights(seed=3, gain={"w_in": 1.5}),
-    recorder={"v": "0:3", "psi": True, "variables": {"threshold": [1]}, "compression": None, "checkpoint_every": 2},
+    recorder={
+        **{"v": "0:3", "psi": True, "variables": {"threshold": [1]}, "compression": None, "checkpoint_every": 2},
+        **{"windows": [[None, 10.0], [15.0, None]], "eligibility": {"w_in": [[0, 4]]}, "synapses": {"w_out": [[1, 0]]}},
+        **{"eligibility_parts": ["eligibility"], "reduce": {"rates": 100.0}, "every_steps": 2},
+    },
     sweep={"optimizer.momentum": [0.0, 0.5]},
 )
 
@@ -64,7 +68,7 @@ def test_a_configuration_comes_back_from_toml(config, comments, tmp_path):
 
 @pytest.mark.parametrize("task", RECIPES)
 def test_recipes_come_back(task):
-    from snnlearn.cli.configurations import of_recipe
+    from snnlearn.commands import of_recipe
 
     config = of_recipe(RECIPES[task](neurons=10, iterations=3))
     text = config.to_toml()
@@ -232,9 +236,9 @@ def test_lines_of_keys():
 
 def command(*words):
     """The exit status of a command, in this process."""
-    from snnlearn.cli import make_parser
+    from snnlearn.cli import _parser
 
-    options = make_parser().parse_args([str(word) for word in words])
+    options = _parser().parse_args([str(word) for word in words])
     return options.run(options)
 
 
@@ -254,8 +258,8 @@ def test_commands_write_run_and_repeat_a_configuration(tmp_path, capsys):
         assert "--set optimizer.clip_norm=2.5" in recording.config["command"]
     assert "complete after 3 updates" in capsys.readouterr().out
     for words, sentence in [
-        (["train"], "train must get one of TASK, a configuration FILE.toml, --like RECORDING and --data"),
-        (["train", "digits", "--like", "a.h5"], "train must get one of TASK"),
+        (["train"], "train must get one of TASK, a configuration FILE.toml, --like RECORDING and --data FORMAT PATH"),
+        (["train", "digits", "--like", "a.h5"], r"train must get one of TASK, .* \(got 'digits and a.h5'\)"),
         (["train", "digits", "--set", "a=1"], "--set must come with a configuration FILE.toml or --like"),
         (["train", tmp_path / "run.toml", "--set", "a"], "--set must have the form KEY=VALUE"),
         (["train", tmp_path / "run.toml", "--lr", "0.1"], "--lr must come with a TASK .* --set optimizer.lr=... changes a"),

@@ -18,7 +18,7 @@ from ..settings import TrainingPlan
 from ..tasks.base import Task
 
 OF_TASKS = {"rule": "eprop", "feedback": "random", "update_every": "trial", "dtype": "float32", "seed": 0}  # and their defaults
-OF_TASKS |= dict.fromkeys(("neurons", "iterations", "batch", "lr", "coding"))
+OF_TASKS |= dict.fromkeys(("neurons", "iterations", "batch", "lr", "coding", "dt", "downsample", "cache", "test"))
 KEYS = {
     "neurons": "network.neurons.0.n",
     "iterations": "training.trials",

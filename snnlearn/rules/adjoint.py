@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._jit import inlined
-from ..connectivity import add_to_row, back_over
+from ..connectivity import AHEAD, add_to_row, back_over, fetch_row
 from ..network import FlatWeights, NetArrays
 from ..neurons.base import adjoint, prepare
 from ..neurons.chain import chain
@@ -166,7 +166,10 @@ def _earn(rule, net, grad, tape, inputs, span, b, t, now):
         for event in range(inputs.indptr[b, t], inputs.indptr[b, t + 1]):
             add_to_row(net.proj_in, inputs.channel[event], inputs.value[event], earned, g_in)
     if rule.learn_rec:
-        for event in range(tape.spike_ptr[b, row], tape.spike_ptr[b, row + 1]):
+        last = tape.spike_ptr[b, row + 1]
+        for event in range(tape.spike_ptr[b, row], last):
+            if event + AHEAD < last:
+                fetch_row(net.proj_rec, tape.spike_index[b, event + AHEAD], g_rec)
             add_to_row(net.proj_rec, tape.spike_index[b, event], one, earned, g_rec)
     for event in range(tape.spike_ptr[b, row + delay], tape.spike_ptr[b, row + delay + 1]):
         j = tape.spike_index[b, event]

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._jit import generic, inlined
-from ..connectivity import add_to_row, n_pre, row_start, target
+from ..connectivity import AHEAD, add_to_row, fetch_row, n_pre, row_start, target
 from ..network import FlatWeights, NetArrays
 from ..neurons.alif import ALIFParams
 from ..neurons.base import adjoint, prepare
@@ -137,8 +137,11 @@ def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
                 _cross_border(rule, traces, net.proj_rec, net.kappa, b, last - first, g)
                 for t in range(first, last):
                     row = t - span.origin
-                    for event in range(tape.spike_ptr[b, row], tape.spike_ptr[b, row + 1]):
+                    behind = tape.spike_ptr[b, row + 1]
+                    for event in range(tape.spike_ptr[b, row], behind):
                         i = tape.spike_index[b, event]
+                        if event + AHEAD < behind:
+                            fetch_row(net.proj_rec, tape.spike_index[b, event + AHEAD], g)
                         _arrive(rule, traces, net.proj_rec, b, i, one, t - first, last - first, g)
 
 
