@@ -113,9 +113,9 @@ def prefetch(array: Any, index: int) -> None:
     """Have the processor load the cache line of array[index] (1-D), which is wanted soon; the index is not checked."""
 
 
-@overload(prefetch, jit_options=HELPER, strict=False)
+@overload(prefetch, jit_options=HELPER, strict=False)  # type: ignore[arg-type]
 def _(array, index):
-    return lambda array, index: _prefetch(array, index)
+    return lambda array, index: _prefetch(array, index)  # type: ignore[call-arg]
 
 
 @functools.cache
