@@ -57,6 +57,7 @@ class JournaledFile:
         flags = {"x": os.O_RDWR | os.O_CREAT | os.O_EXCL, "w": os.O_RDWR | os.O_CREAT, "r+": os.O_RDWR, "r": os.O_RDONLY}
         self._file = os.open(self.path, flags[mode] | getattr(os, "O_BINARY", 0), 0o666)
         self._pages: dict[int, bytearray] = {}
+        self._late = False  # whether pages behind the last commit wait, because the disk was full
         self._position, self._writes, self._process = 0, mode != "r", os.getpid()
         try:
             if self._writes:
@@ -133,7 +134,8 @@ class JournaledFile:
             view, position = view[new - position :], new
         if len(view):
             try:
-                if any(number in self._pages for number in range(position // PAGE, -(-(position + len(view)) // PAGE))):
+                pages = range(position // PAGE, -(-(position + len(view)) // PAGE)) if self._late else ()
+                if any(number in self._pages for number in pages):
                     raise OSError(errno.ENOSPC, "the page waits in memory")
                 write_at(self._file, view, position)
             except OSError:
@@ -214,6 +216,7 @@ class JournaledFile:
             low, high = max(position, number * PAGE), min(end, (number + 1) * PAGE)
             page = self._pages.get(number)
             if page is None:
+                self._late |= number >= self._safe
                 page = self._pages[number] = bytearray(PAGE)
                 if high - low < PAGE:
                     old = _read(self._file, number * PAGE, PAGE)
@@ -228,7 +231,7 @@ class JournaledFile:
         for data, offset in joined:  # nothing else in here: the shorter it takes, the better for readers without this module
             write_at(self._file, data, offset)
         os.ftruncate(self._file, self._end)
-        self._pages = {}
+        self._pages, self._late = {}, False
 
 
 def read_journal(file: int) -> tuple[dict[int, bytearray], int] | None:

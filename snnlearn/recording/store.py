@@ -29,6 +29,7 @@ from .schema import entry
 from .slots import Slots
 
 BUFFER_BYTES = 1 << 20  # pending values are handed to HDF5 when they exceed this
+LITTLE_BYTES = 1 << 16  # but those of a stream that has fewer wait for the next commit, because each write costs time
 PERIOD = 2.0  # s; the first append so long after the last commit makes the next one
 CHUNK_BYTES = 1 << 17
 TABLE_CHUNK_BYTES = 1 << 15
@@ -74,6 +75,7 @@ class Column:
             describe_dataset(group.create_dataset(name, (0, *width), dtype, chunks=chunk, maxshape=maxshape, **options), name)
         self.dataset = _open_to_append(group, name)
         self.pending: list[tuple[int, np.ndarray]] = []
+        self.pending_bytes = 0
         plain = self.dataset.compression is None and dtype.kind in "fiu" and chunk == self.dataset.chunks
         self._plain = np.zeros(chunk, dtype) if plain and len(width) else None  # a chunk as it stands in the file
 
@@ -85,6 +87,7 @@ class Column:
         else:
             array = np.ascontiguousarray(values, self.dtype)
         self.pending.append((row, array))
+        self.pending_bytes += array.nbytes + OVERHEAD_BYTES
         self.store.buffered += array.nbytes + OVERHEAD_BYTES
 
     def write(self, rows: int) -> None:
@@ -96,7 +99,7 @@ class Column:
                 self._write_chunks(row, array)
             elif array.shape[0]:
                 self.dataset[row : row + array.shape[0]] = array
-        self.pending = []
+        self.pending, self.pending_bytes = [], 0
 
     def _write_chunks(self, row: int, array: np.ndarray) -> None:
         """Write whole chunks past HDF5's cache of chunks, which costs as much as the writing itself; the rest through it."""
@@ -178,6 +181,11 @@ class Stream:
             self.columns[name].put(self.n, array)
         self.n += k
 
+    @property
+    def pending(self) -> int:
+        """Bytes that are pending."""
+        return sum(column.pending_bytes for column in self.columns.values())
+
     def write(self) -> None:
         for column in self.columns.values():
             column.write(self.n)
@@ -206,7 +214,7 @@ class Store:
         if (self.buffered or self.written) and time.monotonic() - self.flushed_at > PERIOD:
             self.flush()
         elif self.buffered >= BUFFER_BYTES:
-            self._write()
+            self._write(LITTLE_BYTES)
 
     def flush(self) -> None:
         """Write everything that is pending and commit it. Raises OSError naming the file."""
@@ -219,15 +227,21 @@ class Store:
             raise self._failure("written", error) from error
         self.written, self.flushed_at = False, time.monotonic()
 
-    def _write(self) -> None:
-        """Have HDF5 write everything that is pending, not yet committed. Raises OSError naming the file."""
+    def _write(self, least: int = 0) -> None:
+        """Have HDF5 write what is pending of the streams that have so many bytes, not yet committed. Raises OSError naming the
+        file."""
         try:
+            waiting = 0
             for stream in self.streams:
-                stream.write()
+                pending = stream.pending
+                if pending >= least:
+                    stream.write()
+                else:
+                    waiting += pending
             self.file.flush()
         except (OSError, RuntimeError) as error:
             raise self._failure("written", error) from error
-        self.buffered, self.written = 0, True
+        self.buffered, self.written = waiting, True
 
     def _failure(self, what: str, error: Exception) -> OSError:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
