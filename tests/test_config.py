@@ -236,9 +236,9 @@ def test_lines_of_keys():
 
 def command(*words):
     """The exit status of a command, in this process."""
-    from snnlearn.cli import _parser
+    from snnlearn.cli import make_parser
 
-    options = _parser().parse_args([str(word) for word in words])
+    options = make_parser().parse_args([str(word) for word in words])
     return options.run(options)
 
 

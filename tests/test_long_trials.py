@@ -32,7 +32,7 @@ def test_recomputation_with_noise_batches_records_and_errors(case, monkeypatch):
     segments = []
     for limit in (None, 3000):
         monkeypatch.setattr(sl.layout.Cutter, "block_steps", lambda self: 16)
-        sim = sl.Simulator(noisy, weights, sl.BPTT(max_bytes=limit), sl.SGD(1e-2), dtype="float64")
+        sim = sl.Simulator(noisy, weights, sl.BPTT(max_bytes=limit), sl.SGD(1e-4), dtype="float64")
         run = sim.run(x, target)
         asked = []
         sim.run(x[0], error=lambda t, y, asked=asked: (asked.append(t), y)[1])

@@ -187,9 +187,7 @@ def test_a_torn_slot_leaves_the_other(path):
     assert [c.values["number"] for c in load_checkpoints(path, "path")] == [1]
     with h5py.File(path, "r+") as file:
         file["checkpoint"][heads[2]][10] ^= 1
-    with pytest.raises(
-        ValueError, match=r"path must be a file with a checkpoint \(got .*run.h5'\); Recorder\(checkpoint_minutes"
-    ):
+    with pytest.raises(ValueError, match=r"path must be a file with a checkpoint \(got .*\); Recorder\(checkpoint_minutes"):
         newest(path)
 
 
