@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import snnlearn as sl
-from snnlearn.commands import of_recipe
+from snnlearn.cli.configurations import of_recipe
 from snnlearn.recipes import pattern_generation
 
 

@@ -212,10 +212,10 @@ def run_brian2(case: str, threads: int, repeats: int) -> dict[str, float]:
             projections.append(synapses)
         network = b2.Network(group, source, count, *projections)
         network.run(events.n_steps * net.dt * b2.ms)
-        b2.device.build(run=True, compile=True)
+        b2.device.build(directory=folder, run=True, compile=True)
         times = []
         for _ in range(repeats):
-            b2.device.run(with_output=False)
+            b2.device.run(directory=folder, with_output=False)
             times.append(b2.device._last_run_time)
         rate = count.num_spikes / net.n / (events.n_steps * net.dt / 1000.0)
     return {"forward": float(np.median(times)), "rate": float(rate)}

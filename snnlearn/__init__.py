@@ -42,9 +42,8 @@ The package, in the order in which its parts build on each other:
     verification   verify: identities between rules, reference cases, published losses
     recipes        settings that learn the tasks
     conventions    parameters of NEST and of the TensorFlow e-prop code
-    settings       parts of a configuration; grid: what a sweep varies; config_read, config_write, toml: as plain values and TOML
-    config         Config, load_config: a run as one value
-    sweep          sweep, run: many configurations, by `pools` of processes or Dask; sweep_table: results
+    config         Config, load_config: a run as one value, and as TOML
+    sweeps         sweep, run: many configurations, by processes or Dask
     plot, cli      figures (needs matplotlib), the command line
 
 Arrays are indexed [pre, post]; times are in ms, rates in Hz.
@@ -53,7 +52,7 @@ Arrays are indexed [pre, post]; times are in ms, rates in Hz.
 from . import analysis, conventions, datasets, tasks
 from ._version import __version__
 from .compare import Comparison, compare
-from .config import Config, load_config
+from .config import Config, InitialWeights, TrainingPlan, load_config
 from .connectivity import Dense, Masked, Sparse
 from .events import Events
 from .family import Taxonomy, taxonomy
@@ -71,11 +70,9 @@ from .replay import Replay, replay
 from .report import Alignment, Run, Step
 from .resume import fork, resume
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
-from .settings import InitialWeights, TrainingPlan
 from .simulator import Simulator
 from .surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
-from .sweep import run, sweep
-from .sweep_table import SweepResult
+from .sweeps import SweepResult, run, sweep
 from .synapse_traces import Eligibility, synapse_traces
 from .training import History
 from .verification import Verification, verify

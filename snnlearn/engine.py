@@ -76,7 +76,7 @@ class Engine:
     ):
         self.net, self.like, self.dtype, self.rule, self.optimizer = net, weights, np.dtype(dtype), rule, optimizer
         self.rules = () if rule is None else (rule, *passive)
-        self.interval, self.threads = interval, threads or _cores()
+        self.interval, self.threads = interval, threads or cores()
         self.arrays = net.arrays(weights, self.dtype)
         self.weights = flatten(weights, self.dtype, None if rule is None else rule.feedback_matrix(net))
         self.hidden = net.initial_hidden(self.dtype)
@@ -444,6 +444,6 @@ def _nbytes(arrays: Any) -> int:
     return arrays.nbytes if isinstance(arrays, np.ndarray) else 0
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

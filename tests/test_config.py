@@ -68,7 +68,7 @@ def test_a_configuration_comes_back_from_toml(config, comments, tmp_path):
 
 @pytest.mark.parametrize("task", RECIPES)
 def test_recipes_come_back(task):
-    from snnlearn.commands import of_recipe
+    from snnlearn.cli.configurations import of_recipe
 
     config = of_recipe(RECIPES[task](neurons=10, iterations=3))
     text = config.to_toml()

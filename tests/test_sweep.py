@@ -17,8 +17,10 @@ from kills import BATCH, contents, differing
 from test_config import small
 
 import snnlearn as sl
-from snnlearn import grid, pools, sweep_table
-from snnlearn.sweep import _kind
+from snnlearn.config import grid
+from snnlearn.sweeps import pools
+from snnlearn.sweeps import table as sweep_table
+from snnlearn.sweeps.sweep import _kind
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the worker in /proc")
 TINY = small(training=sl.TrainingPlan(2 * BATCH, BATCH, evaluate_every=1, evaluate_trials=2), recorder={"checkpoint_every": 1})
@@ -103,7 +105,7 @@ def test_a_sweep_gathers_its_runs_and_goes_on_where_it_stopped(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:sweep. .*failed:RuntimeWarning")
 def test_a_run_that_fails_is_reported_and_the_others_go_on(tmp_path, monkeypatch):
-    module = sys.modules["snnlearn.sweep"]
+    module = sys.modules["snnlearn.sweeps.sweep"]
     told, original = [], module.run
 
     def run(config, path, threads):

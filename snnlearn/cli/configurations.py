@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from .. import _check
-from ..config import Config, load_config
+from ..config import Config, TrainingPlan, load_config
 from ..recipes import RECIPES, Recipe
-from ..settings import TrainingPlan
 from ..tasks.base import Task
 
 OF_TASKS = {"rule": "eprop", "feedback": "random", "update_every": "trial", "dtype": "float32", "seed": 0}  # and their defaults
@@ -136,7 +135,7 @@ def train(options: argparse.Namespace, progress: Callable[..., Any], summary: Ca
 
 def sweep(options: argparse.Namespace) -> int:
     """Run a sweep; exit status 1 where a run failed."""
-    from ..sweep import sweep as execute
+    from ..sweeps import sweep as execute
 
     config = load_config(options.config)
     changes = dict(parse_change(text) for text in options.set or ())

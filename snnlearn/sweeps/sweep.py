@@ -30,12 +30,14 @@ from typing import Any, NamedTuple
 
 from numba.core import event
 
-from . import _check, grid, pools
-from .config import Config, load_config
-from .engine import _cores
-from .recording import open_recording
-from .resume import resume
-from .sweep_table import SweepResult, gather
+from .. import _check
+from ..config import grid
+from ..config.configuration import Config, load_config
+from ..engine import cores
+from ..recording import open_recording
+from ..resume import resume
+from . import pools
+from .table import SweepResult, gather
 
 PERIOD = 2.0  # s between two looks at how far the runs are
 CHECKPOINT_MINUTES = 5.0  # where a configuration takes no checkpoints
@@ -144,8 +146,8 @@ def sweep(
         elif executor is not None:
             engine = pools.Given(executor)
         else:
-            engine = pools.Local(min(workers or _cores(), len(due)))
-            threads = threads or max(1, _cores() // engine.capacity)
+            engine = pools.Local(min(workers or cores(), len(due)))
+            threads = threads or max(1, cores() // engine.capacity)
             engine.start(_import)
         _execute(due, engine, threads or 1, retries, _Bar(jobs, quiet))
     result = gather(jobs, folder)

@@ -7,8 +7,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from . import _check
-from .network import WEIGHT_NAMES, Network, Weights
+from .. import _check
+from ..network import WEIGHT_NAMES, Network, Weights
 
 SCALARS = ("seed", "dtype", "update_every", "threads", "passive_every")  # keys outside of sections
 SPECS = ("rule", "optimizer", "loss", "regularizer")

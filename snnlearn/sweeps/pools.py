@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, ProcessPoolExecutor, wait
 from typing import Any
 
-from . import _check
+from .. import _check
 
 ASKED_EVERY = 0.1  # s
 TIMEOUT = 10.0  # s until a scheduler must answer

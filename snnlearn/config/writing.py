@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from . import _check, spec, toml
-from .family import parse_rule
-from .recording import Recorder
-from .recording.going_on import OPTIONS as RECORDER_OPTIONS
+from .. import _check, spec
+from ..family import parse_rule
+from ..recording import Recorder
+from ..recording.going_on import OPTIONS as RECORDER_OPTIONS
+from ..simulator import Simulator
+from ..training import train
+from . import toml
 from .settings import SCALARS, SPECS, InitialWeights, TrainingPlan
-from .simulator import Simulator
 from .toml import NONE
-from .training import train
 
 LONGEST = 90  # characters of a comment
 NUMBERS = 20  # of a list that has a comment

@@ -14,7 +14,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from . import _check
+from .. import _check
 
 ZIP = "zip"
 
@@ -66,14 +66,14 @@ def _zipped(value: Any, where: str) -> list[list[str]]:
 
 def label(point: Mapping[str, Any]) -> str:
     """A short text for a point, as "rule=eprop, optimizer.lr=0.01"."""
-    return ", ".join(f"{name}={_short(value)}" for name, value in point.items())
+    return ", ".join(f"{name}={short(value)}" for name, value in point.items())
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     if isinstance(value, Mapping):
-        rest = [f"{k}={_short(x)}" for k, x in value.items() if k not in ("type", "name") and x is not None]
+        rest = [f"{k}={short(x)}" for k, x in value.items() if k not in ("type", "name") and x is not None]
         return f"{value.get('type', value.get('name', ''))}({', '.join(rest)})"
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_short, value)) + "]"
+        return "[" + ", ".join(map(short, value)) + "]"
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -19,11 +19,12 @@ from typing import Any, NoReturn, TypeVar
 import h5py
 import numpy as np
 
-from . import _check, spec, toml
-from .recording import Recording, open_recording
-from .recording.going_on import OPTIONS as RECORDER_OPTIONS
+from .. import _check, spec
+from ..recording import Recording, open_recording
+from ..recording.going_on import OPTIONS as RECORDER_OPTIONS
+from ..tasks import base
+from . import toml
 from .settings import SCALARS, SECTIONS, SPECS, VARIABLES, InitialWeights, TrainingPlan
-from .tasks import base
 from .toml import NONE, Path
 
 T = TypeVar("T")

@@ -10,8 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .grid import _short
-from .recording import open_recording
+from ..config.grid import short
+from ..recording import open_recording
 
 RECENT = 10  # updates over which loss and score are averaged at the end
 ABOUT = {
@@ -107,7 +107,7 @@ def gather(jobs: Sequence[Any], folder: pathlib.Path) -> SweepResult:
     for job in jobs:
         found = _read(job.path)
         curves.append(found.pop("curves"))
-        varied = {name: x if isinstance(x, (bool, int, float, str)) else _short(_plain(x)) for name, x in job.point.items()}
+        varied = {name: x if isinstance(x, (bool, int, float, str)) else short(_plain(x)) for name, x in job.point.items()}
         row: dict[str, Any] = {"run": job.number, **varied, "status": job.status, **found, "error": job.error}
         spent = sum(o.seconds for o in job.outcomes) if job.outcomes else found["seconds"]
         row |= {"attempts": job.attempts, "seconds": spent}

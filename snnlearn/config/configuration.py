@@ -30,19 +30,20 @@ import pathlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from . import _check, config_read, config_write
-from .functional import check_dtype
+from .. import _check
+from ..functional import check_dtype
+from ..losses import Loss, MeanSquaredError, RateRegularizer
+from ..network import Network
+from ..optimizers import Optimizer
+from ..recording import Recorder
+from ..recording.going_on import OPTIONS as RECORDER_OPTIONS
+from ..rules import Rule
+from ..simulator import RECORDABLE, Simulator
+from ..tasks.base import Task
+from ..training import History, check_options
+from . import reading, writing
 from .grid import points
-from .losses import Loss, MeanSquaredError, RateRegularizer
-from .network import Network
-from .optimizers import Optimizer
-from .recording import Recorder
-from .recording.going_on import OPTIONS as RECORDER_OPTIONS
-from .rules import Rule
 from .settings import VARIABLES, InitialWeights, TrainingPlan
-from .simulator import RECORDABLE, Simulator
-from .tasks.base import Task
-from .training import History, check_options
 
 NEVER_DIGESTED = ("threads", "sweep")  # results do not depend on them
 
@@ -179,7 +180,7 @@ class Config:
 
         Raises ValueError for parts that are not the package's, as a schedule that is a function.
         """
-        return config_write.plain(self)
+        return writing.plain(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "config", folder: str | os.PathLike[str] = "") -> Config:
@@ -187,7 +188,7 @@ class Config:
 
         where : what errors call the source; folder : to which paths in it are relative
         """
-        return config_read.build(values, where, folder, cls)
+        return reading.build(values, where, folder, cls)
 
     @classmethod
     def of_recording(cls, path: str | os.PathLike[str]) -> Config:
@@ -196,7 +197,7 @@ class Config:
         Of one that was made with given weights they are the first snapshot (`Recorder(weights_every=...)`).
         Raises ValueError where the recording is not of a training, or lacks something, as a mask or a user's own task.
         """
-        return config_read.of_recording(path, cls)
+        return reading.of_recording(path, cls)
 
     def updated(self, changes: Mapping[str, Any]) -> Config:
         """The configuration with other values at dotted keys: {"optimizer.lr": 1e-3, "network.neurons.0.n": 50}.
@@ -204,7 +205,7 @@ class Config:
         Values are plain values or specs. "rule" may be a name of `parse_rule`, as "eprop:2", which keeps feedback and seed;
         "seeds" stands for seed, task.seed and rule.seed. Raises ValueError for a key that is not there.
         """
-        return type(self).from_dict(config_write.updated(self, changes), "Config.updated", self.folder)
+        return type(self).from_dict(writing.updated(self, changes), "Config.updated", self.folder)
 
     def with_sweep(self, sweep: Mapping[str, Any]) -> Config:
         """The same run with another [sweep] table."""
@@ -212,7 +213,7 @@ class Config:
 
     def to_toml(self, comments: bool = True) -> str:
         """The text of a TOML file. comments : say what each key is"""
-        return config_write.to_toml(self, comments)
+        return writing.to_toml(self, comments)
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Write a TOML file. Raises FileExistsError, FileNotFoundError (no such folder), OSError."""
@@ -227,7 +228,7 @@ def load_config(path: str | os.PathLike[str]) -> Config:
 
     Raises FileNotFoundError, ValueError (not TOML; a key that is unknown, missing or wrong, named with its line), TypeError.
     """
-    return config_read.load(path, Config)
+    return reading.load(path, Config)
 
 
 def _same(value: Any, default: Any) -> bool:
