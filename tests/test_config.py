@@ -7,7 +7,7 @@ import pytest
 from kills import BATCH, LIF, TASK, contents, differing
 
 import snnlearn as sl
-from snnlearn import toml
+from snnlearn.config import toml
 from snnlearn.recipes import RECIPES
 
 MASK = np.random.default_rng(1).random((8, 8)) < 0.5

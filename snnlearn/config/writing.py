@@ -175,7 +175,7 @@ def _about(owner: Any, wanted: bool = True) -> dict[str, str]:
     """What docstrings say of each parameter, in a line: those of a class and of its bases, or of a function."""
     result: dict[str, str] = {}
     for cls in reversed(inspect.getmro(owner)) if inspect.isclass(owner) else (owner,):
-        if wanted and (cls.__module__ or "").startswith(__package__):
+        if wanted and (cls.__module__ or "").startswith("snnlearn."):
             for name, text in _parameters_in(cls.__doc__ or ""):
                 if not text.startswith("see `"):
                     result[name] = _short(text)
