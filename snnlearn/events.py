@@ -106,11 +106,11 @@ def _encode_dense(inputs: Any, n_channels: int, dtype: Any, where: str) -> Input
         ) from None
     if x.ndim not in (2, 3) or x.shape[-1] != n_channels or 0 in x.shape[:-1]:
         raise fail(where, f"have shape (T, {n_channels}) or (trials, T, {n_channels})", x.shape, "set by Network(n_inputs=...)")
-    x = np.ascontiguousarray(x if x.ndim == 3 else x[None])
+    given, x = x, np.ascontiguousarray(x if x.ndim == 3 else x[None])
     active = np.flatnonzero(x != 0)  # nan and inf are among them
     values = x.reshape(-1)[active]
-    if x.dtype.kind == "f":
-        finite(where, x if not np.isfinite(values).all() else values)
+    if x.dtype.kind == "f" and not np.isfinite(values).all():
+        finite(where, given)  # raises
     step, channel = np.divmod(active, n_channels)
     counts = np.bincount(step, minlength=x.shape[0] * x.shape[1]).reshape(x.shape[:2])
     return InputArrays(_pointers(counts), channel.astype(np.int32), values.astype(dtype, copy=False))
