@@ -37,10 +37,10 @@ CASES, SYSTEMS = ("evidence", "dense", "sparse"), ("snnlearn", "jax", "brian2")
 
 
 def seconds(call: Callable[[], Any], repeats: int) -> float:
-    """Median time of a call, after one that warms up."""
+    """Median time of a call, after one that warms up; of so many calls, and of half a second of them."""
     call()
-    times = []
-    for _ in range(repeats):
+    times: list[float] = []
+    while len(times) < repeats or sum(times) < 0.5:
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)

@@ -21,6 +21,7 @@ from .tape import WINDOW_STEPS, tape_bytes
 ACCUMULATORS = 8  # at most; a constant, because it decides the order of sums
 TAPE_LIMIT = 256 * 2**20  # bytes of tape of one lane; beyond, it runs fewer trials at a time
 BLOCK_WORK = 1_000_000  # neurons x steps of one compiled call: under a second, so that Ctrl-C answers
+CACHED = 2 * 2**20  # bytes of tape that stay in the caches of a core until the rule goes back over them
 SHARING = 16  # trials that share a pass over the weights, going back; more gain nothing
 
 
@@ -65,8 +66,11 @@ class Cutter(NamedTuple):
         rows = job.n_steps if plan.whole else self.block(job.n_steps, plan.window)
         segment = self.segment(job, plan, rows)
         rows = segment or rows
-        at_a_time = max(SHARING if plan.whole else 1, self.block_steps() // rows)
-        most = min(TAPE_LIMIT // self.tape_bytes(rows, plan), int(np.diff(shares).max()), at_a_time)
+        bytes_ = self.tape_bytes(rows, plan)
+        at_a_time = max(1, min(self.block_steps() // rows, CACHED // bytes_))
+        if plan.whole and any(r.crosses for r in self.rules):
+            at_a_time = max(SHARING, self.block_steps() // rows)
+        most = min(TAPE_LIMIT // bytes_, int(np.diff(shares).max()), at_a_time)
         return Layout(plan, tuple(map(int, shares)), 1 if segment else int(max(1, most)), rows, segment)
 
     def plan(self, job: Job, streaming: bool, interval: int | None) -> Plan:

@@ -97,6 +97,11 @@ class Rule(ABC):
         """Length in steps of the windows that an adjoint rule looks back over; NO_WINDOW: the trial."""
         return NO_WINDOW
 
+    @property
+    def crosses(self) -> bool:
+        """Whether its gradient crosses recurrent synapses: going back, trials then share a pass over the weights."""
+        return True
+
     @abstractmethod
     def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> Any:
         """The rule's arrays for so many trials at rest; `learns` [4] tells which matrices learn."""

@@ -41,6 +41,11 @@ class RFLO(Rule):
         super().__post_init__()
         _check.choice("RFLO.method", self.method, ("auto", "forward", "adjoint"))
 
+    @property
+    def crosses(self) -> bool:
+        """Never."""
+        return False
+
     def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
         """See `Rule.direction`."""
         where = f"RFLO(method={self.method!r})"
