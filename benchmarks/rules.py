@@ -17,12 +17,12 @@ Before timing, forward and adjoint gradients are compared in float64: nothing he
 from __future__ import annotations
 
 import argparse
-import time
 
 import numba
 import numpy as np
 
 import snnlearn as sl
+from snnlearn.bench import seconds
 from snnlearn.network import flatten
 
 
@@ -59,13 +59,8 @@ def fma_rate() -> float:
 
 def median(call, repeats: int) -> tuple[float, float, float]:
     """Seconds: median, smallest, largest, after one call that warms up."""
-    call()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times)), min(times), max(times)
+    times = seconds(call, repeats)
+    return float(np.median(times)), float(times.min()), float(times.max())
 
 
 def network(n: int, n_in: int, indegree: int | None = None) -> tuple[sl.Network, sl.Weights]:
