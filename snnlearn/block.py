@@ -23,7 +23,7 @@ from .connectivity import AHEAD, add_row, fetch_row
 from .losses import ENTROPY, NONE, SIGNAL, error_step, rate_step, rate_trial
 from .neurons.base import advance, threshold
 from .optimizers import update
-from .rules.base import before, digest
+from .rules.base import any_set, before, digest
 
 SCANNED = 64  # neurons that one test for spikes covers
 
@@ -75,15 +75,6 @@ def all_finite(x):
     for j in range(x.shape[0]):
         total += x[j] * x.dtype.type(0)
     return total == total
-
-
-@summing
-def any_set(z):
-    """Whether an entry is not zero; none is negative."""
-    total = z.dtype.type(0)
-    for j in range(z.shape[0]):
-        total += z[j]
-    return total > 0
 
 
 @device

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import _check
-from .._jit import generic, inlined
+from .._jit import generic, inlined, summing
 from ..losses import SIGNAL
 from ..network import FlatWeights, NetArrays, Network
 
@@ -123,6 +123,15 @@ def check_passive(passive: Any, learns: bool) -> tuple[Rule, ...]:
     if rules and not learns:
         raise _check.fail(where, "come with a rule and an optimizer that update", None)
     return rules
+
+
+@summing
+def any_set(x):
+    """Whether an entry differs from zero, nan included."""
+    total = x.dtype.type(0)
+    for j in range(x.shape[0]):
+        total += abs(x[j])
+    return not total == 0
 
 
 @inlined

@@ -27,7 +27,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import _check
-from .._jit import generic, inlined, summing
+from .._jit import generic, inlined
 from ..connectivity import n_pre, row_start, target
 from ..network import FlatWeights, NetArrays
 from ..neurons.alif import ALIFParams
@@ -35,7 +35,7 @@ from ..neurons.base import prepare
 from ..neurons.chain import ChainParams, chain
 from ..neurons.lif import LIFParams
 from .adjoint import make_adjoint
-from .base import Rule, before, digest, learning_signal, pick_direction, readout_step
+from .base import Rule, any_set, before, digest, learning_signal, pick_direction, readout_step
 from .influence import MAX_BYTES, make_influence
 from .interval import make_interval
 from .lazy import NoLazy, catch_up, is_lazy, make_lazy, sum_up
@@ -267,7 +267,7 @@ def _advance_traces(rule, net, weights, grad, tape, inputs, targets, b, span, st
             signal[j], reg[j] = rule.factor * unscaled[j], rule.factor * rate_signal[j]
         prepare(p, psi, tape.local[b, row % tape.local.shape[1]])
         weigh(p, psi, rule.scaled[2], rule.scaled[3])
-        regular = not all_zero(reg)
+        regular = any_set(reg)
         if rule.learn_in:
             for event in range(inputs.indptr[b, t], inputs.indptr[b, t + 1]):
                 arrive(traces.w_in, net.proj_in, p, b, inputs.channel[event], inputs.value[event])
@@ -282,15 +282,6 @@ def _advance_traces(rule, net, weights, grad, tape, inputs, targets, b, span, st
             g_in[s] = 0
         for s in net.absent_rec:
             g_rec[s] = 0
-
-
-@summing
-def all_zero(x):
-    """Whether no entry differs from zero."""
-    total = x.dtype.type(0)
-    for j in range(x.shape[0]):
-        total += abs(x[j])
-    return total == 0
 
 
 @generic(1, inline=True)
