@@ -137,8 +137,8 @@ def influence_rows(repeats: int) -> None:
     cases += [(200, 40, 10, sl.SnAp(3))]
     for n, n_in, indegree, rule in cases:
         net, weights = network(n, n_in, indegree)
-        x = (np.random.default_rng(0).random((40, n_in)) < 0.1).astype(float)
-        found, _ = learning_time(net, weights, rule, x, np.zeros((40, 2)), repeats)
+        x = (np.random.default_rng(0).random((200, n_in)) < 0.1).astype(float)
+        found, _ = learning_time(net, weights, rule, x, np.zeros((200, 2)), repeats)
         floor = crossing_count(net, weights, rule, x) / rate
         name = type(rule).__name__ + {"EProp": " order 2", "SnAp": f"-{getattr(rule, 'n', '')}"}.get(type(rule).__name__, "")
         kind = "dense" if indegree is None else f"{indegree} each"

@@ -139,41 +139,57 @@ def _(proj, i, scale, values, row):
         row[s] += scale * values[proj.indices[s]]
 
 
-@generic(1)
-def back_over(proj, row, values, out):
-    """out[m, i] += sum over row i of row entry * values[m, target]: adjoints m going back over the synapses. In place.
+SHARING = 4  # vectors at most that one pass of `back_over` takes back
 
-    values : (m, n_post); out : (m, n_pre). One pass over the flat array `row` serves four m at least.
+
+@generic(1)
+def back_over(proj, row, values, out, wanted):
+    """out[m, i] += sum over row i of row entry * values[m, target], for i in `wanted`: adjoints m going back over the synapses.
+
+    values : (m, n_post), 1 to SHARING of them, which share one pass over the flat array `row`; out : (m, n_pre), in place
     """
 
 
 @back_over.register(DenseProjection)
-def _(proj, row, values, out):
-    m, n_pre, n_post = values.shape[0], proj.n_pre, proj.n_post
-    several, pairs = m - m % 4, n_pre - n_pre % 2
-    for b in range(0, several, 4):  # four vectors stay in L1 while the rows stream by
-        for i in range(0, pairs, 2):
-            first, second = row[i * n_post : (i + 1) * n_post], row[(i + 1) * n_post : (i + 2) * n_post]
-            tile(first, second, values[b], values[b + 1], values[b + 2], values[b + 3], out[b : b + 4, i : i + 2])
-    for b in range(several):
-        for i in range(pairs, n_pre):
-            out[b, i] += _dot(row[i * n_post : (i + 1) * n_post], values[b])
-    for b in range(several, m):
-        _product(row, values[b], out[b])
+def _(proj, row, values, out, wanted):
+    m, n_post = values.shape
+    if m == 1:
+        _product(row, values[0], out[0], wanted)
+        return
+    pairs = wanted.shape[0] - wanted.shape[0] % 2
+    a, b, c, d = values[0], values[1], values[min(2, m - 1)], values[m - 1]  # they stay in L1 while the rows stream by
+    for e in range(0, pairs, 2):
+        i, l = wanted[e], wanted[e + 1]
+        sums = tile(row[i * n_post : (i + 1) * n_post], row[l * n_post : (l + 1) * n_post], a, b, c, d)
+        out[0, i] += sums[0]
+        out[1, i] += sums[1]
+        out[0, l] += sums[4]
+        out[1, l] += sums[5]
+        if m > 2:
+            out[2, i] += sums[2]
+            out[2, l] += sums[6]
+        if m > 3:
+            out[3, i] += sums[3]
+            out[3, l] += sums[7]
+    if pairs < wanted.shape[0]:
+        i = wanted[pairs]
+        for k in range(m):
+            out[k, i] += _dot(row[i * n_post : (i + 1) * n_post], values[k])
 
 
 @back_over.register(SparseProjection)
-def _(proj, row, values, out):
+def _(proj, row, values, out, wanted):
     indices = proj.indices
-    for i in range(out.shape[1]):
+    for e in range(wanted.shape[0]):
+        i = wanted[e]
         start, stop = proj.indptr[i], proj.indptr[i + 1]
-        for b in range(values.shape[0]):
-            out[b, i] += _gather_dot(row[start:stop], indices[start:stop], values[b])
+        for k in range(values.shape[0]):
+            out[k, i] += _gather_dot(row[start:stop], indices[start:stop], values[k])
 
 
 @summing
-def tile(x, y, a, b, c, d, out):
-    """out[m, 0] += x . v and out[m, 1] += y . v for the four vectors v = a, b, c, d."""
+def tile(x, y, a, b, c, d):
+    """Eight dot products: of x with a, b, c, d, then of y with them."""
     x0 = x1 = x2 = x3 = y0 = y1 = y2 = y3 = x.dtype.type(0)
     for k in range(x.shape[0]):
         x0 += x[k] * a[k]
@@ -184,14 +200,7 @@ def tile(x, y, a, b, c, d, out):
         y1 += y[k] * b[k]
         y2 += y[k] * c[k]
         y3 += y[k] * d[k]
-    out[0, 0] += x0
-    out[1, 0] += x1
-    out[2, 0] += x2
-    out[3, 0] += x3
-    out[0, 1] += y0
-    out[1, 1] += y1
-    out[2, 1] += y2
-    out[3, 1] += y3
+    return x0, x1, x2, x3, y0, y1, y2, y3
 
 
 @summing
@@ -224,19 +233,21 @@ def _gather_dot(a, index, b):
 
 
 @device
-def _product(row, values, out):
-    """out += matrix @ values, for the flat matrix `row`; four rows share the loads of values."""
-    n_pre, n_post = out.shape[0], values.shape[0]
-    whole = n_pre - n_pre % 4
-    for i in range(0, whole, 4):
-        r0, r1 = row[i * n_post : (i + 1) * n_post], row[(i + 1) * n_post : (i + 2) * n_post]
-        r2, r3 = row[(i + 2) * n_post : (i + 3) * n_post], row[(i + 3) * n_post : (i + 4) * n_post]
+def _product(row, values, out, wanted):
+    """out += matrix @ values for these rows of the flat matrix `row`; four rows share the loads of values."""
+    n_post = values.shape[0]
+    whole = wanted.shape[0] - wanted.shape[0] % 4
+    for e in range(0, whole, 4):
+        i0, i1, i2, i3 = wanted[e], wanted[e + 1], wanted[e + 2], wanted[e + 3]
+        r0, r1 = row[i0 * n_post : (i0 + 1) * n_post], row[i1 * n_post : (i1 + 1) * n_post]
+        r2, r3 = row[i2 * n_post : (i2 + 1) * n_post], row[i3 * n_post : (i3 + 1) * n_post]
         s0, s1, s2, s3 = dot4(values, r0, r1, r2, r3)
-        out[i] += s0
-        out[i + 1] += s1
-        out[i + 2] += s2
-        out[i + 3] += s3
-    for i in range(whole, n_pre):
+        out[i0] += s0
+        out[i1] += s1
+        out[i2] += s2
+        out[i3] += s3
+    for e in range(whole, wanted.shape[0]):
+        i = wanted[e]
         out[i] += _dot(row[i * n_post : (i + 1) * n_post], values)
 
 

@@ -10,8 +10,8 @@
 Grade g holds what crosses g recurrent synapses. Grade 0 alone is e-prop, the same gradient as the
 eligibility traces carried forward; grades 0 .. m-1 are e-prop of order m. BPTT needs no grades: its single
 adjoint takes (2) and, with its own c, (3) together. c[t, j] is what a unit arrival at neuron j on step t
-earns, so e-prop costs one pass per neuron and one row addition per presynaptic spike. One pass over w_rec a
-step serves all grades and all trials of a call in (3).
+earns, so e-prop costs one pass per neuron and one row addition per presynaptic spike. In (3), four adjoints, be it of
+grades or of trials, share one pass over w_rec, and rows of neurons with psi = 0 are left out: gz has no effect there.
 
 A truncation window cuts every path that would leave a window of so many steps (aligned to step 0 of the
 trial or stream), the readout's memory included. A tape may also come in segments, last one first: what the
@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._jit import inlined
-from ..connectivity import AHEAD, add_to_row, back_over, fetch_row
+from ..connectivity import AHEAD, SHARING, add_to_row, back_over, fetch_row
 from ..network import FlatWeights, NetArrays
 from ..neurons.base import adjoint, prepare
 from ..neurons.chain import chain
@@ -44,6 +44,7 @@ class AdjointArrays(NamedTuple):
     lam: np.ndarray  # [grades * trials, D + 1, n] adjoint of the hidden state; row g * trials + b
     c: np.ndarray  # [delay + 1, grades * trials, n] the last c, a ring over steps
     gz: np.ndarray  # [grades * trials, n]
+    wanted: np.ndarray  # int64 [n] neurons of which (3) is needed
     earned: np.ndarray  # [n] sum of c over grades
     ly: np.ndarray  # [trials, n_out]
     feedback: np.ndarray  # [n_out, n] B transposed: rows that vectorise
@@ -73,6 +74,7 @@ def make_adjoint(
         lam=np.zeros((grades * trials, net.n_hidden + 1, n), dtype),
         c=np.zeros((net.delay + 1, grades * trials, n), dtype),
         gz=np.zeros((grades * trials, n), dtype),
+        wanted=np.zeros(n, np.int64),
         earned=np.zeros(n, dtype),
         ly=np.zeros((trials, net.n_out), dtype),
         feedback=np.zeros((net.n_out, n), dtype),
@@ -93,7 +95,7 @@ def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
         for b in range(span.trials):
             _from_readout(rule, net, weights, grad, tape, targets, span, b, t)  # (1) (2)
         border = min(last, (t // rule.window + 1) * rule.window)  # the first step after the window that t is in
-        _cross(rule, net, weights, t, border)  # (3)
+        _cross(rule, net, weights, tape, row, t, border)  # (3)
         for b in range(span.trials):
             _back(rule, tape, b, row, now)  # (4)
             _earn(rule, net, grad, tape, inputs, span, b, t, now)  # (5) (6)
@@ -128,16 +130,30 @@ def _from_readout(rule, net, weights, grad, tape, targets, span, b, t):
 
 
 @inlined
-def _cross(rule, net, weights, t, border):
-    """Equation (3): what the spikes of t earn at the arrivals of t + delay; one pass over the weights."""
+def _cross(rule, net, weights, tape, row, t, border):
+    """Equation (3): what the spikes of t earn at the arrivals of t + delay."""
     rows, trials = rule.gz.shape[0], rule.ly.shape[0]
     for m in range(trials, rows):
         for j in range(rule.gz.shape[1]):
             rule.gz[m, j] = 0
     first = 0 if rule.through else trials
-    if t + net.delay < border and first < rows:
+    if t + net.delay < border:
         later = rule.c[(t + net.delay) % rule.c.shape[0]]
-        back_over(net.proj_rec, weights.w_rec, later[: rows - first], rule.gz[first:])
+        live = _live(rule, tape.psi[0, row])
+        for low in range(0, rows - first, SHARING):
+            high = min(low + SHARING, rows - first)
+            gz = rule.gz[first + low : first + high]
+            back_over(net.proj_rec, weights.w_rec, later[low:high], gz, rule.wanted[:live])
+
+
+@inlined
+def _live(rule, psi):
+    """Write the neurons that need (3), and return their number. Where psi is 0, gz does nothing; several trials need all."""
+    wanted, alone, count = rule.wanted, rule.ly.shape[0] == 1, 0
+    for j in range(wanted.shape[0]):
+        wanted[count] = j
+        count += (psi[j] != 0) | (not alone)  # no branch: which neurons are live is hard to predict
+    return count
 
 
 @inlined

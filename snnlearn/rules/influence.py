@@ -29,6 +29,7 @@ from .reach import Layout, Synapses, TooMany, all_synapses, crossings, layout, r
 
 MAX_BYTES = 2**30
 CACHE = 256 * 1024  # bytes of the second-level cache that a stretch of all rows may fill
+TOGETHER = 4  # rows that are multiplied together where all receive the same rows: each number read serves so many
 
 
 class Influence(NamedTuple):
@@ -37,7 +38,7 @@ class Influence(NamedTuple):
     clock: np.ndarray  # int64 [trials] steps so far
     hidden: np.ndarray  # [trials, D, entries] P
     z: np.ndarray  # [trials, delay + 1, entries] Pz, a ring over steps
-    live: np.ndarray  # uint8 [trials, delay + 1, n] whether psi was not 0
+    live: np.ndarray  # uint8 [trials, delay + 1, n] whether psi was not 0; where it was, rows of z are neither written nor read
     y: np.ndarray  # [trials, n_out, S] Py
     readout: np.ndarray  # [trials, n]
     bias: np.ndarray  # [trials]
@@ -46,7 +47,7 @@ class Influence(NamedTuple):
 class Terms(NamedTuple):
     """The terms of a segment that are not zero."""
 
-    weight: np.ndarray  # [most terms of a segment]
+    weight: np.ndarray  # [most terms of a segment, rows multiplied together]
     start: np.ndarray  # int64, the same
 
 
@@ -59,12 +60,15 @@ class InfluenceArrays(NamedTuple):
     layout: Layout
     synapses: Synapses
     chunk: int  # entries of a row that are worked on at a time
+    together: int  # rows that are multiplied together
     longest: int  # entries of the longest row
     learn_in: bool
     learn_rec: bool
     sum_z: np.ndarray  # [n_out, S] scratch
     pre: np.ndarray  # [n_in + n] scratch
-    current: np.ndarray  # [chunk] scratch
+    current: np.ndarray  # [rows multiplied together, chunk] scratch
+    zeros: np.ndarray  # [chunk]
+    unused: np.ndarray  # [chunk] takes what nobody reads
     terms: Terms  # scratch
     gradient: np.ndarray  # [S] scratch
 
@@ -105,7 +109,10 @@ def make_influence(
     # in dense networks the same stretch of all rows is multiplied while it stays in cache
     several = int(found.seg_length.sum()) > 256 * found.seg_length.size
     chunk = max(64, CACHE // (n * dtype.itemsize) // 32 * 32) if several else longest
-    most = int(np.diff(found.term_ptr).max(initial=1))
+    length, segments = np.diff(found.row), found.seg_length
+    whole = segments.size == length.size == n and (segments == length).all() and (length == longest).all()
+    together = TOGETHER if several and whole else 1
+    most = n if together > 1 else int(np.diff(found.term_ptr).max(initial=1))
     return InfluenceArrays(
         params=chain(net.params, net.n_hidden, n, dtype),
         carry=Influence(
@@ -121,13 +128,16 @@ def make_influence(
         layout=found,
         synapses=synapses,
         chunk=chunk,
+        together=together,
         longest=longest,
         learn_in=bool(learns[0]),
         learn_rec=bool(learns[1]),
         sum_z=np.zeros((net.n_out, count), dtype),
         pre=np.zeros(synapses.n_in + n, dtype),
-        current=np.zeros(chunk, dtype),
-        terms=Terms(np.zeros(most, dtype), np.zeros(most, np.int64)),
+        current=np.zeros((together, chunk), dtype),
+        zeros=np.zeros(chunk, dtype),
+        unused=np.zeros(chunk, dtype),
+        terms=Terms(np.zeros((most, together), dtype), np.zeros(most, np.int64)),
         gradient=np.zeros(count, dtype),
     )
 
@@ -187,18 +197,32 @@ def _propagate(rule, net, weights, w_feedback, b, psi, reg):
     now, before, delayed = clock % ring, (clock + ring - 1) % ring, (clock + ring - net.delay) % ring
     earlier, live, terms = carry.z[b, delayed], carry.live[b, delayed], rule.terms
     for low in range(0, rule.longest, rule.chunk):
-        for r in range(layout.row.shape[0] - 1):
-            first, last = layout.row[r] + low, min(layout.row[r] + low + rule.chunk, layout.row[r + 1])
-            if first < last:
-                l, current = r % n, rule.current[: last - first]
-                current.fill(0)
-                if r < n:
-                    _direct(rule, l, first, last, current)  # (1)
-                _cross(layout, weights.w_rec, earlier, live, terms, r, first, last, current)  # (1)
-                old, new = carry.z[b, before, first:last], carry.z[b, now, first:last]
-                tangent(rule.params, l, psi[l], rule.attached, current, carry.hidden[b], first, old, new)  # (2)
-                if psi[l] != 0:
-                    _collect(layout, r, first, last, new, w_feedback, l, reg[l], rule.sum_z, rule.gradient)
+        for r0 in range(0, layout.row.shape[0] - 1, rule.together):
+            rows = min(rule.together, layout.row.shape[0] - 1 - r0)
+            for r in range(r0, r0 + rows):
+                first, last = layout.row[r] + low, min(layout.row[r] + low + rule.chunk, layout.row[r + 1])
+                if first < last:
+                    current = rule.current[r - r0, : last - first]
+                    current.fill(0)
+                    if r < n:
+                        _direct(rule, r, first, last, current)  # (1)
+                    if rule.together == 1:
+                        _cross(layout, weights.w_rec, earlier, live, terms, r, first, last, current)  # (1)
+            if rule.together > 1:
+                length = min(rule.chunk, rule.longest - low)
+                _cross_together(layout, weights.w_rec, earlier, live, terms, r0, rows, low, length, rule.current)  # (1)
+            for r in range(r0, r0 + rows):
+                first, last = layout.row[r] + low, min(layout.row[r] + low + rule.chunk, layout.row[r + 1])
+                if first < last:
+                    l, current = r % n, rule.current[r - r0, : last - first]
+                    old, new = rule.zeros[: last - first], rule.unused[: last - first]
+                    if carry.live[b, before, l] != 0:
+                        old = carry.z[b, before, first:last]
+                    if psi[l] != 0:
+                        new = carry.z[b, now, first:last]
+                    tangent(rule.params, l, psi[l], rule.attached, current, carry.hidden[b], first, old, new)  # (2)
+                    if psi[l] != 0:
+                        _collect(layout, r, first, last, new, w_feedback, l, reg[l], rule.sum_z, rule.gradient)
     for l in range(n):
         carry.live[b, now, l] = psi[l] != 0
     carry.clock[b] += 1
@@ -224,20 +248,61 @@ def _cross(layout, w_rec, earlier, live, terms, r, first, last, current):
             continue
         count, into, length = 0, current[low - first : high - first], high - low
         for e in range(layout.term_ptr[seg], layout.term_ptr[seg + 1]):
-            if live[layout.term_q[e]] != 0:
-                weight[count], at[count] = w_rec[layout.term_weight[e]], layout.term_start[e] + low - start
-                count += 1
+            weight[count, 0], at[count] = w_rec[layout.term_weight[e]], layout.term_start[e] + low - start
+            count += live[layout.term_q[e]]  # no branch: which neurons are live is hard to predict
         fours = count - count % 4
         for e in range(0, fours, 4):
             z0, z1 = earlier[at[e] : at[e] + length], earlier[at[e + 1] : at[e + 1] + length]
             z2, z3 = earlier[at[e + 2] : at[e + 2] + length], earlier[at[e + 3] : at[e + 3] + length]
-            w0, w1, w2, w3 = weight[e], weight[e + 1], weight[e + 2], weight[e + 3]
+            w0, w1, w2, w3 = weight[e, 0], weight[e + 1, 0], weight[e + 2, 0], weight[e + 3, 0]
             for c in range(length):
-                into[c] += w0 * z0[c] + w1 * z1[c] + w2 * z2[c] + w3 * z3[c]
+                total = into[c] + w0 * z0[c]
+                total += w1 * z1[c]
+                total += w2 * z2[c]
+                into[c] = total + w3 * z3[c]
         for e in range(fours, count):
-            z0, w0 = earlier[at[e] : at[e] + length], weight[e]
+            z0, w0 = earlier[at[e] : at[e] + length], weight[e, 0]
             for c in range(length):
                 into[c] += w0 * z0[c]
+
+
+@inlined
+def _cross_together(layout, w_rec, earlier, live, terms, r0, rows, low, length, current):
+    """`_cross` for rows r0 .. r0 + rows - 1 of a dense network, entries low .. low + length - 1 of each."""
+    weight, at, count = terms.weight, terms.start, 0
+    weight.fill(0)  # a neuron that has no synapse onto itself receives zero times its own row
+    for r in range(r0, r0 + rows):
+        for e in range(layout.term_ptr[r], layout.term_ptr[r + 1]):
+            weight[layout.term_q[e], r - r0] = w_rec[layout.term_weight[e]]
+    for q in range(live.shape[0]):
+        for i in range(TOGETHER):
+            weight[count, i] = weight[q, i]
+        at[count] = layout.row[q] + low
+        count += live[q]
+    into0, into1, into2, into3 = current[0], current[1], current[2], current[3]
+    fours = count - count % 4
+    for e in range(0, fours, 4):
+        z0, z1 = earlier[at[e] : at[e] + length], earlier[at[e + 1] : at[e + 1] + length]
+        z2, z3 = earlier[at[e + 2] : at[e + 2] + length], earlier[at[e + 3] : at[e + 3] + length]
+        a0, a1, a2, a3 = weight[e, 0], weight[e, 1], weight[e, 2], weight[e, 3]
+        b0, b1, b2, b3 = weight[e + 1, 0], weight[e + 1, 1], weight[e + 1, 2], weight[e + 1, 3]
+        c0, c1, c2, c3 = weight[e + 2, 0], weight[e + 2, 1], weight[e + 2, 2], weight[e + 2, 3]
+        d0, d1, d2, d3 = weight[e + 3, 0], weight[e + 3, 1], weight[e + 3, 2], weight[e + 3, 3]
+        for c in range(length):
+            x0, x1, x2, x3 = z0[c], z1[c], z2[c], z3[c]
+            t0, t1, t2, t3 = into0[c] + a0 * x0, into1[c] + a1 * x0, into2[c] + a2 * x0, into3[c] + a3 * x0
+            t0, t1, t2, t3 = t0 + b0 * x1, t1 + b1 * x1, t2 + b2 * x1, t3 + b3 * x1
+            t0, t1, t2, t3 = t0 + c0 * x2, t1 + c1 * x2, t2 + c2 * x2, t3 + c3 * x2
+            into0[c], into1[c], into2[c], into3[c] = t0 + d0 * x3, t1 + d1 * x3, t2 + d2 * x3, t3 + d3 * x3
+    for e in range(fours, count):
+        z0 = earlier[at[e] : at[e] + length]
+        a0, a1, a2, a3 = weight[e, 0], weight[e, 1], weight[e, 2], weight[e, 3]
+        for c in range(length):
+            x0 = z0[c]
+            into0[c] += a0 * x0
+            into1[c] += a1 * x0
+            into2[c] += a2 * x0
+            into3[c] += a3 * x0
 
 
 @inlined
