@@ -31,10 +31,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
-from llvmlite import ir
 from numba.core import event, types
-from numba.extending import intrinsic, overload
-from numba.np.arrayobj import make_array
+from numba.extending import overload
 
 from ._helpers import HelperCompiler
 
@@ -93,29 +91,6 @@ kernel = numba.njit(cache=True, nogil=True, **OPTIONS)
 device = numba.njit(**HELPER)
 inlined = numba.njit(forceinline=True, **HELPER)
 summing = numba.njit(**{**HELPER, "fastmath": {"contract", "reassoc"}})
-
-
-@intrinsic
-def _prefetch(context, array, index):  # type: ignore[no-untyped-def]
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        data = make_array(signature.args[0])(context, builder, arguments[0]).data
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-        function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
-        address = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
-        builder.call(function, [address, number(0), number(3), number(1)])  # to read, into every cache, data
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp), generate
-
-
-def prefetch(array: Any, index: int) -> None:
-    """Have the processor load the cache line of array[index] (1-D), which is wanted soon; the index is not checked."""
-
-
-@overload(prefetch, jit_options=HELPER, strict=False)  # type: ignore[arg-type]
-def _(array, index):
-    return lambda array, index: _prefetch(array, index)  # type: ignore[call-arg]
 
 
 @functools.cache

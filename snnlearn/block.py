@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from ._jit import SOURCE, device, is_ours, kernel, summing, uncached
+from ._jit import SOURCE, device, inlined, is_ours, kernel, summing, uncached
+from ._processor import flush_denormals, restore
 from .connectivity import AHEAD, add_row, fetch_row
 from .losses import ENTROPY, NONE, SIGNAL, error_step, rate_step, rate_trial
 from .neurons.base import advance, threshold
@@ -36,6 +37,14 @@ def run_block(net, weights, state, inputs, targets, noise, rates, tape, outcome,
     lr : float64 [updates in this call] learning rates
     Stops early, with outcome.trouble filled, where a state is not finite.
     """
+    register = flush_denormals()
+    _run(net, weights, state, inputs, targets, noise, rates, tape, outcome, rule, grad, opt, lr, span)
+    restore(register)
+
+
+@inlined
+def _run(net, weights, state, inputs, targets, noise, rates, tape, outcome, rule, grad, opt, lr, span):
+    """`run_block`, save for the state of the processor."""
     if span.forward:
         for b in range(span.trials):
             _begin(net, state, tape, outcome, b, span)
@@ -112,7 +121,7 @@ def _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, span,
     """Steps 1 to 3 of the timeline for start .. stop-1, onto the tape."""
     p, n_out, delay = net.params, net.n_out, net.delay
     hidden, z, refractory, y, current = state.hidden[b], state.z[b], state.refractory[b], state.readout[b], tape.current[b]
-    n = z.shape[0]
+    n, spikes = z.shape[0], tape.spike_index[b]
     one = current.dtype.type(1)
     noisy, keep_hidden = noise.shape[0] > 0, tape.hidden.shape[1] > 0
     for t in range(start, stop):
@@ -128,8 +137,8 @@ def _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, span,
         last = tape.spike_ptr[b, row + 1]
         for event in range(tape.spike_ptr[b, row], last):
             if event + AHEAD < last:
-                fetch_row(net.proj_rec, tape.spike_index[b, event + AHEAD], weights.w_rec)
-            add_row(net.proj_rec, tape.spike_index[b, event], one, weights.w_rec, current)
+                fetch_row(net.proj_rec, spikes[event + AHEAD], weights.w_rec)
+            add_row(net.proj_rec, spikes[event], one, weights.w_rec, current)
         advance(p, hidden, z, refractory, current, psi, local)
         if not all_finite(hidden[0]):
             for j in range(n):
@@ -138,18 +147,19 @@ def _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, span,
             return
         for k in range(n_out):
             y[k] = net.kappa * y[k] + net.scale * weights.b_out[k]
-        count = tape.spike_ptr[b, row + delay]
+        begin = tape.spike_ptr[b, row + delay]
+        count = begin
         for first in range(0, n, SCANNED):
             last = min(n, first + SCANNED)
-            if not any_set(z[first:last]):
-                continue
-            for j in range(first, last):
-                if z[j] != 0:
-                    tape.spike_index[b, count] = j
-                    count += 1
-                    state.counts[b, j] += 1
-                    for k in range(n_out):
-                        y[k] += net.scale * weights.w_out[j * n_out + k]
+            if any_set(z[first:last]):
+                for j in range(first, last):  # no branch: who spikes is hard to predict
+                    spikes[count] = j
+                    count += z[j] != 0
+        for event in range(begin, count):
+            j = spikes[event]
+            state.counts[b, j] += 1
+            for k in range(n_out):
+                y[k] += net.scale * weights.w_out[j * n_out + k]
         tape.spike_ptr[b, row + delay + 1] = count
         for k in range(n_out):
             tape.readout[b, row, k] = y[k]

@@ -17,7 +17,8 @@ import numpy as np
 from scipy import sparse
 
 from . import _check
-from ._jit import device, generic, prefetch, summing
+from ._jit import device, generic, summing
+from ._processor import prefetch
 
 LINE = 16  # entries of four bytes in a cache line
 FETCHED = 256  # entries of a row that are asked for ahead; the processor foresees the rest

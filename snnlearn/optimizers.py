@@ -23,6 +23,7 @@ import numpy as np
 
 from . import _check
 from ._jit import SOURCE, device, generic, kernel
+from ._processor import flush_denormals, restore
 from .network import WEIGHT_NAMES, FlatWeights, Network
 
 Schedule = Callable[[int], float]
@@ -345,7 +346,9 @@ def _square_sum(learns, g):
 @kernel
 def apply_gradient(opt, net, weights, grad, trials, lr, source=SOURCE):
     """Update from accumulator 0, which is summed over so many trials; clears it."""
+    register = flush_denormals()
     update(opt, net, weights, grad, 0, trials, lr)
+    restore(register)
 
 
 @kernel

@@ -166,3 +166,15 @@ def test_the_cache_key_covers_what_kernels_are_made_of(monkeypatch):
     package = Path(sl.__file__).parent
     assert package / "cli.py" not in kernel_sources() and package / "rules" / "bptt.py" not in kernel_sources()
     assert package / "losses.py" in kernel_sources()
+
+
+@compiled
+def test_denormal_numbers_are_zero_in_kernels_and_there_alone():
+    # a membrane that decays for 100 time constants: float32 reaches its denormal numbers after 87 of them
+    net = sl.Network(1, sl.LIF(3, tau_m=1.0, v_init=1.0, threshold=2.0), sl.Readout(1))
+    v = sl.simulate(net, net.init_weights(seed=0), np.zeros((100, 1)), record=("v",), dtype=np.float32).v
+    tiny = np.finfo(np.float32).tiny
+    assert 0 < v[80, 0] < 1e-34 and (v[99] == 0).all()
+    assert not ((v != 0) & (np.abs(v) < tiny)).any()
+    outside = np.array([tiny, tiny]) * np.float32(0.5)
+    assert (outside > 0).all()  # the caller's own numbers are as they were

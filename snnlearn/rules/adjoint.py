@@ -137,7 +137,7 @@ def _cross(rule, net, weights, tape, row, t, border):
         for j in range(rule.gz.shape[1]):
             rule.gz[m, j] = 0
     first = 0 if rule.through else trials
-    if t + net.delay < border:
+    if t + net.delay < border and first < rows:
         later = rule.c[(t + net.delay) % rule.c.shape[0]]
         live = _live(rule, tape.psi[0, row])
         for low in range(0, rows - first, SHARING):
