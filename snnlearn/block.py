@@ -178,25 +178,33 @@ def _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, span,
 
 @device
 def _errors(targets, tape, outcome, b, span, start, stop):
-    """Step 4 of the timeline: error, loss, and what scores are made of."""
+    """Step 4 of the timeline: error, loss, and what scores are made of.
+
+    Sums are local, because trials that run at the same time have neighbouring entries of `outcome`.
+    """
     n_out = tape.readout.shape[2]
+    loss, correct = outcome.loss[b], outcome.correct[b]
     for t in range(start, stop):
         row = t - span.origin
         y, err, mask = tape.readout[b, row], tape.error[b, row], targets.mask[b, t]
         if targets.kind == ENTROPY:
             label = int(targets.label[b, t])
-            outcome.loss[b] += error_step(targets.kind, mask, y, targets.value[0, 0], label, err)
+            loss += error_step(targets.kind, mask, y, targets.value[0, 0], label, err)
             if mask > 0:
                 best = 0
                 for k in range(1, n_out):
                     if y[k] > y[best]:
                         best = k
                 if best == label:
-                    outcome.correct[b] += mask
+                    correct += mask
         elif targets.kind == NONE or targets.kind == SIGNAL:
             for k in range(n_out):
                 err[k] = 0
         else:
-            outcome.loss[b] += error_step(targets.kind, mask, y, targets.value[b, t], 0, err)
-        for k in range(n_out):
-            outcome.summed[b, k] += mask * y[k]
+            loss += error_step(targets.kind, mask, y, targets.value[b, t], 0, err)
+    outcome.loss[b], outcome.correct[b] = loss, correct
+    for k in range(n_out):
+        summed = outcome.summed[b, k]
+        for t in range(start, stop):
+            summed += targets.mask[b, t] * tape.readout[b, t - span.origin, k]
+        outcome.summed[b, k] = summed

@@ -38,7 +38,7 @@ from .rules.eprop import EligibilityArrays, read_lazily
 from .rules.influence import MAX_BYTES
 from .rules.lazy import SHORTEST
 from .rules.several import carried, several, silence
-from .tape import Outcome, Span, State, Tape, make_outcome, make_state, make_tape
+from .tape import Outcome, Span, State, Tape, apart, make_outcome, make_state, make_tape
 
 NEVER = 2**62  # an update interval that does not end
 IDLE = SGD(0.0)
@@ -270,7 +270,7 @@ class Engine:
         else:
             rule = self._rule_arrays(plan.directions, slots, streaming=key == "stream")
         tape = make_tape(self.arrays, self.hidden, slots, steps, plan.full)
-        self._lanes[key] = Lane(state, tape, rule, slots, steps, plan)
+        self._lanes[key] = Lane(apart(state), apart(tape), rule, slots, steps, plan)
         return self._lanes[key]
 
     def _rule_arrays(self, directions: tuple[str, ...] | None, slots: int, streaming: bool) -> Any:
@@ -283,7 +283,8 @@ class Engine:
                 if lane.plan.directions == directions:
                     return lane.rule
         arrays = [
-            rule.arrays(self.arrays, self.weights, d, slots, self.learns) for rule, d in zip(self.rules, directions, strict=True)
+            apart(rule.arrays(self.arrays, self.weights, d, slots, self.learns))
+            for rule, d in zip(self.rules, directions, strict=True)
         ]
         if self.straight and isinstance(arrays[0], EligibilityArrays):
             arrays[0] = read_lazily(arrays[0], self.arrays)

@@ -187,7 +187,7 @@ def _path(simulator: Simulator, job: Any, streaming: bool) -> tuple[str, str]:
         return path, engine.detour
     if is_lazy(arrays.lazy):
         if job.n_trials == 1 and job.n_steps >= SHORTEST:
-            return "rows of synapses brought up to date when their source spikes", "plain SGD at every step, LIF neurons"
+            return "rows of synapses brought up to date when their source spikes", "plain SGD at every step"
         return path, f"a batch, or fewer than {SHORTEST} steps at a time: every synapse is touched at every step"
     why = obstacle(arrays) or "time constants are too short for a window of closed form"
     return path, f"{why}: every synapse is touched at every step"

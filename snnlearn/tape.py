@@ -5,12 +5,14 @@ All arrays are C-contiguous with the trial (or its slot on the tape) first.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .network import NetArrays
 
+LINES = 128  # bytes: two cache lines, which processors fetch together
+LARGE = 2**17  # bytes of an array that the system gives pages of its own
 WINDOW_STEPS = 1000  # at least so many steps of tape, where truncation windows are shorter: calls cost time
 
 
@@ -109,7 +111,23 @@ def make_tape(net: NetArrays, hidden: np.ndarray, slots: int, steps: int, full: 
 
 def make_outcome(trials: int, n_out: int) -> Outcome:
     """Zeroed sums."""
-    return Outcome(np.zeros(trials), np.zeros(trials), np.zeros(trials), np.zeros((trials, n_out)), np.zeros(4, np.int64))
+    return apart(Outcome(np.zeros(trials), np.zeros(trials), np.zeros(trials), np.zeros((trials, n_out)), np.zeros(4, np.int64)))
+
+
+def apart(arrays: Any) -> Any:
+    """The same arrays, nested in NamedTuples, on cache lines of their own.
+
+    NumPy puts small arrays side by side; threads that write to the same line at each step wait for each other.
+    """
+    if isinstance(arrays, tuple) and hasattr(arrays, "_fields"):
+        return type(arrays)(*map(apart, arrays))
+    if not isinstance(arrays, np.ndarray) or not 0 < arrays.nbytes < LARGE:
+        return arrays
+    memory = np.zeros(arrays.nbytes + 2 * LINES, np.uint8)
+    start = -memory.ctypes.data % LINES
+    found = memory[start : start + arrays.nbytes].view(arrays.dtype).reshape(arrays.shape)
+    found[...] = arrays
+    return found
 
 
 def tape_bytes(net: NetArrays, n: int, steps: int, itemsize: int, full: frozenset[str]) -> int:

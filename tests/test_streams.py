@@ -6,7 +6,7 @@ import pytest
 from twin import assert_same, draw, simulator
 
 import snnlearn as sl
-from snnlearn.rules.lazy import SHORTEST, Lazy
+from snnlearn.rules.lazy import SHORTEST, Lazy, LazyAdaptive
 
 CASES = {
     "lif": dict(kind="lif"),
@@ -73,12 +73,15 @@ READ = {
     "dense": dict(kind="lif", kappa=0.9, n_ref=1, normalize_input=True, normalize_readout=True, analog=True),
     "masked": dict(kind="lif", density=0.6, delay=2, self_connections=False, kappa=0.9),
     "sparse": dict(kind="lif", density=0.6, density_in=0.7, delay=3, kappa=0.8),
+    "alif": dict(kind="alif", n_ref=1, kappa=0.9, analog=True),
+    "sparse alif": dict(kind="alif", density=0.6, density_in=0.7, delay=3, kappa=0.8),
+    "mixed": dict(kind="mixed", delay=2, kappa=0.9),
 }
 
 
 def lazily(sim):
     lane = next(iter(sim._engine._lanes.values()))
-    return isinstance(lane.rule.lazy, Lazy)
+    return isinstance(lane.rule.lazy, (Lazy, LazyAdaptive))
 
 
 @pytest.mark.parametrize("name", READ)
@@ -87,7 +90,7 @@ def test_reading_brings_up_to_date(name, regularized):
     """Weights that change at every step, against the twin that changes them; several windows."""
     case = draw(T=200, n=5, n_in=3, **READ[name])
     reg = case.reg._replace(tau=20.0) if regularized else None
-    sim, data = simulator(case, sl.EProp(), sl.SGD(2e-3), update_every=1, reg=reg, sparse_all=name == "sparse")
+    sim, data = simulator(case, sl.EProp(), sl.SGD(2e-3), update_every=1, reg=reg, sparse_all=name.startswith("sparse"))
     sim.run(**data)
     assert lazily(sim)
     twin = naive.train(case.net, case.w, **{**case.trial, "reg": reg}, optimizer=naive.SGD(2e-3), update_every=1)
@@ -119,11 +122,46 @@ def test_batches_share_their_weights():
     assert_same(found[0], found[1], rtol=1e-11)
 
 
+@pytest.mark.parametrize("neuron", [sl.LIF(4, tau_m=2.0), sl.ALIF(4, tau_m=2.0, tau_a=2000.0, beta=0.1)], ids=["lif", "alif"])
+def test_a_row_earns_for_as_long_as_a_trace_is_left(neuron):
+    """float32: a source's own trace is zero after 87 tau_m, long before the readout's filter or adaptation forget it."""
+    net = sl.Network(2, neuron, sl.Readout(1, tau=200.0))
+    weights = net.init_weights(1, gain={"w_in": 8.0})
+    x, target = np.zeros((1200, 2)), np.zeros((1200, 1))
+    x[5:40:3, 0], x[5::25, 1], target[600:] = 1, 1, 1.0
+    found = []
+    for clip in (None, 1e12):  # the second one needs every step's gradient
+        sim = sl.Simulator(net, weights, sl.EProp(), sl.SGD(1e-3, clip_norm=clip), update_every=1, dtype="float32")
+        run = sim.run(iter([(x[:600], target[:600])]))
+        before = sim.weights.w_in[0].copy()
+        sim.run(iter([(x[600:], target[600:])]))
+        assert run.rate > 1.0
+        found.append(sim.weights.w_in[0] - before)
+    assert np.abs(found[1]).max() > 1e-6
+    np.testing.assert_allclose(found[0], found[1], rtol=2e-3)
+
+
+def test_adaptation_that_no_window_holds_is_carried_in_place():
+    for strong in (dict(tau_a=2.0, beta=0.1), dict(tau_a=200.0, beta=2.0)):
+        net = sl.Network(2, sl.ALIF(4, **strong), sl.Readout(1))
+        sim = sl.Simulator(net, net.init_weights(1), sl.EProp(), sl.SGD(1e-6), update_every=1)
+        sim.run(np.ones((100, 2)), np.zeros((100, 1)))
+        assert not lazily(sim)
+        assert "adaptation" in sl.plan(net, sl.EProp(), sl.SGD(1e-6), update_every=1, seconds=0).reason
+
+
+LONG = {
+    "lif": sl.LIF(20, tau_m=20.0, threshold=0.6, refractory=2.0),
+    "alif": sl.ALIF(20, tau_m=20.0, threshold=0.6, refractory=2.0, tau_a=500.0, beta=0.1),
+}
+
+
 @pytest.mark.slow
-def test_a_long_run_stays_exact():
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_run_stays_exact(name):
     """10^5 steps: 1e-9 in float64 against traces in place."""
     rng = np.random.default_rng(0)
-    net = sl.Network(20, sl.LIF(20, tau_m=20.0, threshold=0.6, refractory=2.0), sl.Readout(2, tau=20.0))
+    net = sl.Network(20, LONG[name], sl.Readout(2, tau=20.0))
     weights, found = net.init_weights(1, gain={"w_in": 1.5}), []
     x = sl.Events(np.sort(rng.integers(0, 100_000, 60_000)), rng.integers(0, 20, 60_000), 100_000)
     target = np.stack([np.sin(np.arange(100_000) / 50.0), np.cos(np.arange(100_000) / 80.0)], axis=1)

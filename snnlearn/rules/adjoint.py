@@ -47,6 +47,7 @@ class AdjointArrays(NamedTuple):
     wanted: np.ndarray  # int64 [n] neurons of which (3) is needed
     earned: np.ndarray  # [n] sum of c over grades
     ly: np.ndarray  # [trials, n_out]
+    bias: np.ndarray  # [n_out] scratch of (6)
     feedback: np.ndarray  # [n_out, n] B transposed: rows that vectorise
 
 
@@ -77,6 +78,7 @@ def make_adjoint(
         wanted=np.zeros(n, np.int64),
         earned=np.zeros(n, dtype),
         ly=np.zeros((trials, net.n_out), dtype),
+        bias=np.zeros(net.n_out, dtype),
         feedback=np.zeros((net.n_out, n), dtype),
     )
 
@@ -93,12 +95,15 @@ def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
             _cut(rule.lam, rule.ly)
         row, now = t - span.origin, t % ring
         for b in range(span.trials):
-            _from_readout(rule, net, weights, grad, tape, targets, span, b, t)  # (1) (2)
+            _from_readout(rule, net, weights, tape, targets, span, b, t)  # (1) (2)
         border = min(last, (t // rule.window + 1) * rule.window)  # the first step after the window that t is in
         _cross(rule, net, weights, tape, row, t, border)  # (3)
         for b in range(span.trials):
             _back(rule, tape, b, row, now)  # (4)
             _earn(rule, net, grad, tape, inputs, span, b, t, now)  # (5) (6)
+    for k in range(net.n_out):  # once, because the accumulators of threads are neighbours
+        grad.b_out[span.group, k] += rule.bias[k]
+        rule.bias[k] = 0
 
 
 @inlined
@@ -110,17 +115,17 @@ def _transpose(flat, out):
 
 
 @inlined
-def _from_readout(rule, net, weights, grad, tape, targets, span, b, t):
+def _from_readout(rule, net, weights, tape, targets, span, b, t):
     """Equations (1) and (2), and the bias of (6)."""
     row, n_out, kappa, scale = t - span.origin, net.n_out, net.kappa, net.scale
-    gz, ly, err, g_b = rule.gz[b], rule.ly[b], tape.error[b, row], grad.b_out[span.group]
+    gz, ly, err = rule.gz[b], rule.ly[b], tape.error[b, row]
     reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
     if tape.signal.shape[1] > 1:  # a recorder wants it
         w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
         learning_signal(targets, b, t, err, w_feedback, tape.signal[b, row])
     for k in range(n_out):
         ly[k] = kappa * ly[k] + err[k]  # (1)
-        g_b[k] += scale * ly[k]  # (6)
+        rule.bias[k] += scale * ly[k]  # (6)
     for j in range(gz.shape[0]):
         gz[j] = reg[j]
     for k in range(n_out):

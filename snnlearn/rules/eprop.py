@@ -38,7 +38,7 @@ from .adjoint import make_adjoint
 from .base import Rule, any_set, before, digest, learning_signal, pick_direction, readout_step
 from .influence import MAX_BYTES, make_influence
 from .interval import make_interval
-from .lazy import NoLazy, catch_up, is_lazy, make_lazy, sum_up
+from .lazy import SHORTEST, NoLazy, catch_up, is_lazy, make_lazy, shortest_by_adaptation, sum_up
 
 
 class SourceTraces(NamedTuple):
@@ -209,16 +209,18 @@ def read_lazily(arrays: EligibilityArrays, net: NetArrays) -> EligibilityArrays:
     """
     if obstacle(arrays):
         return arrays
-    return arrays._replace(lazy=make_lazy(net, float(arrays.params.alpha[0])))
+    return arrays._replace(lazy=make_lazy(net, arrays.params))
 
 
 def obstacle(arrays: EligibilityArrays) -> str:
     """Why rows of synapses cannot be brought up to date when they are read, by the closed form of `lazy.py`; "" if they can."""
-    if not isinstance(arrays.params, LIFParams):
-        return "the closed form is that of LIF neurons"
+    if not isinstance(arrays.params, (LIFParams, ALIFParams)):
+        return "the closed form is that of LIF and ALIF neurons"
     if not isinstance(arrays.carry.w_in, SourceTraces):
         return "the reset is differentiated" if arrays.attached else "neurons differ in tau_m"
-    return "" if bool((arrays.params.zeta == arrays.params.zeta[0]).all()) else "neurons differ in normalize_input"
+    if isinstance(arrays.params, ALIFParams) and shortest_by_adaptation(arrays.params) < SHORTEST:
+        return "adaptation is too short or too strong for a window of closed form"
+    return ""
 
 
 @digest.register(EligibilityArrays)

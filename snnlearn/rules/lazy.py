@@ -1,20 +1,32 @@
 """Strictly online e-prop that touches a synapse only when its source spikes.
 
 Weights that change at every step need not be written at every step: a weight is read only when a spike arrives, so
-it is brought up to date then. For LIF neurons with a detached reset and plain SGD the gradient that a synapse has
-earned meanwhile is a closed form of per-neuron running sums over a window that starts at step t0:
+it is brought up to date then. With a detached reset, one alpha and plain SGD, the gradient that a
+synapse has earned meanwhile is a closed form of per-neuron running sums over a window that starts at step t0.
 
-    A_j[t] = sum_u L_j[u] kappa^(u-t0)            H_j[t] = kappa H_j[t-1] + psi_j[t] alpha^(t-t0)
-    B_j[t] = sum_u L_j[u] H_j[u]                  R_j[t] = sum_u reg_j[u] psi_j[u] alpha^(u-t0)                 (1)
+The hidden derivatives of a synapse i -> j between two arrivals are a_i, the trace of its source as it would be at t0, and,
+for ALIF, what is left of its q (`eprop.py`): with c constant, q[t] = c P_j[t] + a_i Q_j[t], where
 
-With s the last step that a row of synapses was brought to, a_i the trace of its source as it would be at t0, and
-k = kappa^(t0-s), the steps s+1 .. t earn and leave
+    P_j[t+1] = (rho_j - psi_j[t] beta_j) P_j[t],  P_j[t0] = 1                                           (1)
+    e1_j[t]  = psi_j[t] (zeta_j alpha^(t-t0) - beta_j Q_j[t]);   Q_j[t+1] = rho_j Q_j[t] + e1_j[t]      (2)
+    e2_j[t]  = -psi_j[t] beta_j P_j[t]                                                                  (3)
 
-    dA = A[t] - A[s];  dE = ebar k dA + scale zeta a_i (B[t] - B[s] - k H[s] dA) + zeta a_i (R[t] - R[s])       (2)
-    ebar <- kappa^(t-s) ebar + scale zeta a_i (H[t] - kappa^(t-s) H[s])                                         (3)
+so that e_ij[t] = a_i e1_j[t] + c e2_j[t]; LIF neurons have e1 alone. For both, x = 1, 2:
 
-and an arrival at t adds alpha^(t0-t) to a_i. The sums are float64; the window is so short that the powers stay
-below e^8, and at its end every row is brought up to date, so weights are true whenever the block loop returns.
+    A_j[t]  = sum_u L_j[u] kappa^(u-t0)             Hx_j[t] = kappa Hx_j[t-1] + ex_j[t]
+    Bx_j[t] = sum_u L_j[u] Hx_j[u]                  Rx_j[t] = sum_u reg_j[u] ex_j[u]                    (4)
+
+With s the last step that a row of synapses was brought to, c = (q[s] - a_i Q[s]) / P[s], Dx = x[t] - x[s] and
+
+    base = ebar - scale (a_i H1[s] + c H2[s])                                                           (5)
+
+the steps s+1 .. t earn and leave
+
+    dE   = base kappa^(t0-s) DA + scale (a_i DB1 + c DB2) + a_i DR1 + c DR2                             (6)
+    ebar <- kappa^(t-s) base + scale (a_i H1[t] + c H2[t]);   q <- c P[t] + a_i Q[t]                    (7)
+
+and an arrival at t adds alpha^(t0-t) to a_i. The sums are float64. A window is so short that the powers, and 1/P, stay below
+e^8; at its end every row is brought up to date, so weights are true whenever the block loop returns.
 The same as traces in place, to rounding.
 """
 
@@ -26,9 +38,10 @@ import numpy as np
 
 from .._jit import generic, inlined
 from ..connectivity import n_pre, row_start, target
+from ..neurons.alif import ALIFParams
 
 SHORTEST = 20  # steps of a window below which traces in place are cheaper
-DECAYS = 8.0  # time constants of a window: what the powers in (2) cost in precision
+DECAYS = 8.0  # time constants of a window: what the powers in (6) cost in precision
 
 
 class NoLazy(NamedTuple):
@@ -38,26 +51,63 @@ class NoLazy(NamedTuple):
 
 
 class Lazy(NamedTuple):
-    """Running sums and where each row stands; scratch between calls of the block loop."""
+    """Running sums of LIF neurons and where each row stands; scratch between calls of the block loop."""
 
     window: int  # steps
-    sums: np.ndarray  # float64 [4, window + 1, n] A, B, H, R; entry 0 is the step before the window
+    sums: np.ndarray  # float64 [4, window + 1, n] A, H1, B1, R1; entry 0 is the step before the window
     decay: np.ndarray  # float64 [3, window + 2] powers of kappa, of alpha, and of 1/kappa from kappa on
     at: np.ndarray  # int64 [1] entry of the last step done
-    since_in: np.ndarray  # int32 [n_inputs] entry of the step that each row was brought to
-    since_rec: np.ndarray  # int32 [n]
+    in_: Rows
+    rec: Rows
 
 
-def make_lazy(net: Any, alpha: float) -> Lazy | NoLazy:
-    """Room for the sums, or NoLazy where the window would be too short."""
-    kappa = float(net.kappa)
+class LazyAdaptive(NamedTuple):
+    """The same for ALIF neurons."""
+
+    window: int
+    sums: np.ndarray  # float64 [9, window + 1, n] A, H1, B1, R1, H2, B2, R2, P, Q
+    decay: np.ndarray
+    at: np.ndarray
+    in_: Rows
+    rec: Rows
+    keeps: np.ndarray  # float64 [n] rho; 1 where beta is 0, so that P stays 1: q has no effect there
+    adapts: np.ndarray  # float64 [n] 0 where beta is 0, else 1
+
+
+class Rows(NamedTuple):
+    """Where the rows of a projection stand."""
+
+    since: np.ndarray  # int32 [pre] entry of the step that each row was brought to
+    alive: np.ndarray  # uint8 [pre] whether something can have changed since: a trace of the row is not zero
+
+
+def make_lazy(net: Any, params: Any) -> Lazy | LazyAdaptive | NoLazy:
+    """Room for the sums, or NoLazy where windows would be too short."""
+    kappa, alpha, adaptive = float(net.kappa), float(params.alpha[0]), isinstance(params, ALIFParams)
     window = 0 if kappa <= 0.0 or alpha <= 0.0 else int(min(DECAYS / -np.log(max(min(kappa, alpha), 1e-300)), 1000))
-    if window < SHORTEST:
+    if window < SHORTEST or (adaptive and shortest_by_adaptation(params) < SHORTEST):
         return NoLazy(0)
     steps = np.arange(window + 2)
     decay = np.stack([kappa**steps, alpha**steps, kappa ** (1.0 - steps)])
-    counts = (np.zeros(n_pre(p), np.int32) for p in (net.proj_in, net.proj_rec))
-    return Lazy(window, np.zeros((4, window + 1, net.n)), decay, np.zeros(1, np.int64), *counts)
+    rows = [Rows(np.zeros(n_pre(p), np.int32), np.zeros(n_pre(p), np.uint8)) for p in (net.proj_in, net.proj_rec)]
+    sums = np.zeros((9 if adaptive else 4, window + 1, net.n))
+    if not adaptive:
+        return Lazy(window, sums, decay, np.zeros(1, np.int64), *rows)
+    adapts = params.beta != 0
+    keeps = np.where(adapts, params.rho, 1.0)
+    return LazyAdaptive(window, sums, decay, np.zeros(1, np.int64), *rows, keeps, adapts.astype(np.float64))
+
+
+def shortest_by_adaptation(params: ALIFParams) -> float:
+    """Steps until P of equation (1) has left e^-8 .. e^8, where psi is at its largest all the time."""
+    adapts = params.beta != 0
+    least = np.minimum(params.rho, params.rho - params.surrogate.height * params.beta)[adapts].astype(np.float64)
+    most = np.maximum(params.rho, params.rho - params.surrogate.height * params.beta)[adapts].astype(np.float64)
+    if least.size == 0:
+        return np.inf
+    if least.min() <= 0:
+        return 0.0
+    return float(DECAYS / max(-np.log(least.min()), np.log(most.max()), 1e-300))
 
 
 @generic(1, inline=True)
@@ -75,6 +125,11 @@ def _(lazy):
     return True
 
 
+@is_lazy.register(LazyAdaptive)
+def _(lazy):
+    return True
+
+
 @generic(1, inline=True)
 def catch_up(lazy, rule, net, weights, tape, inputs, span, t):
     """Before step t: bring the rows that are about to be read to step t - 1, and count what arrives. In place."""
@@ -87,27 +142,40 @@ def _(lazy, rule, net, weights, tape, inputs, span, t):
 
 @catch_up.register(Lazy)
 def _(lazy, rule, net, weights, tape, inputs, span, t):
+    _catch_up(lazy, rule, net, weights, tape, inputs, span, t)
+
+
+@catch_up.register(LazyAdaptive)
+def _(lazy, rule, net, weights, tape, inputs, span, t):
+    _catch_up(lazy, rule, net, weights, tape, inputs, span, t)
+
+
+@inlined
+def _catch_up(lazy, rule, net, weights, tape, inputs, span, t):
     if t == span.start or lazy.at[0] == lazy.window:
-        _open(lazy)
-    row, at, zeta = t - span.origin, lazy.at[0], rule.params.zeta[0]
-    up = 1.0 / lazy.decay[1, at]  # alpha^(t0-t)
+        _open(lazy, rule, net)
+    row, one = t - span.origin, rule.carry.w_in.eps.dtype.type(1)
     if rule.learn_in:
-        traces, absent = rule.carry.w_in, net.absent_in
         for event in range(inputs.indptr[0, t], inputs.indptr[0, t + 1]):
-            i = inputs.channel[event]
-            _sync(lazy, lazy.since_in, traces, net.proj_in, absent, i, at, net.scale, zeta, rule.factor, weights.w_in)
-            traces.eps[0, i] += inputs.value[event] * up
+            i, value = inputs.channel[event], inputs.value[event]
+            _arrive(lazy, lazy.in_, rule, net, rule.carry.w_in, net.proj_in, net.absent_in, weights.w_in, i, value)
     if rule.learn_rec:
-        traces, absent = rule.carry.w_rec, net.absent_rec
         for event in range(tape.spike_ptr[0, row], tape.spike_ptr[0, row + 1]):
             i = tape.spike_index[0, event]
-            _sync(lazy, lazy.since_rec, traces, net.proj_rec, absent, i, at, net.scale, zeta, rule.factor, weights.w_rec)
-            traces.eps[0, i] += up
+            _arrive(lazy, lazy.rec, rule, net, rule.carry.w_rec, net.proj_rec, net.absent_rec, weights.w_rec, i, one)
+
+
+@inlined
+def _arrive(lazy, rows, rule, net, traces, proj, absent, w, i, value):
+    at = lazy.at[0]
+    _sync(lazy, rows, rule, net, traces, proj, absent, w, i)
+    rows.alive[i] = 1
+    traces.eps[0, i] += value / lazy.decay[1, at]  # times alpha^(t0-t)
 
 
 @generic(1, inline=True)
 def sum_up(lazy, rule, net, weights, psi, signal, reg, last):
-    """After a step: equation (1); at the end of the window, or where `last`, bring every row up to date. In place."""
+    """After a step: equations (1)-(4); at the end of the window, or where `last`, bring every row up to date. In place."""
 
 
 @sum_up.register(NoLazy)
@@ -117,64 +185,135 @@ def _(lazy, rule, net, weights, psi, signal, reg, last):
 
 @sum_up.register(Lazy)
 def _(lazy, rule, net, weights, psi, signal, reg, last):
-    at = lazy.at[0]
-    A, B, H, R = lazy.sums[0], lazy.sums[1], lazy.sums[2], lazy.sums[3]
+    at, zeta = lazy.at[0], rule.params.zeta
+    A, H, B, R = lazy.sums[0], lazy.sums[1], lazy.sums[2], lazy.sums[3]
     kappa, k, a = lazy.decay[0, 1], lazy.decay[0, at], lazy.decay[1, at]
     for j in range(psi.shape[0]):
+        e = a * zeta[j] * psi[j]  # (2)
         A[at + 1, j] = A[at, j] + k * signal[j]
-        H[at + 1, j] = kappa * H[at, j] + a * psi[j]
+        H[at + 1, j] = kappa * H[at, j] + e
         B[at + 1, j] = B[at, j] + signal[j] * H[at + 1, j]
-        R[at + 1, j] = R[at, j] + a * reg[j] * psi[j]
+        R[at + 1, j] = R[at, j] + reg[j] * e
     lazy.at[0] = at + 1
     if last or at + 1 == lazy.window:
-        if rule.learn_in:
-            _close(lazy, rule, net, lazy.since_in, rule.carry.w_in, net.proj_in, net.absent_in, weights.w_in)
-        if rule.learn_rec:
-            _close(lazy, rule, net, lazy.since_rec, rule.carry.w_rec, net.proj_rec, net.absent_rec, weights.w_rec)
+        _close(lazy, rule, net, weights)
+
+
+@sum_up.register(LazyAdaptive)
+def _(lazy, rule, net, weights, psi, signal, reg, last):
+    at, zeta, beta, s = lazy.at[0], rule.params.zeta, rule.params.beta, lazy.sums
+    kappa, k, a = lazy.decay[0, 1], lazy.decay[0, at], lazy.decay[1, at]
+    least, most = 1.0, 1.0
+    for j in range(psi.shape[0]):
+        P, Q = s[7, at, j], s[8, at, j]
+        e1, e2 = psi[j] * (a * zeta[j] - beta[j] * Q), -(psi[j] * beta[j]) * P  # (2) (3)
+        s[0, at + 1, j] = s[0, at, j] + k * signal[j]
+        h1, h2 = kappa * s[1, at, j] + e1, kappa * s[4, at, j] + e2  # (4)
+        s[1, at + 1, j] = h1
+        s[2, at + 1, j] = s[2, at, j] + signal[j] * h1
+        s[3, at + 1, j] = s[3, at, j] + reg[j] * e1
+        s[4, at + 1, j] = h2
+        s[5, at + 1, j] = s[5, at, j] + signal[j] * h2
+        s[6, at + 1, j] = s[6, at, j] + reg[j] * e2
+        P = lazy.keeps[j] * P + e2  # (1)
+        s[7, at + 1, j] = P
+        s[8, at + 1, j] = lazy.keeps[j] * Q + lazy.adapts[j] * e1
+        least, most = min(least, P), max(most, P)
+    lazy.at[0] = at + 1
+    if last or at + 1 == lazy.window or least < np.exp(-DECAYS) or most > np.exp(DECAYS):
+        _close(lazy, rule, net, weights)
+        if not last:
+            _open(lazy, rule, net)
 
 
 @inlined
-def _open(lazy):
+def _open(lazy, rule, net):
     """A window starts: traces stand at its first step."""
     lazy.at[0] = 0
-    lazy.since_in.fill(0)
-    lazy.since_rec.fill(0)
-    for x in range(4):
+    _wake(lazy.in_, rule.carry.w_in, net.proj_in)
+    _wake(lazy.rec, rule.carry.w_rec, net.proj_rec)
+    for x in range(lazy.sums.shape[0]):
         for j in range(lazy.sums.shape[2]):
-            lazy.sums[x, 0, j] = 0
+            lazy.sums[x, 0, j] = x == 7  # P
 
 
 @inlined
-def _close(lazy, rule, net, since, traces, proj, absent, w):
+def _wake(rows, traces, proj):
+    """Rows whose traces are not all zero; a trace that is left ends such a row's search at once."""
+    for i in range(rows.since.shape[0]):
+        alive = traces.eps[0, i] != 0
+        for m in range(row_start(proj, i), row_start(proj, i + 1) if traces.ebar.shape[1] > 0 else 0):
+            if alive:
+                break
+            alive = traces.ebar[0, m] != 0 or (traces.q.shape[1] > 0 and traces.q[0, m] != 0)
+        rows.since[i], rows.alive[i] = 0, alive
+
+
+@inlined
+def _close(lazy, rule, net, weights):
     """Every row to the last step of the window; traces of sources as the next step finds them."""
-    at, zeta = lazy.at[0], rule.params.zeta[0]
-    for i in range(traces.eps.shape[1]):
-        if traces.eps[0, i] != 0:
-            _sync(lazy, since, traces, proj, absent, i, at, net.scale, zeta, rule.factor, w)
-            traces.eps[0, i] *= lazy.decay[1, at]
+    if rule.learn_in:
+        _close_rows(lazy, lazy.in_, rule, net, rule.carry.w_in, net.proj_in, net.absent_in, weights.w_in)
+    if rule.learn_rec:
+        _close_rows(lazy, lazy.rec, rule, net, rule.carry.w_rec, net.proj_rec, net.absent_rec, weights.w_rec)
 
 
 @inlined
-def _sync(lazy, since, traces, proj, absent, i, at, scale, zeta, factor, w):
-    """Equations (2) and (3) for row i, from entry since[i] to entry `at` of the sums. In place."""
-    s, a, sums, decay = since[i], np.float64(traces.eps[0, i]), lazy.sums, lazy.decay
-    if s != at and a != 0:
+def _close_rows(lazy, rows, rule, net, traces, proj, absent, w):
+    for i in range(rows.since.shape[0]):
+        _sync(lazy, rows, rule, net, traces, proj, absent, w, i)
+        traces.eps[0, i] *= lazy.decay[1, lazy.at[0]]
+
+
+@inlined
+def _sync(lazy, rows, rule, net, traces, proj, absent, w, i):
+    """Row i to the entry of the last step done. In place."""
+    if rows.alive[i] != 0 and rows.since[i] != lazy.at[0]:
         start, stop = row_start(proj, i), row_start(proj, i + 1)
-        row, ebar = w[start:stop], traces.ebar[0, start:stop]
-        A, B, H, R = sums[0, at], sums[1, at], sums[2, at], sums[3, at]
-        A0, B0, H0, R0 = sums[0, s], sums[1, s], sums[2, s], sums[3, s]
-        k, fade, through, beside = decay[2, s], decay[0, at - s], scale * zeta * a, zeta * a
-        for m in range(row.shape[0]):
-            j = target(proj, start, m)
-            da = k * (A[j] - A0[j])
-            earned = ebar[m] * da + through * (B[j] - B0[j] - H0[j] * da) + beside * (R[j] - R0[j])
-            row[m] += factor * earned
-            ebar[m] = fade * ebar[m] + through * (H[j] - fade * H0[j])
+        earn(lazy, rule, net, traces, proj, w[start:stop], i, rows.since[i], lazy.at[0])
         m = _first_from(absent, start)
         while m < absent.shape[0] and absent[m] < stop:
             w[absent[m]] = 0
             m += 1
-    since[i] = at
+    rows.since[i] = lazy.at[0]
+
+
+@generic(1, inline=True)
+def earn(lazy, rule, net, traces, proj, row, i, s, at):
+    """Equations (5)-(7) for the weights `row` of source i, from entry s to entry `at` of the sums. In place."""
+
+
+@earn.register(Lazy)
+def _(lazy, rule, net, traces, proj, row, i, s, at):
+    start, a, factor = row_start(proj, i), np.float64(traces.eps[0, i]), rule.factor
+    ebar, through = traces.ebar[0, start : start + row.shape[0]], net.scale * a
+    A, H, B, R = lazy.sums[0, at], lazy.sums[1, at], lazy.sums[2, at], lazy.sums[3, at]
+    A0, H0, B0, R0 = lazy.sums[0, s], lazy.sums[1, s], lazy.sums[2, s], lazy.sums[3, s]
+    k, fade = lazy.decay[2, s], lazy.decay[0, at - s]
+    for m in range(row.shape[0]):
+        j = target(proj, start, m)
+        base = ebar[m] - through * H0[j]  # (5)
+        earned = base * k * (A[j] - A0[j]) + through * (B[j] - B0[j]) + a * (R[j] - R0[j])  # (6)
+        row[m] += factor * earned
+        ebar[m] = fade * base + through * H[j]  # (7)
+
+
+@earn.register(LazyAdaptive)
+def _(lazy, rule, net, traces, proj, row, i, s, at):
+    start, a, factor, scale = row_start(proj, i), np.float64(traces.eps[0, i]), rule.factor, np.float64(net.scale)
+    ebar, q = traces.ebar[0, start : start + row.shape[0]], traces.q[0, start : start + row.shape[0]]
+    now, then = lazy.sums[:, at], lazy.sums[:, s]
+    k, fade = lazy.decay[2, s], lazy.decay[0, at - s]
+    for m in range(row.shape[0]):
+        j = target(proj, start, m)
+        c = (q[m] - a * then[8, j]) / then[7, j]
+        base = ebar[m] - scale * (a * then[1, j] + c * then[4, j])  # (5)
+        earned = base * k * (now[0, j] - then[0, j])
+        earned += scale * (a * (now[2, j] - then[2, j]) + c * (now[5, j] - then[5, j]))
+        earned += a * (now[3, j] - then[3, j]) + c * (now[6, j] - then[6, j])  # (6)
+        row[m] += factor * earned
+        ebar[m] = fade * base + scale * (a * now[1, j] + c * now[4, j])
+        q[m] = c * now[7, j] + a * now[8, j]  # (7)
 
 
 @inlined
