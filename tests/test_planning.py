@@ -8,6 +8,7 @@ from snnlearn.family import size_of
 from snnlearn.planning import _floats, _inputs
 
 NET = sl.Network(5, sl.LIF(6, tau_m=10.0, threshold=0.5), sl.Readout(2, tau=20.0))
+CUBA = sl.Network(5, sl.CubaLIF(6, tau_m=10.0, threshold=0.5), sl.Readout(2, tau=20.0))
 ALIF = sl.Network(5, sl.ALIF(6, tau_m=10.0, threshold=0.5, beta=0.1), sl.Readout(2, tau=20.0))
 SGD, QUIET = sl.SGD(1e-3), {"seconds": 0, "dtype": "float64", "threads": 1}
 
@@ -24,7 +25,8 @@ SGD, QUIET = sl.SGD(1e-3), {"seconds": 0, "dtype": "float64", "threads": 1}
         (NET, sl.EProp(), {"update_every": 1, "optimizer": sl.SGD(1e-3, momentum=0.9)}, "in place", "momentum"),
         (NET, sl.EProp(reset_gradient=True), {"update_every": 1}, "in place", "reset is differentiated"),
         (NET, sl.EProp(), {"update_every": 1, "batch": 3}, "in place", "batch"),
-        (ALIF, sl.EProp(), {"update_every": 1}, "in place", "LIF"),
+        (ALIF, sl.EProp(), {"update_every": 1}, "when their source spikes", "plain SGD"),
+        (CUBA, sl.EProp(), {"update_every": 1}, "in place", "LIF and ALIF"),
         (NET, sl.RTRL(), {}, "influence of every synapse", "crossings"),
         (NET, sl.TruncatedBPTT(20), {}, "of a window", "20 steps"),
         (NET, sl.BPTT(max_bytes=20_000), {}, "tape of a trial", "segments of"),

@@ -89,13 +89,13 @@ def make_lazy(net: Any, params: Any) -> Lazy | LazyAdaptive | NoLazy:
         return NoLazy(0)
     steps = np.arange(window + 2)
     decay = np.stack([kappa**steps, alpha**steps, kappa ** (1.0 - steps)])
-    rows = [Rows(np.zeros(n_pre(p), np.int32), np.zeros(n_pre(p), np.uint8)) for p in (net.proj_in, net.proj_rec)]
+    in_, rec = (Rows(np.zeros(n_pre(p), np.int32), np.zeros(n_pre(p), np.uint8)) for p in (net.proj_in, net.proj_rec))
     sums = np.zeros((9 if adaptive else 4, window + 1, net.n))
     if not adaptive:
-        return Lazy(window, sums, decay, np.zeros(1, np.int64), *rows)
+        return Lazy(window, sums, decay, np.zeros(1, np.int64), in_, rec)
     adapts = params.beta != 0
     keeps = np.where(adapts, params.rho, 1.0)
-    return LazyAdaptive(window, sums, decay, np.zeros(1, np.int64), *rows, keeps, adapts.astype(np.float64))
+    return LazyAdaptive(window, sums, decay, np.zeros(1, np.int64), in_, rec, keeps, adapts.astype(np.float64))
 
 
 def shortest_by_adaptation(params: ALIFParams) -> float:
