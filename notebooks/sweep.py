@@ -107,9 +107,8 @@ for k, rule in enumerate(rules):
     best[rule] = int(middle.argmin())
     ax.plot(rates, middle, color=COLORS[k], linewidth=2, label=names[rule])
     ax.plot(np.repeat(rates, scores.shape[1]) * 1.04 ** (k - 1), scores.ravel(), "o", color=COLORS[k], alpha=0.5, markersize=5)
-    print(
-        f"{names[rule]:7} is best at {rates[best[rule]]:g}: error {middle[best[rule]]:.4f}, seeds {np.sort(scores[best[rule]]).round(4)}"
-    )
+    spread = np.sort(scores[best[rule]]).round(4)
+    print(f"{names[rule]:7} is best at {rates[best[rule]]:g}: error {middle[best[rule]]:.4f}, seeds {spread}")
 ax.set(xscale="log", yscale="log", xlabel="learning rate of Adam", ylabel="normalised error, last 10 updates")
 ax.set_xticks(rates, [f"{lr:g}" for lr in rates])
 ax.minorticks_off()
@@ -119,7 +118,7 @@ plt.show()
 
 # %% [markdown]
 # The lines of the means say: the exact gradient of BPTT comes down fastest, e-prop of order 2 lies between it and e-prop, and where each
-# rule has its own best rate, order 2 and BPTT end at the same error and e-prop at about twice that. The points say how far to trust them:
+# rule has its own best rate, order 2 and BPTT end at the same error and e-prop at nearly twice that. The points say how far to trust them:
 # seeds scatter by a factor of two to four, as much as the rules differ. And e-prop at 0.008 is not steady; one of four seeds is thrown
 # off its course late in training, and with another set of seeds this rate might have looked like the best. One run of each, at one
 # learning rate, would have told anything.
