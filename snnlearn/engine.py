@@ -101,8 +101,8 @@ class Engine:
         self.passive_feedback = [flatten(weights, self.dtype, p.feedback_matrix(net)).feedback for p in passive]
         self.passive_on = np.ones(1, np.uint8)
         self.norms: np.ndarray | None = None  # [4] of the last update's gradient, where a recorder wants them
-        self.weighs = True  # whether guards want the norm of the whole of it
-        self.norm: float | None = None  # that norm
+        self.weighs = True  # whether guards want the norm of the next update's whole gradient
+        self.norm: float | None = None  # that norm, where the last update has taken it
         self.total = zeros_like(self.weights, 1 if passive else 0)  # what the active rule's updates were made of
         self._lanes: dict[Any, Lane] = {}
         self._pool: ThreadPoolExecutor | None = None
@@ -206,9 +206,10 @@ class Engine:
         """Apply accumulator 0, the gradient summed over so many trials, and clear it."""
         assert self.optimizer is not None
         lr, grad = self.optimizer.rates(int(self.opt.done[0]), 1)[0], self.grad if grad is None else grad
+        self.norm = None
         if self.norms is not None or self.weighs:
             norms = self._norms(grad, trials)
-            self.norm = math.hypot(*norms) if self.weighs else None
+            self.norm, self.weighs = math.hypot(*norms), False
             if self.norms is not None:
                 self.norms[:] = norms
         apply_gradient(self.opt, self._absent, self.weights, grad, trials, lr)

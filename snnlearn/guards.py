@@ -103,7 +103,7 @@ def watch(simulator: Any, job: Job, result: Result, run: Run, stacklevel: int) -
         learns = engine.learns
     weights = Weighing(engine.weights, learns, simulator.updates_done, engine.norm)
     _tell(simulator, look(simulator._guards, job, result, run, weights, _refractory(simulator)), stacklevel + 1)
-    engine.norm, engine.weighs = None, _due(simulator._guards["runs"] + 1)
+    engine.weighs = _due(simulator._guards["runs"] + 1)
 
 
 def watch_silence(simulator: Any, steps: int, spikes: bool, least: int, stacklevel: int) -> None:
@@ -192,16 +192,15 @@ def _saturation(state: dict[str, Any], steps: int, full: bool, who: str, n_ref: 
 
 def _gradient(state: dict[str, Any], job: Job, run: Run, norm: float | None) -> tuple[str, str] | None:
     """norm : of the gradient, where it was taken in this run"""
-    if norm is None:
+    if norm is None or not _due(state["runs"]):
         return None
     if not math.isfinite(norm):
         return "not finite", "the gradient holds values that are not finite"
     if job.targets.kind not in (ENTROPY, SQUARED):
         return None
     loss = run.loss + run.regularization
-    zero = (
-        run.loss / run.nmse if run.nmse > 0 else 0.0
-    )  # about the loss of outputs that are zero: gradients fall slower than losses
+    # about the loss of outputs that are zero: as a regression is learnt, its gradient falls as the root of its loss
+    zero = run.loss / run.nmse if run.nmse > 0 else 0.0
     scale = state["scale"] = max(state["scale"], zero) or loss
     if norm * state["first_norm"] > EXPLODED * max(scale, loss) > 0:
         return "exploding gradient", f"the gradient has the norm {norm:.3g}, where the loss is {run.loss:.3g}"

@@ -156,6 +156,18 @@ def test_a_closed_loop_is_looked_at_now_and_then(tmp_path):
     assert [t for t, _, text in told if "the norm of the weights has grown" in text] == [2 * guards.STEPS]
 
 
+def test_norms_of_gradients_are_taken_now_and_then(monkeypatch):
+    from snnlearn.engine import Engine
+
+    taken, norms = [], Engine._norms
+    monkeypatch.setattr(Engine, "_norms", lambda *arguments: taken.append(0) or norms(*arguments))
+    sim, told = closed_loop(50)  # an update a step
+    assert told == [] and sim.updates_done == 50 and len(taken) == 1
+    taken.clear()
+    kinds(simulator(), 40)
+    assert len(taken) == len([1, 2, 4, 8, 16, 32])
+
+
 def test_what_a_closed_loop_has_counted_goes_on_from_a_checkpoint(tmp_path):
     sim, told = closed_loop(guards.STEPS - 1, x=0.0, net=QUIET)
     assert told == []
