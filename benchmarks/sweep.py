@@ -1,6 +1,6 @@
 """What a sweep costs beside its runs: wall time against the sum of the runs' own times divided by the workers.
 
-    python benchmarks/sweep.py [--runs 24] [--workers 2] [--updates 300] [--cold]
+    python benchmarks/sweep.py [--runs 24] [--workers 2] [--updates 1000] [--cold]
 
 Pattern generation (100 LIF neurons, 1000 steps) with e-prop, one run a seed, each in a process with one thread and a recording
 with checkpoints. The own time of a run is measured in its worker, from the start of its simulator to the end of its file.
@@ -25,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=24)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--updates", type=int, default=300)
+    parser.add_argument("--updates", type=int, default=1000)
     parser.add_argument("--cold", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

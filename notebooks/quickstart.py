@@ -162,5 +162,5 @@ plt.show()
 # e-prop here does without, are worth on this task. `taxonomy.ipynb` takes the two apart.
 #
 # **Where next.** `digits.ipynb` classifies real data, `evidence.ipynb` shows eligibility traces and learning signals at work, `neuromorphic.ipynb` learns under
-# the constraints of hardware, `taxonomy.ipynb` goes from BPTT to every other rule, and `analysis.ipynb` looks at a
-# recording in depth.
+# the constraints of hardware, `taxonomy.ipynb` goes from BPTT to every other rule, `analysis.ipynb` looks at a
+# recording in depth, and `sweep.ipynb` runs rules, seeds and learning rates side by side.

@@ -31,7 +31,7 @@ from .training import History, Training
 KIND, VERSION = "snnlearn-state", 1
 PARTS = ("net", "rule", "optimizer", "loss", "regularizer", "passive")  # specs
 OPTIONS = ("passive_every", "update_every", "seed")
-COUNTERS = ("trials_done", "stream_steps", "_aligned", "_spoke_of_silence", "_silent_steps", "_silence", "_guards")
+COUNTERS = ("trials_done", "stream_steps", "_aligned", "_guards")
 CURVES = ("loss", "score", "rate", "wall_time", "evaluated_at", "evaluation_loss", "evaluation_score")
 MOMENTS, TRACES = ("first", "second"), ("gradient", "total", "traces", "passive")
 ENDED = ("complete", "stopped")

@@ -18,6 +18,7 @@ the last bit, two forward simulations, memory of the order of sqrt(T).
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -100,6 +101,8 @@ class Engine:
         self.passive_feedback = [flatten(weights, self.dtype, p.feedback_matrix(net)).feedback for p in passive]
         self.passive_on = np.ones(1, np.uint8)
         self.norms: np.ndarray | None = None  # [4] of the last update's gradient, where a recorder wants them
+        self.weighs = True  # whether guards want the norm of the next update's whole gradient
+        self.norm: float | None = None  # that norm, where the last update has taken it
         self.total = zeros_like(self.weights, 1 if passive else 0)  # what the active rule's updates were made of
         self._lanes: dict[Any, Lane] = {}
         self._pool: ThreadPoolExecutor | None = None
@@ -203,8 +206,12 @@ class Engine:
         """Apply accumulator 0, the gradient summed over so many trials, and clear it."""
         assert self.optimizer is not None
         lr, grad = self.optimizer.rates(int(self.opt.done[0]), 1)[0], self.grad if grad is None else grad
-        if self.norms is not None:
-            self.norms[:] = self._norms(grad, trials)
+        self.norm = None
+        if self.norms is not None or self.weighs:
+            norms = self._norms(grad, trials)
+            self.norm, self.weighs = math.hypot(*norms), False
+            if self.norms is not None:
+                self.norms[:] = norms
         apply_gradient(self.opt, self._absent, self.weights, grad, trials, lr)
 
     def _norms(self, grad: FlatWeights, trials: int) -> list[float]:

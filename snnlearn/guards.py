@@ -1,11 +1,15 @@
 """What goes wrong while a network learns, told once each, with the likely remedy.
 
-After every run (batch, piece) a simulator asks `Guards.look`, which sees what the run has anyway: loss, spike counts, summed
-readouts; and at the looks 1, 2, 4, 8, 16, 32, 48, ... the norms of the weights. What it remembers are a few numbers, which
-stand in checkpoints, so that a run that goes on says what an uninterrupted one says.
+After every run (batch, piece) a simulator asks `watch`, which sees what the run has anyway: loss, spike counts, summed
+readouts; and at the runs 1, 2, 4, 8, 16, 32, 48, ... the norms of the weights and of the gradient. A closed loop counts its
+spikes, and `watch_steps` looks at them and at the weights every 1000 steps. What is remembered are a few numbers, which stand in
+checkpoints, so that a run that goes on says what an uninterrupted one says.
 
-    silent network        no spike in so many steps                                  `Simulator` itself
+    silent network        no spike in a batch, or in 1000 steps of a stream
     saturated network     nearly all neurons fire as often as their refractory period allows, for 1000 steps
+    exploding gradient    |gradient| |weights| is 10^5 x the loss (of zero outputs or of the first run, where that is larger).
+                          That many percent would the loss change with one percent of the weights: about 100 in networks that
+                          learn, 10^7 and far more where rules follow recurrent paths that amplify
     not finite            the loss, or a weight, is infinite or not a number
     loss rises            the mean loss of 10 runs is 10 x the lowest and 3 x the first
     weights blow up       the norm of all weights is 100 x what it was at first, after two runs or more
@@ -25,7 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .job import Job, Result
-from .losses import ENTROPY, SIGNAL
+from .losses import ENTROPY, SIGNAL, SQUARED
 from .network import WEIGHT_NAMES, FlatWeights
 from .report import Run
 
@@ -37,6 +41,9 @@ STILL = 32  # runs
 WINDOW = 10  # runs over which losses are averaged
 RISE, ABOVE_FIRST = 10.0, 3.0
 GROWTH = 100.0
+EXPLODED = 1e5
+STEPS = 1000  # of a closed loop between two looks
+SILENT_STEPS = 1000  # of a stream without a spike
 SAME_RUNS, SAME_TRIALS = 50, 500
 
 
@@ -56,8 +63,10 @@ class Finding(NamedTuple):
 
 
 REMEDIES = {
+    "silent network": "scale w_in up (init_weights(gain=...)), lower the threshold, or add a background current",
     "saturated network": "scale the weights down (init_weights(gain=...)), raise the threshold, or add a RateRegularizer",
     "not finite": "lower the learning rate, set clip_norm or bounds of the optimizer, or check targets and mask",
+    "exploding gradient": "scale w_rec down, set clip_norm, or take a rule that follows fewer recurrent paths, as EProp",
     "loss rises": "lower the learning rate, let it decay (ExponentialDecay), or set clip_norm",
     "weights blow up": "lower the learning rate, or set clip_norm or bounds of the optimizer",
     "no change": "membranes may be too far from the threshold for the surrogate, the mask zero, or the learning rate too small",
@@ -68,13 +77,14 @@ REMEDIES = {
 
 def fresh() -> dict[str, Any]:
     """What the guards of a new simulator remember: JSON values, by name. See `look`."""
-    return {"told": [], "waiting": [], "runs": 0, "saturated": 0, "losses": [], "first": None, "lowest": None}
+    counters = {"runs": 0, "silent": 0, "saturated": 0, "steps": 0, "spikes": 0, "updates": 0}
+    return {"told": [], "waiting": [], **counters, "losses": [], "first": None, "lowest": None}
 
 
 def begin(state: dict[str, Any], weights: FlatWeights) -> None:
     """Take weights that did not come from learning: the first ones, and those that a user has put in their place."""
     total = math.hypot(*(_norm(w) for w in weights[:3]))
-    state |= {"first_norm": total, "since": {}}
+    state |= {"first_norm": total, "since": {}, "scale": 0.0}
 
 
 class Weighing(NamedTuple):
@@ -83,6 +93,7 @@ class Weighing(NamedTuple):
     flat: FlatWeights
     learns: np.ndarray  # bool [4], matrices that learn at present
     updates: int  # so far
+    gradient: float | None = None  # norm of the gradient of the last update, where it was taken
 
 
 def watch(simulator: Any, job: Job, result: Result, run: Run, stacklevel: int) -> None:
@@ -90,11 +101,59 @@ def watch(simulator: Any, job: Job, result: Result, run: Run, stacklevel: int) -
     engine, optimizer, learns = simulator._engine, simulator.optimizer, np.zeros(4, bool)
     if job.learn and optimizer is not None and optimizer.rates(max(0, simulator.updates_done - 1), 1)[0] > 0:
         learns = engine.learns
-    n_ref = np.asarray(getattr(engine.arrays.params, "n_ref", 0))
-    weights = Weighing(engine.weights, learns, simulator.updates_done)
-    for finding in look(simulator._guards, job, result, run, weights, n_ref):
+    weights = Weighing(engine.weights, learns, simulator.updates_done, engine.norm)
+    _tell(simulator, look(simulator._guards, job, result, run, weights, _refractory(simulator)), stacklevel + 1)
+    engine.weighs = _due(simulator._guards["runs"] + 1)
+
+
+def watch_silence(simulator: Any, steps: int, spikes: bool, least: int, stacklevel: int) -> None:
+    """Warn once, where no neuron has spiked for so many steps at least, of which `steps` are new."""
+    state = simulator._guards
+    state["silent"] = 0 if spikes else state["silent"] + steps
+    if state["silent"] >= least:
+        text = f"no neuron spiked in the last {state['silent']} steps"
+        _tell(simulator, _new(state, [("silent network", text)]), stacklevel + 1)
+
+
+def count(simulator: Any, spikes: int) -> None:
+    """Count the spikes of a step of a closed loop, and look now and then."""
+    state = simulator._guards
+    state["spikes"] += spikes
+    state["steps"] += 1
+    if state["steps"] >= STEPS:
+        watch_steps(simulator, stacklevel=4)
+
+
+def watch_steps(simulator: Any, stacklevel: int) -> None:
+    """Look at the last `STEPS` steps of a closed loop, whose spikes have been counted."""
+    state, engine, done = simulator._guards, simulator._engine, simulator.updates_done
+    steps, spikes, learnt = state["steps"], state["spikes"], done > state["updates"]
+    state |= {"steps": 0, "spikes": 0, "updates": done}
+    watch_silence(simulator, steps, spikes > 0, SILENT_STEPS, stacklevel + 1)
+    n_ref = _refractory(simulator)
+    share = spikes / float(np.broadcast_to(steps / (1.0 + n_ref), simulator.net.n).sum())
+    found = [_saturation(state, steps, share >= SATURATED, "nearly all neurons", n_ref)]
+    if learnt:
+        state["runs"] += 1
+        found += _weights(state, Weighing(engine.weights, engine.learns, done), live=False)
+    _tell(simulator, _new(state, found), stacklevel + 1)
+
+
+def _tell(simulator: Any, findings: list[Finding], stacklevel: int) -> None:
+    for finding in findings:
         simulator._guards["waiting"].append(list(finding))
-        warnings.warn(finding.message, RunWarning, stacklevel=stacklevel)
+        kind = SilentNetworkWarning if finding.kind == "silent network" else RunWarning
+        warnings.warn(finding.message, kind, stacklevel=stacklevel)
+
+
+def _refractory(simulator: Any) -> np.ndarray:
+    """Steps that are blocked after a spike, [n] or a number."""
+    return np.asarray(getattr(simulator._engine.arrays.params, "n_ref", 0))
+
+
+def _due(run: int) -> bool:
+    """Whether norms are taken at this run that learns, 1, 2, 3, ..."""
+    return run % EVERY == 0 or (run < EVERY and run & (run - 1) == 0)
 
 
 def look(state: dict[str, Any], job: Job, result: Result, run: Run, weights: Weighing, n_ref: np.ndarray) -> list[Finding]:
@@ -102,11 +161,19 @@ def look(state: dict[str, Any], job: Job, result: Result, run: Run, weights: Wei
 
     n_ref : [n] or number, blocked steps after a spike
     """
-    found = [_saturation(state, job, result, n_ref)]
+    most = job.n_steps / (1.0 + n_ref) * job.n_trials
+    full = float(np.mean(result.counts.sum(axis=0) >= SATURATED * most))
+    found = [_saturation(state, job.n_steps, full >= NEARLY_ALL, f"{100 * full:.0f} % of the neurons", n_ref)]
     if job.learn:
         state["runs"] += 1
-        found += [_loss(state, run.loss), *_weights(state, weights, bool(result.counts.any()) and run.loss > 0)]
+        found += [_loss(state, run.loss), _gradient(state, job, run, weights.gradient)]
+        found += _weights(state, weights, bool(result.counts.any()) and run.loss > 0)
         found += [_readout(state, job, result, run), _class(state, job, run)]
+    return _new(state, found)
+
+
+def _new(state: dict[str, Any], found: list[tuple[str, str] | None]) -> list[Finding]:
+    """What has not been told."""
     unique: dict[str, str] = {}
     for kind, text in filter(None, found):
         if kind not in state["told"]:
@@ -115,14 +182,29 @@ def look(state: dict[str, Any], job: Job, result: Result, run: Run, weights: Wei
     return [Finding(*item) for item in unique.items()]
 
 
-def _saturation(state: dict[str, Any], job: Job, result: Result, n_ref: np.ndarray) -> tuple[str, str] | None:
-    most = job.n_steps / (1.0 + n_ref) * job.n_trials
-    full = float(np.mean(result.counts.sum(axis=0) >= SATURATED * most))
-    state["saturated"] = state["saturated"] + job.n_steps if full >= NEARLY_ALL else 0
+def _saturation(state: dict[str, Any], steps: int, full: bool, who: str, n_ref: np.ndarray) -> tuple[str, str] | None:
+    state["saturated"] = state["saturated"] + steps if full else 0
     if state["saturated"] < SATURATED_STEPS:
         return None
     what = "fire as often as their refractory period allows" if np.any(n_ref > 0) else "fire at every step"
-    return "saturated network", f"{100 * full:.0f} % of the neurons {what}, in the last {state['saturated']} steps"
+    return "saturated network", f"{who} {what}, in the last {state['saturated']} steps"
+
+
+def _gradient(state: dict[str, Any], job: Job, run: Run, norm: float | None) -> tuple[str, str] | None:
+    """norm : of the gradient, where it was taken in this run"""
+    if norm is None or not _due(state["runs"]):
+        return None
+    if not math.isfinite(norm):
+        return "not finite", "the gradient holds values that are not finite"
+    if job.targets.kind not in (ENTROPY, SQUARED):
+        return None
+    loss = run.loss + run.regularization
+    # about the loss of outputs that are zero: as a regression is learnt, its gradient falls as the root of its loss
+    zero = run.loss / run.nmse if run.nmse > 0 else 0.0
+    scale = state["scale"] = max(state["scale"], zero) or loss
+    if norm * state["first_norm"] > EXPLODED * max(scale, loss) > 0:
+        return "exploding gradient", f"the gradient has the norm {norm:.3g}, where the loss is {run.loss:.3g}"
+    return None
 
 
 def _loss(state: dict[str, Any], loss: float) -> tuple[str, str] | None:
@@ -147,7 +229,7 @@ def _loss(state: dict[str, Any], loss: float) -> tuple[str, str] | None:
 def _weights(state: dict[str, Any], weights: Weighing, live: bool) -> list[tuple[str, str] | None]:
     """Norms now and then. live : neurons spike and there is something to learn"""
     runs = state["runs"]
-    if runs % EVERY and (runs > EVERY or runs & (runs - 1)):
+    if not _due(runs):
         return []
     found: list[tuple[str, str] | None] = []
     norms = {name: _norm(w) for name, w in zip(WEIGHT_NAMES[:3], weights.flat[:3], strict=True)}

@@ -61,7 +61,7 @@ def record_run(
             "gradient_norms", update=updates, **{f"norm_{name}": x for name, x in zip(WEIGHT_NAMES, norms.tolist(), strict=True)}
         )
     cosine = None if run.alignment is None else run.alignment.cosine
-    ended = Ended(run.losses, run.scores, weights, norms, cosine)
+    ended = Ended(run.losses, run.scores, weights, norms, cosine, job.n_trials * job.n_steps)
     recorder.ended(trial + job.n_trials - 1, updates, ended, stream is not None)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -39,7 +38,6 @@ from .rules import Rule
 from .rules.base import check_passive
 from .training import History, Training, go_on_as_planned, train
 
-SILENT_STEPS = 1000  # of a stream without a spike, before a warning
 RECORDABLE = ("psi", "threshold", "learning_signal")  # besides the hidden state of the neuron model
 
 
@@ -134,8 +132,6 @@ class Simulator:
         self._closes_recorder = False  # whether `train` closes it: `sl.resume` opened it
         self.stream_steps = 0  # of the stream so far
         self._stream_noise = self._noise_stream()
-        self._spoke_of_silence, self._silent_steps = False, 0
-        self._silence: str | None = None  # a warning that waits for a recorder
         self._guards = guards.fresh()
         guards.begin(self._guards, self._engine.weights)
 
@@ -287,6 +283,7 @@ class Simulator:
         result = self._engine.piece(job, self.stream_steps)
         self.stream_steps += 1
         block = result.blocks[0]
+        guards.count(self, block.spike_neuron.size)
         spikes = np.zeros(self.net.n, bool)
         spikes[block.spike_neuron] = True
         return Step(spikes, block.readout[0], float(result.outcome.loss[0]))
@@ -443,14 +440,8 @@ class Simulator:
 
     def _report(self, job: Job, result: Result, alignment: Alignment | None, streaming: bool = False) -> Run:
         """The report of a result; warns where the network is silent, or learns badly."""
-        self._silent_steps = 0 if result.counts.any() else self._silent_steps + job.n_steps
-        if self._silent_steps >= (SILENT_STEPS if streaming else 2) and not self._spoke_of_silence:
-            self._spoke_of_silence = True
-            self._silence = message = (
-                f"Simulator: no neuron spiked in the last {self._silent_steps} steps; "
-                "scale w_in up (init_weights(gain=...)), lower the threshold, or add a background current"
-            )
-            warnings.warn(message, guards.SilentNetworkWarning, stacklevel=5 if streaming else 4)
+        least = guards.SILENT_STEPS if streaming else 2
+        guards.watch_silence(self, job.n_steps, bool(result.counts.any()), least, stacklevel=6 if streaming else 5)
         run = report(job, result, self.net.n, self.net.dt, alignment)
         if job.learn or self.optimizer is None:
             guards.watch(self, job, result, run, stacklevel=6 if streaming else 5)
@@ -503,9 +494,6 @@ class Simulator:
         arguments = (trial, self.updates_done, self.net.dt, self.weights, norms, stream)
         record_run(recorder, job, result, run, *arguments)
         recorder.snapshot(self.updates_done, self.weights)
-        if self._silence is not None:
-            recorder.event("silent network", self._silence)
-            self._silence = None
         for kind, message in self._guards["waiting"]:
             recorder.event(kind, message)
         self._guards["waiting"] = []

@@ -254,7 +254,7 @@ def test_a_training_is_resumed_with_the_same_samples(words, tmp_path):
     assert again.loss == history.loss and same_weights(sim, whole)
 
     values, place = task.to_dict(), words.path.rename(tmp_path / "elsewhere.h5")
-    with pytest.raises(FileNotFoundError, match=r"words.h5' must be where it was .* pass resume\(..., task=...\)"):
+    with pytest.raises(FileNotFoundError, match=r"words.h5' must be where it was .* resume\(..., task=...\)"):
         sl.resume(tmp_path / "moved.h5")
     with pytest.raises(ValueError, match="get no task, because the file holds it"):
         sl.resume(tmp_path / "moved.h5", task=Classification(datasets.SHD(place), dt=5.0, downsample=50, seed=3))
@@ -320,9 +320,92 @@ def test_train_data_learns(tmp_path):
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
+TINY = ["--neurons", "6", "--iterations", "3", "--batch", "4", "--dt", "5", "--downsample", "50", "--quiet"]
+
+
+def run_command(*words):
+    assert main([str(word) for word in words]) == 0
+
+
+def recorded(path):
+    """What a run left: its table of updates and its digest."""
+    with sl.open_recording(path) as rec:
+        return rec.table("updates").loss.tolist(), rec.config["digest"]
+
+
+def test_init_writes_what_train_data_runs(tmp_path, capsys):
+    train, test, toml = sweeps(tmp_path / "train.h5", 24, 1), sweeps(tmp_path / "test.h5", 9, 2), tmp_path / "run.toml"
+    data = ["--data", "shd", train, "--test", test, "--seed", 4]
+    run_command("train", *data, *TINY, "--out", tmp_path / "a.h5")
+    run_command("init", *data, *[word for word in TINY if word != "--quiet"], "--out", toml)
+    text = toml.read_text()
+    assert "# format and path of the data, relative to this file" in text and max(map(len, text.splitlines())) < 160
+    run_command("train", toml, "--quiet", "--out", tmp_path / "b.h5")
+    losses, digest = recorded(tmp_path / "a.h5")
+    assert len(losses) == 3 and recorded(tmp_path / "b.h5") == (losses, digest)
+    (tmp_path / "sub").mkdir()
+    kept = [line for line in text.splitlines() if not line.startswith(("train = ", "test = ", "n_steps = "))]
+    table = kept.index('name = "classification"') + 1
+    relative = ['train = {format = "shd", path = "../train.h5"}', 'test = {format = "shd", path = "../test.h5"}']
+    (tmp_path / "sub" / "run.toml").write_text("\n".join([*kept[:table], *relative, 'cache = "binned"', *kept[table:]]))
+    config = sl.load_config(tmp_path / "sub" / "run.toml")  # from another folder, without a digest or a length
+    assert config.digest == digest and config.task.cache == str(tmp_path / "sub" / "binned")
+
+
+@pytest.mark.parametrize("signed", [True, False], ids=["command", "program"])
+@pytest.mark.parametrize("tested", [True, False], ids=["test", "holdout"])
+def test_like_repeats_a_run_on_data(signed, tested, tmp_path, capsys):
+    train, test = sweeps(tmp_path / "train.h5", 24, 1), sweeps(tmp_path / "test.h5", 9, 2)
+    if signed:
+        run_command("train", "--data", "shd", train, *(["--test", test] if tested else []), *TINY, "--out", tmp_path / "a.h5")
+    else:
+        task = Classification(datasets.SHD(train), test=datasets.SHD(test) if tested else None, dt=5.0, downsample=50)
+        with sl.Recorder(tmp_path / "a.h5") as recorder:
+            simulator(task).train(task, 12, 4, recorder)
+    like = ["train", "--like", tmp_path / "a.h5", "--quiet"]
+    run_command(*like, "--out", tmp_path / "b.h5")
+    with sl.open_recording(tmp_path / "a.h5") as a, sl.open_recording(tmp_path / "b.h5") as b:
+        assert_array_equal(a.table("updates").loss, b.table("updates").loss)
+    (tmp_path / "new").mkdir()
+    places = [file.rename(tmp_path / "new" / file.name) for file in (train, test)]
+    assert main([str(word) for word in like]) == 1
+    error = capsys.readouterr().err
+    assert "train.h5' must be where it was (got 'nothing at this path'); where it has moved, say where it is: --data" in error
+    assert "Traceback" not in error and len(error.splitlines()) == 1
+    there = ["--data", "shd", places[0], *(["--test", places[1]] if tested else [])]
+    run_command(*like, *there, "--out", tmp_path / "c.h5")
+    with sl.open_recording(tmp_path / "c.h5") as c:
+        assert "--data shd PATH" in c.config["command"] and c.config["task"]["train"]["path"] == str(places[0])
+    assert recorded(tmp_path / "c.h5") == recorded(tmp_path / "b.h5")  # the same run, wherever its data lie
+    moved_to = {"train": places[0], "test": places[1] if tested else None}
+    assert sl.Config.of_recording(tmp_path / "a.h5", moved_to).digest == recorded(tmp_path / "c.h5")[1]
+    other = sweeps(tmp_path / "other.h5", 24, 7)
+    refused = [
+        (["--data", "shd", other, *there[3:]], "other.h5' must be unchanged since the run began"),
+        (["--data", "ssc", places[0], *there[3:]], "--data must have the format shd of the configuration (got 'ssc')"),
+        (["--data", "shd", places[0], "--dt", "2"], "--dt must come with a TASK (got 2.0); --set task.dt=... changes"),
+    ]
+    if not tested:
+        refused.append((["--test", other], "task 'classification' must have test data in files to take them from"))
+    for words, sentence in refused:
+        assert main([str(word) for word in (*like, *words)]) == 1
+        assert sentence in capsys.readouterr().err
+
+
+def test_a_configuration_of_moved_data_names_its_line(tmp_path, capsys):
+    train, toml = sweeps(tmp_path / "train.h5", 24, 1), tmp_path / "run.toml"
+    run_command("init", "--data", "shd", train, "--downsample", "50", "--out", toml)
+    place = train.rename(tmp_path / "elsewhere.h5")
+    with pytest.raises(FileNotFoundError, match=r"run.toml, line \d+, task: data set '.*train.h5' must be where it was"):
+        sl.load_config(toml)
+    assert sl.load_config(toml, moved={"train": place}).task.train == datasets.SHD(place)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (["init"], "init must name a TASK (digits, evidence-accumulation, pattern-generation) or --data FORMAT PATH (got None)"),
+        (["init", "--data", "shd", "x.h5"], "SHD('x.h5') must be a file (got 'nothing at this path')"),
         (
             ["train"],
             "train must get one of TASK, a configuration FILE.toml, --like RECORDING and --data FORMAT PATH (got None)",

@@ -1,12 +1,15 @@
 """What goes wrong is told once, with a remedy, and stands in the recording; a run that is well hears nothing."""
 
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from kills import BATCH, LIF, TASK, contents, differing
 
 import snnlearn as sl
 from snnlearn import guards
+from snnlearn.losses import ENTROPY, SIGNAL, SQUARED
 
 NET = sl.Network(TASK.n_inputs, LIF, sl.Readout(2, tau=5.0), delay=2.0)
 ADAPTIVE = sl.EProp(feedback="adaptive", seed=2)
@@ -78,6 +81,99 @@ def test_weights_that_do_not_change_and_a_dead_readout():
     assert any("w_in and w_rec did not change in the last 32 runs" in text for text in told)
     assert any("outputs 0, 1 were exactly zero" in text for text in told)
     assert len(told) <= 3
+
+
+LOUD = sl.LIF(30, tau_m=20.0, threshold=0.6, refractory=4.0)
+LONG = sl.tasks.EvidenceAccumulation(n_cues=3, cue_spacing=50.0, cue_duration=100.0, delay=50.0, window=50.0, n_per_group=3)
+
+
+def test_a_gradient_that_explodes(tmp_path):
+    """Backpropagation through strong recurrent weights; e-prop, which does not follow them, is well on the same run."""
+    net = sl.Network(LONG.n_inputs, LOUD, sl.Readout(2, tau=20.0))
+    told = {}
+    for rule in (sl.BPTT(), sl.EProp()):
+        weights = net.init_weights(1, {"w_rec": 20.0})
+        sim = sl.Simulator(net, weights, rule, sl.Adam(1e-5), sl.CrossEntropy(), dtype="float64", threads=1)
+        with sl.Recorder(tmp_path / f"{type(rule).__name__}.h5") as recorder:
+            told[type(rule)] = kinds(sim, 4, recorder, 5, LONG)
+        gradient = sl.gradient(net, weights, *LONG.trial(0)[:2], rule, sl.CrossEntropy(), mask=LONG.trial(0).mask)
+        assert (np.abs(gradient.w_rec).max() > 1e6) == (rule == sl.BPTT())
+    (text,) = told[sl.BPTT]
+    assert "the gradient has the norm" in text and "set clip_norm" in text and told[sl.EProp] == []
+    with sl.open_recording(tmp_path / "BPTT.h5") as recording:
+        assert [(e.kind, e.message) for e in recording.events if e.kind != "configuration"] == [("exploding gradient", text)]
+
+
+def gradients(norms, losses, nmse=np.nan, kind=ENTROPY):
+    """What is told of these norms, one a run."""
+    state, job = guards.fresh(), SimpleNamespace(targets=SimpleNamespace(kind=kind))
+    state |= {"first_norm": 10.0, "scale": 0.0}
+    return [
+        guards._gradient(state, job, SimpleNamespace(loss=loss, regularization=0.0, nmse=n), norm)
+        for norm, loss, n in zip(norms, losses, np.broadcast_to(nmse, len(losses)), strict=True)
+    ]
+
+
+def test_gradients_are_judged_by_the_loss():
+    found = gradients([5.0, None, 50.0, 3e4, np.inf], [0.7, 0.7, 0.7, 0.7, 0.7])
+    assert [x and x[0] for x in found] == [None, None, None, "exploding gradient", "not finite"]
+    learns = np.geomspace(1e2, 1e-8, 20)  # with an error that falls, gradients fall as its square root
+    assert not any(gradients(np.sqrt(learns) * 100, learns, learns / 1e2, SQUARED))
+    assert not any(gradients(np.sqrt(learns[::-1]) * 100, learns[::-1], learns[::-1] / 1e2, SQUARED))  # a network that knew
+    assert not any(gradients([1e9], [1.0], kind=SIGNAL))
+
+
+QUIET = sl.Network(TASK.n_inputs, sl.LIF(8), sl.Readout(2, tau=5.0))  # without noise
+
+
+def closed_loop(steps, weights=None, x=1.0, optimizer=ADAM, net=NET):
+    """The warnings of a closed loop, with the step at which each came."""
+    sim, told = simulator(weights, optimizer, net), []
+    for t in range(steps):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            sim.step(np.full(TASK.n_inputs, x), 0)
+        told += [(t + 1, w.category, str(w.message)) for w in caught]
+        assert all(w.filename == __file__ for w in caught)
+    return sim, told
+
+
+def test_a_closed_loop_is_looked_at_now_and_then(tmp_path):
+    sim, told = closed_loop(3 * guards.STEPS)
+    assert told == [] and sim._guards["steps"] == 0 and sim._guards["runs"] == 3
+    sim, told = closed_loop(2 * guards.STEPS + 1, x=0.0, net=QUIET)
+    assert [(t, kind) for t, kind, _ in told] == [(guards.STEPS, sl.SilentNetworkWarning)]
+    assert "no neuron spiked in the last 1000 steps" in told[0][2]
+    with sl.Recorder(tmp_path / "run.h5") as recorder:  # the next recording tells it
+        sim.train(TASK, BATCH, BATCH, recorder)
+    with sl.open_recording(tmp_path / "run.h5") as recording:
+        assert "silent network" in [event.kind for event in recording.events]
+    weights = NET.init_weights(1)
+    strong = weights._replace(w_in=np.abs(weights.w_in) * 1e3, w_rec=np.abs(weights.w_rec) * 1e3)
+    _, told = closed_loop(guards.STEPS, strong, optimizer=sl.SGD(0.0))
+    assert ["nearly all neurons fire as often as their refractory period allows" in text for _, _, text in told] == [True]
+    _, told = closed_loop(2 * guards.STEPS, optimizer=sl.Adam(1e3))
+    assert [t for t, _, text in told if "the norm of the weights has grown" in text] == [2 * guards.STEPS]
+
+
+def test_norms_of_gradients_are_taken_now_and_then(monkeypatch):
+    from snnlearn.engine import Engine
+
+    taken, norms = [], Engine._norms
+    monkeypatch.setattr(Engine, "_norms", lambda *arguments: taken.append(0) or norms(*arguments))
+    sim, told = closed_loop(50)  # an update a step
+    assert told == [] and sim.updates_done == 50 and len(taken) == 1
+    taken.clear()
+    kinds(simulator(), 40)
+    assert len(taken) == len([1, 2, 4, 8, 16, 32])
+
+
+def test_what_a_closed_loop_has_counted_goes_on_from_a_checkpoint(tmp_path):
+    sim, told = closed_loop(guards.STEPS - 1, x=0.0, net=QUIET)
+    assert told == []
+    sim.save(tmp_path / "state.h5")
+    with pytest.warns(sl.SilentNetworkWarning, match="in the last 1000 steps"):
+        sl.resume(tmp_path / "state.h5").step(np.zeros(TASK.n_inputs), 0)
 
 
 def test_one_class_only():

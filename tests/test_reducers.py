@@ -21,7 +21,7 @@ EVERY = {name: 20 * DT for name in REDUCERS if name != "gradient_norms"}
 
 
 def ended(recorder, trial, update, weights, loss=1.0):
-    recorder.ended(trial, update, Ended(np.array([loss]), np.array([0.5]), weights, None, None))
+    recorder.ended(trial, update, Ended(np.array([loss]), np.array([0.5]), weights, None, None, T))
 
 
 def reduce_twin(path, twin, cut, **options):
@@ -144,6 +144,59 @@ def test_plots(path, twin, tmp_path):
         with pytest.raises(KeyError, match="has no norms of gradients"):
             plot.gradient_norms(rec)
         matplotlib.pyplot.close("all")
+
+
+def test_plots_of_losses_and_alignment(tmp_path):
+    """What a run without tables leaves is drawn, and stands on its page."""
+    path, bins = tmp_path / "run.h5", {"alignment": 150.0, "gradient_norms": 150.0, "losses": 150.0}
+    sim = simulator(passive=[sl.EProp(feedback="random"), sl.BPTT()])
+    with Recorder(path, raw=False, tables=False, reduce=bins, gradient_norms=True) as recorder:
+        sim.train(TASK, 24, 4, recorder)
+    with open_recording(path) as rec:
+        found = rec.reduction("losses")
+        ax = plot.losses(rec)
+        for axes, column in ((ax, "loss"), (ax.score_axes, "score")):
+            assert_array_equal(axes.lines[0].get_ydata()[:-1], getattr(found, column))
+        assert ax.score_axes.get_ylabel() == "accuracy" and ax.get_xlabel() == "simulated time (ms)"
+        ax = plot.alignment(rec, matrices="w_rec")
+        drawn = [line for line in ax.lines if line.get_alpha() is not None]  # a faint line a rule
+        for k, line in enumerate(drawn):
+            assert_array_equal(line.get_xdata(), rec.reduction("alignment").update)
+            assert_array_equal(line.get_ydata(), rec.reduction("alignment").cosine[:, k, 1])
+        assert len(drawn) == 2
+        assert [text.get_text() for text in ax.get_legend().get_texts()] == ["EProp(feedback='random')", "BPTT"]
+        titles = [axes.get_title(loc="left") for axes in plot.story(rec).axes]
+        matplotlib.pyplot.close("all")
+    assert [title for title in titles if title] == ["Losses", "Gradient norms", "Alignment of passive rules"]
+
+
+@pytest.mark.parametrize("options", [{"raw": False, "tables": False}, {"every": 3}, {}], ids=["nothing", "some", "all"])
+def test_bins_do_not_depend_on_what_else_is_recorded(options, tmp_path):
+    """Losses, weights and gradients need no block of a trial, and time goes on without one."""
+    found = []
+    for name, more in (("alone", ()), ("beside", ("rates",))):
+        with Recorder(tmp_path / f"{name}.h5", reduce=dict.fromkeys(("losses", "weights", *more), 150.0), **options) as recorder:
+            simulator().train(TASK, 24, 4, recorder)
+        with open_recording(tmp_path / f"{name}.h5") as rec:
+            found.append([rec.reduction("losses"), rec.reduction("weights")])
+    assert found[0][0].time.tolist() == [200.0, 300.0, 500.0, 600.0]  # batches of 4 trials of 25 ms
+    for alone, beside in zip(*found, strict=True):
+        for x, y in zip(alone, beside, strict=True):
+            assert_array_equal(x, y)
+
+
+def test_plots_of_losses_without_scores(path, twin):
+    weights = dense_weights(np.random.default_rng(0))
+    with start(Recorder(path, raw=False, reduce={"losses": 20 * DT}), weights=weights) as recorder:
+        for trial in range(2):
+            record(recorder, twin, trial, 0, T)
+            recorder.ended(trial, trial + 1, Ended(np.array([2.0]), np.array([np.nan]), weights, None, None, T))
+    with open_recording(path) as rec:
+        ax = plot.losses(rec)
+        assert ax.score_axes is None and ax.get_yscale() == "log"
+        matplotlib.pyplot.close("all")
+        with pytest.raises(KeyError, match="has no alignments with passive rules"):
+            plot.alignment(rec)
 
 
 def test_names_and_defaults():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import pathlib
 import shlex
 import tomllib
@@ -13,11 +14,14 @@ import numpy as np
 
 from .. import _check
 from ..config import Config, TrainingPlan, load_config
-from ..recipes import RECIPES, Recipe
+from ..datasets.base import split_paths
+from ..recipes import Recipe
 from ..tasks.base import Task
+from ..tasks.classification import DATA, format_of
+from .training import recipe_of
 
 OF_TASKS = {"rule": "eprop", "feedback": "random", "update_every": "trial", "dtype": "float32", "seed": 0}  # and their defaults
-OF_TASKS |= dict.fromkeys(("neurons", "iterations", "batch", "lr", "coding", "dt", "downsample", "cache", "test"))
+OF_TASKS |= dict.fromkeys(("neurons", "iterations", "batch", "lr", "coding", "dt", "downsample", "cache"))
 KEYS = {
     "neurons": "network.neurons.0.n",
     "iterations": "training.trials",
@@ -25,6 +29,9 @@ KEYS = {
     "lr": "optimizer.lr",
     "coding": "task.coding",
     "feedback": "rule.feedback",
+    "dt": "task.dt",
+    "downsample": "task.downsample",
+    "cache": "task.cache",
 }
 
 
@@ -58,14 +65,13 @@ def sign(recipe: Recipe, options: argparse.Namespace) -> None:
 
 
 def init(options: argparse.Namespace) -> int:
-    """Write the configuration of a task."""
-    make = RECIPES[_check.choice("init TASK", options.task, RECIPES)]
-    config = of_recipe(make())
+    """Write the configuration of what `train` would run with the same options."""
+    if options.out is not None and options.out.exists() and not options.overwrite:
+        raise FileExistsError(f"{options.out} exists already; --overwrite replaces it")
+    config = dataclasses.replace(of_recipe(recipe_of(options)), threads=options.threads)
     if options.out is None:
         print(config.to_toml(), end="")
         return 0
-    if options.out.exists() and not options.overwrite:
-        raise FileExistsError(f"{options.out} exists already; --overwrite replaces it")
     config.save(options.out, overwrite=options.overwrite)
     print(f"written {options.out}; run it with: snnlearn train {options.out} --out run.h5")
     return 0
@@ -73,11 +79,12 @@ def init(options: argparse.Namespace) -> int:
 
 def is_configuration(options: argparse.Namespace) -> bool:
     """Whether `train` is to run a file instead of a task."""
-    given = [str(value) for value in (options.task, options.like, options.data and " ".join(options.data)) if value is not None]
+    is_file = options.like is not None or (options.task is not None and options.task.endswith(".toml"))
+    data = None if is_file else options.data and " ".join(options.data)  # with a file, --data says where they lie now
+    given = [str(value) for value in (options.task, options.like, data) if value is not None]
     if len(given) != 1:
         need = "get one of TASK, a configuration FILE.toml, --like RECORDING and --data FORMAT PATH"
         raise _check.fail("train", need, " and ".join(given) or None)
-    is_file = options.like is not None or (options.task is not None and options.task.endswith(".toml"))
     if options.set and not is_file:
         raise _check.fail("--set", "come with a configuration FILE.toml or --like", options.set[0])
     return is_file
@@ -89,7 +96,10 @@ def configuration(options: argparse.Namespace) -> Config:
         if getattr(options, name) != default:
             hint = f"--set {KEYS.get(name, name)}=... changes a configuration"
             raise _check.fail(f"--{name.replace('_', '-')}", "come with a TASK", getattr(options, name), hint)
-    config = load_config(options.task) if options.like is None else Config.of_recording(options.like)
+    paths = dict(zip(DATA, split_paths(options.data[1], options.test) if options.data else (None, options.test), strict=True))
+    config = load_config(options.task, paths) if options.like is None else Config.of_recording(options.like, paths)
+    if options.data and options.data[0] != format_of(config.task):
+        raise _check.fail("--data", f"have the format {format_of(config.task)} of the configuration", options.data[0])
     changes = dict(parse_change(text) for text in options.set or ())
     if options.stop is not None:
         changes["training.stop"] = options.stop
@@ -122,6 +132,8 @@ def train(options: argparse.Namespace, progress: Callable[..., Any], summary: Ca
     print(f"{plan.trials} trials in batches of {plan.batch}, {type(config.rule).__name__}, configuration {config.digest[:8]}")
     bar = progress(config.task, plan.batch, -(-plan.trials // plan.batch), options.quiet)
     words = [options.task] if options.like is None else ["--like", str(options.like)]
+    words += ["--data", options.data[0], "PATH"] if options.data else []
+    words += ["--test", "PATH"] if options.test else []
     for text in options.set or ():
         words += ["--set", shlex.quote(text)]
     context = {"command": " ".join(["snnlearn", "train", *words])}

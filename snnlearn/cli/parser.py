@@ -20,7 +20,8 @@ def make_parser() -> argparse.ArgumentParser:
     text = "Learn a task (digits, evidence-accumulation or pattern-generation), recorded events (--data), or run a configuration."
     train = commands.add_parser("train", help="learn a task", description=text, formatter_class=Help)
     add_recipe(train, "; or a configuration FILE.toml, as init writes it")
-    train.add_argument("--like", type=pathlib.Path, metavar="FILE", help="instead of TASK: repeat the run of this recording")
+    text = "instead of TASK: repeat the run of this recording; of events that have moved, --data and --test say where they are"
+    train.add_argument("--like", type=pathlib.Path, metavar="FILE", help=text)
     text = "change the configuration, as optimizer.lr=1e-3; can be repeated"
     train.add_argument("--set", action="append", metavar="KEY=VALUE", help=text)
     train.add_argument("--out", type=pathlib.Path, metavar="FILE", help="record the run to this HDF5 file")
@@ -31,9 +32,12 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument("--quiet", action="store_true", help="no progress bar")
     train.set_defaults(run=training.train, lasts=True)
 
-    text = "Write the configuration of a task, with comments, as TOML: to a file, or to the terminal."
+    text = (
+        "Write the configuration of what train would learn with the same options, a task or recorded events (--data), with "
+        "comments, as TOML: to a file, or to the terminal."
+    )
     init = commands.add_parser("init", help="write a configuration", description=text, formatter_class=Help)
-    init.add_argument("task", metavar="TASK", help="digits, evidence-accumulation or pattern-generation")
+    add_recipe(init)
     init.add_argument("--out", type=pathlib.Path, metavar="FILE", help="the file, as config.toml")
     init.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
     init.set_defaults(run=configurations.init)

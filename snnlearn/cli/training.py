@@ -99,9 +99,11 @@ def resume(options: argparse.Namespace) -> int:
         raise _check.fail("resume FILE", "hold a training that waits to go on", f"it is {planned['history']['status']}")
     task = None
     if options.data is not None or options.test is not None:
+        from ..datasets.base import split_paths
         from ..tasks.classification import moved
 
-        task = Task.from_dict(moved(planned["task"], train=options.data, test=options.test))
+        train_data, test_data = (None, options.test) if options.data is None else split_paths(options.data, options.test)
+        task = Task.from_dict(moved(planned["task"], train=train_data, test=test_data))
     simulator = go_on(options.file, task=task, threads=options.threads)
     training = simulator._training
     assert training is not None

@@ -40,6 +40,7 @@ from ..recording.going_on import OPTIONS as RECORDER_OPTIONS
 from ..rules import Rule
 from ..simulator import RECORDABLE, Simulator
 from ..tasks.base import Task
+from ..tasks.classification import Classification, content
 from ..training import History, check_options
 from . import reading, writing
 from .grid import points
@@ -170,9 +171,14 @@ class Config:
 
     @property
     def digest(self) -> str:
-        """A text that tells configurations with different results, or different recordings of them, apart."""
+        """A text that tells configurations with different results, or different recordings of them, apart.
+
+        Recorded events count by their content, wherever they lie.
+        """
         values = {name: value for name, value in self.to_dict().items() if name not in NEVER_DIGESTED}
         values["recorder"] = {name: value for name, value in values["recorder"].items() if name != "path"}
+        if isinstance(self.task, Classification):
+            values["task"] = content(values["task"])
         return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
@@ -191,13 +197,16 @@ class Config:
         return reading.build(values, where, folder, cls)
 
     @classmethod
-    def of_recording(cls, path: str | os.PathLike[str]) -> Config:
+    def of_recording(cls, path: str | os.PathLike[str], moved: Mapping[str, Any] | None = None) -> Config:
         """The configuration with which a recording of a training was made.
 
+        moved : where recorded events lie now that lay elsewhere, as {"train": path, "test": path}; see `load_config`
+
         Of one that was made with given weights they are the first snapshot (`Recorder(weights_every=...)`).
-        Raises ValueError where the recording is not of a training, or lacks something, as a mask or a user's own task.
+        Raises ValueError where the recording is not of a training, or lacks something, as a mask or a user's own task, and as
+        `load_config` for its data.
         """
-        return reading.of_recording(path, cls)
+        return reading.of_recording(path, cls, moved)
 
     def updated(self, changes: Mapping[str, Any]) -> Config:
         """The configuration with other values at dotted keys: {"optimizer.lr": 1e-3, "network.neurons.0.n": 50}.
@@ -223,12 +232,15 @@ class Config:
         path.write_text(self.to_toml(), encoding="utf-8")
 
 
-def load_config(path: str | os.PathLike[str]) -> Config:
+def load_config(path: str | os.PathLike[str], moved: Mapping[str, Any] | None = None) -> Config:
     """The configuration in a TOML file.
 
-    Raises FileNotFoundError, ValueError (not TOML; a key that is unknown, missing or wrong, named with its line), TypeError.
+    moved : where recorded events lie, instead of where the file says: {"train": path, "test": path}
+
+    Raises FileNotFoundError (also for data that are gone), ValueError (not TOML; a key that is unknown, missing or wrong, named
+    with its line; data whose content is another), TypeError.
     """
-    return reading.load(path, Config)
+    return reading.load(path, Config, moved)
 
 
 def _same(value: Any, default: Any) -> bool:

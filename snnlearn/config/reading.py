@@ -22,7 +22,7 @@ import numpy as np
 from .. import _check, spec
 from ..recording import Recording, open_recording
 from ..recording.going_on import OPTIONS as RECORDER_OPTIONS
-from ..tasks import base
+from ..tasks import base, classification
 from . import toml
 from .settings import SCALARS, SECTIONS, SPECS, VARIABLES, InitialWeights, TrainingPlan
 from .toml import NONE, Path
@@ -48,7 +48,7 @@ class _Source:
         raise error(f"{self.at(path)}: {sentence}")
 
 
-def load(path: str | os.PathLike[str], make: Callable[..., T]) -> T:
+def load(path: str | os.PathLike[str], make: Callable[..., T], moved: Mapping[str, Any] | None = None) -> T:
     """See `config.load_config`; make : `Config`"""
     path = pathlib.Path(path)
     if path.is_dir():
@@ -60,7 +60,13 @@ def load(path: str | os.PathLike[str], make: Callable[..., T]) -> T:
         values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not TOML: {error}") from error
-    return _build(values, _Source(str(path), path.resolve().parent, text), make)
+    return _build(_moved(values, moved), _Source(str(path), path.resolve().parent, text), make)
+
+
+def _moved(values: dict[str, Any], paths: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Values whose task finds its data at other paths, by split."""
+    given = paths and isinstance(values.get("task"), Mapping)
+    return values | {"task": classification.moved(values["task"], **paths)} if given else values  # type: ignore[arg-type]
 
 
 def build(values: Mapping[str, Any], where: str, folder: str | os.PathLike[str], make: Callable[..., T]) -> T:
@@ -112,7 +118,12 @@ def _task(values: Mapping[str, Any], source: _Source) -> Any:
     known = [f.name for f in dataclasses.fields(base._REGISTRY[values["name"]])]  # type: ignore[arg-type]
     _known(values, ("name", *known), ("task",), source)
     parameters = {k: _value(x, ("task", k), source) for k, x in values.items()}
-    return _caught(lambda: base.make(**parameters), ("task",), values, source)
+    if values["name"] == classification.Classification.name:
+        parameters = classification.anchored(parameters, source.folder)
+    try:
+        return _caught(lambda: base.make(**parameters), ("task",), values, source)
+    except FileNotFoundError as error:  # of its data
+        source.fail(("task",), str(error), FileNotFoundError)
 
 
 def _value(value: Any, path: Path, source: _Source) -> Any:
@@ -231,7 +242,7 @@ def _none(value: Any) -> Any:
     return None if isinstance(value, str) and value == NONE else value
 
 
-def of_recording(path: str | os.PathLike[str], make: Callable[..., T]) -> T:
+def of_recording(path: str | os.PathLike[str], make: Callable[..., T], moved: Mapping[str, Any] | None = None) -> T:
     """See `Config.of_recording`; make : `Config`"""
     with open_recording(path) as recording:
         content = recording.config
@@ -240,7 +251,7 @@ def of_recording(path: str | os.PathLike[str], make: Callable[..., T]) -> T:
     folder = pathlib.Path(path).resolve().parent
     where = f"the configuration of {path}"
     if "run" in content:
-        return build(content["run"], where, folder, make)
+        return build(_moved(content["run"], moved), where, folder, make)
     if not content.get("training") or "foreign" in (content.get("task") or {}):
         raise _check.fail(str(path), "be the recording of a training of one of the package's tasks", content.get("task"))
     known = {f.name for f in dataclasses.fields(TrainingPlan)}
@@ -255,7 +266,7 @@ def of_recording(path: str | os.PathLike[str], make: Callable[..., T]) -> T:
             hint = "Recorder(weights_every=...) takes the first ones too"
             raise _check.fail(str(path), "hold the weights that were given to the simulator", "no snapshot at 0 updates", hint)
         values["weights"] = {"file": str(pathlib.Path(path).resolve()), "update": 0}
-    return build(_no_nulls(values), where, folder, make)
+    return build(_moved(_no_nulls(values), moved), where, folder, make)
 
 
 def _recorded(recording: Recording) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ..family import parse_rule
 from ..recording import Recorder
 from ..recording.going_on import OPTIONS as RECORDER_OPTIONS
 from ..simulator import Simulator
+from ..tasks.classification import Classification
 from ..training import train
 from . import toml
 from .settings import SCALARS, SPECS, InitialWeights, TrainingPlan
@@ -92,7 +93,7 @@ def to_toml(config: Any, comments: bool) -> str:
     about = _about(Simulator) if comments else {}
     for name in SCALARS:
         lines += toml.line(name, values[name], about.get(name, ""), values[name] == NONE)
-    doc = _about(type(config.task)) if comments else {}
+    doc = _about(type(config.task)) | (_CLASSIFICATION if isinstance(config.task, Classification) else {}) if comments else {}
     lines += _table("task", values["task"], doc, type(config.task))
     network = values["network"]
     lines += _table(
@@ -133,6 +134,15 @@ _TRAIN = {
     "stop": "a score of an evaluation at which to stop: accuracy at least, error at most",
     "trials": "training trials in all",
     "batch": "trials of an update",
+}
+_CLASSIFICATION = {
+    "train": "format and path of the data, relative to this file; with a digest, a run begins only on the same content",
+    "test": "the same of the test split",
+    "n_steps": "length of a trial in steps; later events are left out. Left out: that of the longest sample",
+    "downsample": "neighbouring channels, or pixels [along x, along y], that become one",
+    "polarity": "keep polarities of events apart",
+    "binary": "at most one event a step and channel",
+    "cache": "folder that keeps the binned events, relative to this file",
 }
 _RECORDER = {
     "path": "the recording; relative to this file",

@@ -228,10 +228,15 @@ def make(format: str, path: str | os.PathLike[str]) -> Dataset:
 
 def make_splits(format: str, path: str | os.PathLike[str], test: str | os.PathLike[str] | None = None) -> tuple[Any, Any]:
     """The data sets (train, test or None) of a format at these paths; a folder with Train and Test stands for both."""
-    train = pathlib.Path(path)
-    if test is None and (train / "Train").is_dir() and (train / "Test").is_dir():
-        train, test = train / "Train", train / "Test"
+    train, test = split_paths(path, test)
     return make(format, train), None if test is None else make(format, test)
+
+
+def split_paths(path: str | os.PathLike[str], test: str | os.PathLike[str] | None = None) -> tuple[Any, Any]:
+    """Paths of training and test data, None where none is given: those of Train and Test in a folder that has both."""
+    train = pathlib.Path(path)
+    both = test is None and (train / "Train").is_dir() and (train / "Test").is_dir()
+    return (train / "Train", train / "Test") if both else (train, test)
 
 
 def from_dict(values: dict[str, Any]) -> Dataset:
@@ -247,7 +252,10 @@ def from_dict(values: dict[str, Any]) -> Dataset:
     if "foreign" in values:
         raise _check.fail("data set", "be one that lies in files to be made from its description", values["foreign"])
     format, path = values.get("format"), pathlib.Path(str(values.get("path")))
-    hint = "where it has moved, pass resume(..., task=...) with a task on the same data, or --data and --test to snnlearn resume"
+    hint = (
+        "where it has moved, say where it is: --data and --test of snnlearn train and resume; in Python load_config(..., "
+        "moved={'train': PATH}), Config.of_recording likewise, and resume(..., task=...) with a task on the same data"
+    )
     if not path.exists():
         raise _check.fail(f"data set {str(path)!r}", "be where it was", "nothing at this path", hint, FileNotFoundError)
     data = make(format, path)  # type: ignore[arg-type]

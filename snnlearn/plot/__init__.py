@@ -10,7 +10,7 @@ Raises ImportError without matplotlib, KeyError for what the file does not have,
 
 from .learning import alignment, confusion_matrix, learning_curve, weights_histogram
 from .page import story
-from .reduced import gradient_norms, histogram, intervals, neuron_rates, rates
+from .reduced import gradient_norms, histogram, intervals, losses, neuron_rates, rates
 from .rules import comparison
 from .seeds import learning_curves
 from .traces import eligibility
@@ -29,6 +29,7 @@ __all__ = [
     "intervals",
     "learning_curve",
     "learning_curves",
+    "losses",
     "membrane",
     "neuron_rates",
     "raster",

@@ -61,7 +61,8 @@ def learning_curve(recording: Recording, ax: Axes | None = None) -> Axes:
 def alignment(source: Recording | History, ax: Axes | None = None, matrices: Iterable[str] = ("w_in", "w_rec")) -> Axes:
     """Cosine of the updating rule's gradient with those of passive rules over learning: a colour per rule, a line per matrix.
 
-    source : a recording, or the history of `Simulator.train`, of a run with passive rules
+    source : a recording (its table "alignment", or else means over bins, of the reducer of this name), or the history of
+        `Simulator.train`, of a run with passive rules
     ax : Axes to draw into; None: new ones
     matrices : names among w_in, w_rec, w_out
 
@@ -83,9 +84,7 @@ def alignment(source: Recording | History, ax: Axes | None = None, matrices: Ite
             ax.plot(x, running_mean(y), color=color, linewidth=1.8, linestyle=style, marker="o" if y.size == 1 else None)
     shown = np.concatenate([cosines[matrix] for matrix in chosen])
     ax.axhline(1.0, color=LIGHT, linewidth=0.8, zorder=0)
-    ax.set(
-        xlabel="updates", ylabel="cosine with the updating rule's gradient", ylim=(min(0.0, np.nanmin(shown, initial=0.0)), 1.05)
-    )
+    ax.set(xlabel="updates", ylabel="cosine of gradients", ylim=(min(0.0, np.nanmin(shown, initial=0.0)), 1.05))
     ax.set_title("Alignment of passive rules", loc="left")
     entries: list[tuple[str, dict[str, Any]]] = []
     entries += [(name.removesuffix("()"), {"color": color}) for name, color in zip(names, colors, strict=True)]
@@ -97,13 +96,19 @@ def alignment(source: Recording | History, ax: Axes | None = None, matrices: Ite
 def _alignments(source: Recording | History) -> tuple[np.ndarray, np.ndarray, list[str], dict[str, np.ndarray]]:
     """(updates, rule of each row, names of rules, cosines of each matrix) of a run."""
     if isinstance(source, Recording):
-        if not n_rows(source, "alignment"):
+        if n_rows(source, "alignment"):
+            table = source.table("alignment")
+            update, rule = np.asarray(table.update), np.asarray(table.rule)
+            cosines = {f.removeprefix("cosine_"): getattr(table, f) for f in table._fields if f.startswith("cosine_")}
+        elif "alignment" in source.reduced and source.reduction("alignment").cosine.size:
+            found = source.reduction("alignment")  # cosine [bins, rules, matrices]
+            bins, rules, _ = found.cosine.shape
+            update, rule = np.repeat(found.update, rules), np.tile(np.arange(rules), bins)
+            cosines = {matrix: found.cosine[:, :, m].ravel() for m, matrix in enumerate(MATRIX_LINES)}
+        else:
             raise KeyError(f"{source.path} has no alignments with passive rules")
-        table = source.table("alignment")
         names = [str(entry.get("name", k)) for k, entry in enumerate(source.config.get("passive") or [])]
-        names += [f"rule {k}" for k in range(len(names), int(table.rule.max()) + 1)]
-        cosines = {f.removeprefix("cosine_"): getattr(table, f) for f in table._fields if f.startswith("cosine_")}
-        return np.asarray(table.update), np.asarray(table.rule), names, cosines
+        return update, rule, names + [f"rule {k}" for k in range(len(names), int(rule.max()) + 1)], cosines
     if not source.alignment:
         raise KeyError("the history has no alignments with passive rules")
     first, n = source.alignment[0], len(source.alignment)

@@ -10,8 +10,8 @@ import numpy as np
 from .._check import fail
 from ..recording import Recording, open_recording
 from .about import SCORES, finite_rows, n_rows, neuron_groups, shown_trial, task_kind
-from .learning import confusion_matrix, firing_rate, learning_curve, running_mean, weights_histogram
-from .reduced import histogram, intervals, rates
+from .learning import alignment, confusion_matrix, firing_rate, learning_curve, running_mean, weights_histogram
+from .reduced import gradient_norms, histogram, intervals, losses, rates
 from .style import STYLE, need_matplotlib
 from .trial import membrane, raster, readout
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def story(recording: Recording | str | os.PathLike[str], trial: int | None = None) -> Figure:
-    """What happened in a run, on one page: a trial on the left, learning on the right.
+    """What happened in a run, on one page: a trial on the left, learning on the right; without raw data, what reducers left.
 
     trial : the trial that is shown; None: the last one with raw data
 
@@ -39,16 +39,21 @@ def story(recording: Recording | str | os.PathLike[str], trial: int | None = Non
         fig = Figure(figsize=(16, 10), dpi=100, layout="constrained")
         fig.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
         columns = [column for column in (left, right) if column]
-        grid = fig.add_gridspec(1, len(columns), width_ratios=[1.75, 1.0][: len(columns)], wspace=0.04)
+        widths = [1.75 if _is_of_trial(column) else 1.0 for column in columns]
+        grid = fig.add_gridspec(1, len(columns), width_ratios=widths, wspace=0.04)
         for k, panels in enumerate(columns):
             cells = grid[k].subgridspec(len(panels), 1, height_ratios=[ratio for _, ratio, _ in panels])
             for i, (draw, _, arguments) in enumerate(panels):
                 ax = draw(recording, ax=fig.add_subplot(cells[i, 0]), **arguments)
-                if panels is left and i < len(panels) - 1:
+                if _is_of_trial(panels) and i < len(panels) - 1:  # they share their axis of time
                     ax.set_xlabel("")
                     ax.tick_params(labelbottom=False)
         fig.suptitle(_headline(recording), fontsize=14, fontweight="bold", x=0.01, ha="left")
     return fig
+
+
+def _is_of_trial(panels: list[Any]) -> bool:
+    return bool(panels) and "trial" in panels[0][2]
 
 
 def _panels(recording: Recording, trial: int | None) -> tuple[list[Any], list[Any]]:
@@ -73,16 +78,26 @@ def _panels(recording: Recording, trial: int | None) -> tuple[list[Any], list[An
         right.append((histogram, 1.0, {"name": "w_rec"}))
     elif n_rows(recording, "updates") and "rate" in recording.table("updates")._fields:
         right.append((firing_rate, 1.0, {}))
-    return left, right + ([] if left else _reduced(recording))
+    if left:
+        return left, right
+    every = right + _reduced(recording)
+    half = -(-len(every) // 2)
+    return every[:half], every[half:]
 
 
 def _reduced(recording: Recording) -> list[Any]:
     """Panels of what reducers left, for a page without raw data."""
-    there = [name for name in recording.reduced if recording.reduction(name).time.size]
+    there = {name: recording.reduction(name) for name in recording.reduced if recording.reduction(name).time.size}
     panels: list[Any] = [(draw, 1.0, {}) for name, draw in (("rates", rates), ("intervals", intervals)) if name in there]
+    if "losses" in there and not n_rows(recording, "updates"):  # of which the learning curve tells more
+        panels.append((losses, 1.0, {}))
     if "variables" in there:
-        fields = recording.reduction("variables")._fields
+        fields = there["variables"]._fields
         panels.append((histogram, 1.0, {"name": next(x for x in fields if x.startswith("edges_")).removeprefix("edges_")}))
+    if n_rows(recording, "gradient_norms") or ("gradient_norms" in there and np.nanmax(there["gradient_norms"].norm) > 0):
+        panels.append((gradient_norms, 1.0, {}))
+    if n_rows(recording, "alignment") or ("alignment" in there and there["alignment"].cosine.size):
+        panels.append((alignment, 1.0, {}))
     return panels
 
 

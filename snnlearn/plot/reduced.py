@@ -1,4 +1,7 @@
-"""Panels of what reducers left of a run: rates, interspike intervals, histograms over time, gradient norms."""
+"""Panels of what reducers left of a run: rates, interspike intervals, losses, histograms over time, gradient norms.
+
+`learning.alignment` draws the reducer "alignment" too.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ import numpy as np
 
 from .._check import fail
 from ..recording import Recording
-from .style import BLUE, COLORS, GREEN, GREY, axes_or_new, legend_above
+from .about import SCORES, task_kind
+from .style import BLUE, COLORS, GREEN, GREY, axes_or_new, legend_above, log_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,6 +64,34 @@ def intervals(recording: Recording, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def losses(recording: Recording, ax: Axes | None = None) -> Axes:
+    """Mean loss (left) and score (right, on the Axes `ax.score_axes`) of each bin over the whole run, from the reducer "losses".
+
+    recording : with that reducer; ax : None: a new figure. A bin without a trial is a gap.
+    Raises KeyError without the reducer.
+    """
+    found, ax = recording.reduction("losses"), axes_or_new(ax)
+    kind = task_kind(recording)
+    ax.score_axes = None  # type: ignore[attr-defined]
+    for column, color, axes in (("loss", GREY, ax), ("score", BLUE, None)):
+        y = getattr(found, column)
+        if not np.isfinite(y).any():
+            continue
+        if axes is None:
+            axes = ax.score_axes = ax.twinx()  # type: ignore[attr-defined]
+            axes.spines["right"].set_visible(True)
+        axes.step(*_steps(found, y), where="post", color=color, linewidth=1.4)
+        axes.set_ylabel("mean loss" if column == "loss" else SCORES.get(kind or "", "score"), color=color)
+        axes.tick_params(axis="y", colors=color, which="both")
+        if kind == "classification":
+            axes.set_ylim(0.0, 1.02 if column == "score" else None)
+        elif (y[np.isfinite(y)] > 0).all():
+            log_axis(axes, room_above=column == "loss")
+    ax.set(xlabel=_label(found), xlim=_edges(found)[[0, -1]])
+    ax.set_title("Losses", loc="left")
+    return ax
+
+
 def histogram(recording: Recording, name: str = "w_rec", ax: Axes | None = None) -> Axes:
     """How the values of a matrix (reducer "weights") or of a variable (reducer "variables") are distributed over the run.
 
@@ -107,7 +139,8 @@ def gradient_norms(recording: Recording, ax: Axes | None = None) -> Axes:
             ax.plot(found.update, y, color=color, linewidth=1.3, label=name, marker="o" if len(y) == 1 else None)
     if not ax.lines:
         raise fail("plot.gradient_norms", "have a gradient that is not zero", "zeros only")
-    ax.set(xlabel="updates", ylabel="norm of the gradient", yscale="log")
+    ax.set(xlabel="updates", ylabel="norm")
+    log_axis(ax, room_above=True)
     ax.set_title("Gradient norms", loc="left")
     legend_above(ax)
     return ax

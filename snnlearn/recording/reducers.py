@@ -61,6 +61,7 @@ class Ended(NamedTuple):
     weights: Any
     gradient_norms: np.ndarray | None  # [4]
     cosine: np.ndarray | None  # [rules, matrices] of passive rules
+    steps: int  # of all its trials
 
 
 class Reducer:

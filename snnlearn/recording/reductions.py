@@ -30,6 +30,7 @@ class Reductions:
             elif isinstance(reducer, Alignments):
                 reducer.begin(n_rules)
         self._began = dict.fromkeys(self.reducers, 0)  # step at which each bin began
+        self._by_step = any(reducer.by_step for reducer in self.reducers.values())  # whether blocks come of every step
 
     def block(self, trial: int, steps: range, spikes: tuple[Any, Any], variables: Mapping[str, Any]) -> None:
         """Count a block. trial : STREAM for a stream, whose steps are then those of the stream."""
@@ -48,10 +49,11 @@ class Reductions:
                 if clock + high == self._end(name):
                     self._emit(name, clock + high)
                 low = high
-        self.clock[0] += len(steps)
+        self.clock[0] += len(steps) if self._by_step else 0
 
     def ended(self, trial: int, update: int, what: Ended, streaming: bool) -> None:
         """Count a batch or piece whose blocks have been counted."""
+        self.clock[0] += 0 if self._by_step else what.steps
         self.clock[1:] = trial, update
         for name, reducer in self.reducers.items():
             reducer.ended(what)

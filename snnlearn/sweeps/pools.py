@@ -10,7 +10,15 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from typing import Any
 
 from .. import _check
@@ -62,9 +70,10 @@ class Local:
             if pool is not None and interrupt and slot in self._busy.values():
                 for number in list(pool._processes or ()):
                     os.kill(number, signal.SIGINT if hasattr(os, "setpgid") else signal.SIGTERM)
-        for pool in self._pools:
-            if pool is not None:
-                pool.shutdown(wait=True, cancel_futures=True)
+        with ThreadPoolExecutor(len(self._pools)) as threads:  # the end of a process takes a while, so all end at once
+            for pool in self._pools:
+                if pool is not None:
+                    threads.submit(pool.shutdown, wait=True, cancel_futures=True)
 
 
 class Given:

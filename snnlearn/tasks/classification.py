@@ -6,6 +6,7 @@ first to its last event. Training shows all samples in an order that is shuffled
 
 from __future__ import annotations
 
+import os
 import pathlib
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,7 @@ from ..datasets import Binned, Dataset, from_dict, split
 from ..datasets.binned import check_downsample
 from .base import Task, Trial, frozen
 
+DATA = ("train", "test")
 MOVABLE = ("cache",)  # parameters that do not change what is learnt
 
 
@@ -56,7 +58,7 @@ class Classification(Task):
 
     def __post_init__(self) -> None:
         self._check_common()
-        for key in ("train", "test"):
+        for key in DATA:
             value = getattr(self, key)
             if isinstance(value, dict):
                 self._set(key, from_dict(value))
@@ -116,7 +118,7 @@ class Classification(Task):
     def to_dict(self) -> dict[str, Any]:
         """Name and parameters as JSON values, data sets by format, path and digest."""
         values = super().to_dict()
-        for key in ("train", "test"):
+        for key in DATA:
             data = getattr(self, key)
             values[key] = None if data is None else data.to_dict()
             if data is not None and "foreign" in values[key]:
@@ -125,7 +127,7 @@ class Classification(Task):
 
     def matches(self, values: dict[str, Any]) -> bool:
         """Whether `values`, of `to_dict`, describe the same trials, wherever the data lie now."""
-        return _content(self.to_dict()) == _content(values)
+        return content(self.to_dict()) == content(values)
 
     def _sample(self, index: int, split: str) -> int:
         if split == "test":
@@ -154,16 +156,45 @@ def moved(values: dict[str, Any], **paths: Any) -> dict[str, Any]:
     for key, path in paths.items():
         if path is None:
             continue
-        if not isinstance(values.get(key), dict) or "path" not in values[key]:
+        _check.choice("moved", key, DATA)
+        if "path" not in _whole(values.get(key)):
             raise _check.fail(f"task {values.get('name')!r}", f"have {key} data in files to take them from", str(path))
-        result[key] = values[key] | {"path": str(path)}
+        result[key] = _placed(values[key], str(pathlib.Path(path).resolve()))
     return result
 
 
-def _content(values: dict[str, Any]) -> dict[str, Any]:
-    """A description without what does not change the trials."""
+def anchored(values: dict[str, Any], folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """The description of a task with its relative paths, of data and cache, taken from a folder."""
+    result = dict(values)
+    for key in DATA:
+        path = _whole(values.get(key)).get("path")
+        if path is not None:
+            result[key] = _placed(values[key], str(pathlib.Path(folder) / str(path)))
+    if values.get("cache") is not None:
+        result["cache"] = str(pathlib.Path(folder) / str(values["cache"]))
+    return result
+
+
+def format_of(task: Task) -> str | None:
+    """The format of a task's training data; None where they do not lie in files."""
+    return _whole(task.to_dict().get("train")).get("format")
+
+
+def _whole(data: Any) -> dict[str, Any]:
+    """The description of the whole data set of which data may be a part; {} for what is no description."""
+    while isinstance(data, dict) and "of" in data:
+        data = data["of"]
+    return data if isinstance(data, dict) else {}
+
+
+def _placed(data: dict[str, Any], path: str) -> dict[str, Any]:
+    return data | ({"of": _placed(data["of"], path)} if "of" in data else {"path": path})
+
+
+def content(values: dict[str, Any]) -> dict[str, Any]:
+    """The description of a `Classification` without what does not change its trials: where its data lie, and the cache."""
     kept = {key: value for key, value in values.items() if key not in MOVABLE}
-    for key in ("train", "test"):
+    for key in DATA:
         if isinstance(kept.get(key), dict):
             kept[key] = _anywhere(kept[key])
     return kept
