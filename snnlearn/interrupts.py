@@ -43,7 +43,13 @@ class Interrupts:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Signals wait for the end of this block, which then raises KeyboardInterrupt; after an exception `between` is False."""
+        """Signals wait for the end of this block, which then raises KeyboardInterrupt; after an exception `between` is False.
+
+        So does its beginning where a signal came before it and Python lost its KeyboardInterrupt, as in the callback of a weakref.
+        """
+        if self._asked:
+            self._asked = False
+            raise KeyboardInterrupt
         self.between = False
         yield
         self.between = True
@@ -52,9 +58,9 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.between or self._asked:
+        raises, self._asked = self.between or self._asked, True
+        if raises:
             raise KeyboardInterrupt
-        self._asked = True
 
 
 _shields = 0  # of the main thread

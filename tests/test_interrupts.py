@@ -75,3 +75,15 @@ def test_a_shielded_function_runs_to_its_end():
     with pytest.raises(KeyboardInterrupt):
         outer()
     assert reached == ["inner", "outer"] and signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_signal_whose_exception_python_loses_ends_the_next_batch():
+    """Exceptions in callbacks of the garbage collector are printed and forgotten."""
+    with Interrupts() as interrupts:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except KeyboardInterrupt:
+            pass  # lost
+        with pytest.raises(KeyboardInterrupt), interrupts.held():
+            raise AssertionError
+        assert interrupts.between
