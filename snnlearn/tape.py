@@ -119,4 +119,5 @@ def make_outcome(trials: int, n_out: int) -> Outcome:
 def tape_bytes(net: NetArrays, n: int, steps: int, itemsize: int, full: frozenset[str], columns: tuple[int, ...] = ()) -> int:
     """Bytes of one slot of a tape."""
     widths = {"hidden": net.n_hidden * (len(columns) or n), "local": net.n_local * n}
-    return steps * sum(widths.get(name, n) for name in full) * itemsize + (net.delay + steps) * n * 4 + 2 * steps * net.n_out * itemsize
+    spikes = (net.delay + steps) * n * 4
+    return steps * sum(widths.get(name, n) for name in full) * itemsize + spikes + 2 * steps * net.n_out * itemsize
