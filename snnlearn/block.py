@@ -123,7 +123,7 @@ def _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, span,
     hidden, z, refractory, y, current = state.hidden[b], state.z[b], state.refractory[b], state.readout[b], tape.current[b]
     n, spikes = z.shape[0], tape.spike_index[b]
     one = current.dtype.type(1)
-    noisy, keep_hidden = noise.shape[0] > 0, tape.hidden.shape[1] > 0
+    noisy, keep_hidden, n_columns = noise.shape[0] > 0, tape.hidden.shape[1] > 0, tape.columns.shape[0]
     for t in range(start, stop):
         row = t - span.origin
         psi, local = tape.psi[b, row % tape.psi.shape[1]], tape.local[b, row % tape.local.shape[1]]
@@ -165,8 +165,13 @@ def _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, span,
             tape.readout[b, row, k] = y[k]
         if keep_hidden:
             for d in range(hidden.shape[0]):
-                for j in range(n):
-                    tape.hidden[b, row, d, j] = hidden[d, j]
+                kept = tape.hidden[b, row, d]
+                if n_columns == 0:
+                    for j in range(n):
+                        kept[j] = hidden[d, j]
+                else:
+                    for c in range(n_columns):
+                        kept[c] = hidden[d, tape.columns[c]]
         if tape.threshold.shape[1] > 0:
             threshold(p, hidden, tape.threshold[b, row])
         if rates.strength > 0 and rates.per_step > 0:

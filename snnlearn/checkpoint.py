@@ -137,7 +137,9 @@ def restore(simulator: Any, values: dict[str, Any], arrays: Mapping[str, Any], f
     plan = values["stream"]
     if plan is not None:
         known = plan["directions"] is not None and "traces" not in fresh
-        plan = Plan(**plan | {"directions": tuple(plan["directions"]) if known else None, "full": frozenset(plan["full"])})
+        directions = tuple(plan["directions"]) if known else None
+        sets = {"full": frozenset(plan["full"]), "columns": tuple(plan.get("columns", ()))}
+        plan = Plan(**plan | sets | {"directions": directions})
         engine._lanes.pop("stream", None)
         engine._lane("stream", 1, plan.window, plan)
     for name, array in _live(engine).items():

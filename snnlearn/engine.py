@@ -276,7 +276,7 @@ class Engine:
             rule, plan = keep.rule, plan._replace(directions=keep.plan.directions)
         else:
             rule = self._rule_arrays(plan.directions, slots, streaming=key == "stream")
-        tape = make_tape(self.arrays, self.hidden, slots, steps, plan.full)
+        tape = make_tape(self.arrays, self.hidden, slots, steps, plan.full, plan.columns)
         self._lanes[key] = Lane(apart(state), apart(tape), rule, slots, steps, plan)
         return self._lanes[key]
 

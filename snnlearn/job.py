@@ -129,9 +129,10 @@ def cut_blocks(job: Job, tape: Tape, variables: tuple[str, ...], delay: int, ste
         traces = {}
         for name, neurons in job.variables.items():
             values = _trace(tape, variables, name)[b, rows]
-            traces[name] = (
-                values.copy() if neurons is None else values.take(neurons, axis=1)
-            )  # rows in a row, as they are written
+            if neurons is not None and name in variables:
+                neurons = np.searchsorted(tape.columns, neurons) if tape.columns.size else neurons
+            # rows in a row, as they are written
+            traces[name] = values.copy() if neurons is None else values.take(neurons, axis=1)
         neuron = tape.spike_index[b, ptr[0] : ptr[-1]].copy()
         psi = local = None
         if job.chosen is not None:
@@ -141,7 +142,7 @@ def cut_blocks(job: Job, tape: Tape, variables: tuple[str, ...], delay: int, ste
 
 
 def _trace(tape: Tape, variables: tuple[str, ...], name: str) -> np.ndarray:
-    """The tape's array of this name, [slots, steps, n]."""
+    """The tape's array of this name, [slots, steps, n]; of the hidden state, [slots, steps, columns]."""
     if name in variables:
         return tape.hidden[:, :, variables.index(name)]
     return {"psi": tape.psi, "threshold": tape.threshold, "learning_signal": tape.signal}[name]

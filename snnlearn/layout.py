@@ -33,6 +33,7 @@ class Plan(NamedTuple):
     window: int  # blocks are multiples of so many steps
     rate_first: bool  # the per-trial regulariser is needed before the trial has ended
     full: frozenset[str]  # names of the tape's arrays that hold every step
+    columns: tuple[int, ...] = ()  # neurons whose hidden state the tape holds; (): all
 
 
 class Layout(NamedTuple):
@@ -76,7 +77,7 @@ class Cutter(NamedTuple):
     def plan(self, job: Job, streaming: bool, interval: int | None) -> Plan:
         names = set(job.variables or ()) | ({"psi", "local"} if job.chosen is not None else set())
         if not job.learn or not self.rules:
-            return Plan(None, False, 1, False, self.full_rows(names, learns=False))
+            return Plan(None, False, 1, False, self.full_rows(names, learns=False), self.columns(job))
         signal = job.targets.kind == SIGNAL
         directions = tuple(rule.direction(interval, streaming, signal) for rule in self.rules)
         if self.rate_form == "trial" and interval is not None:
@@ -90,7 +91,15 @@ class Cutter(NamedTuple):
             window=math.lcm(*(w for w in windows if w != NO_WINDOW)),
             rate_first=self.rate_form == "trial" and early,
             full=self.full_rows(names, learns=True),
+            columns=self.columns(job),
         )
+
+    def columns(self, job: Job) -> tuple[int, ...]:
+        """Neurons of which the hidden state is asked for; () where it is all of them, or nothing is asked for."""
+        asked = [neurons for name, neurons in (job.variables or {}).items() if name in self.variables]
+        if not asked or any(neurons is None for neurons in asked):
+            return ()
+        return tuple(np.unique(np.concatenate(asked)).tolist())
 
     def full_rows(self, names: Iterable[str], learns: bool) -> frozenset[str]:
         """Names of the tape's arrays that hold every step, where a recorder wants these variables."""
@@ -115,7 +124,7 @@ class Cutter(NamedTuple):
         return min(n_steps, max(1, steps // window) * window)
 
     def tape_bytes(self, rows: int, plan: Plan) -> int:
-        return tape_bytes(self.arrays, self.arrays.n, rows, self.itemsize, plan.full)
+        return tape_bytes(self.arrays, self.arrays.n, rows, self.itemsize, plan.full, plan.columns)
 
     def segment(self, job: Job, plan: Plan, rows: int) -> int:
         """Steps of a segment where the tape of a trial is larger than the rule's limit, else 0."""

@@ -31,7 +31,8 @@ class State(NamedTuple):
 class Tape(NamedTuple):
     """What a block leaves behind. Arrays marked * have one row where nobody asked for all steps."""
 
-    hidden: np.ndarray  # [slots, steps*, D, n] before the reset; size 0 where not asked for
+    hidden: np.ndarray  # [slots, steps*, D, columns] before the reset; size 0 where not asked for
+    columns: np.ndarray  # int32 [columns] neurons of `hidden`; size 0: all of them
     psi: np.ndarray  # [slots, steps*, n]
     local: np.ndarray  # [slots, steps*, n_local, n] what derivatives of the neuron model need besides
     threshold: np.ndarray  # [slots, steps*, n] adapted threshold A; size 0 where not asked for
@@ -87,15 +88,18 @@ def make_state(net: NetArrays, hidden: np.ndarray, trials: int) -> State:
     )
 
 
-def make_tape(net: NetArrays, hidden: np.ndarray, slots: int, steps: int, full: frozenset[str]) -> Tape:
-    """An empty tape; `full` names the arrays that keep all steps."""
+def make_tape(
+    net: NetArrays, hidden: np.ndarray, slots: int, steps: int, full: frozenset[str], columns: tuple[int, ...] = ()
+) -> Tape:
+    """An empty tape; `full` names the arrays that keep all steps, `columns` the neurons of the hidden state, () all of them."""
     dtype, (n_hidden, n) = hidden.dtype, hidden.shape
 
     def rows(name: str) -> int:
         return steps if name in full else 1
 
     return Tape(
-        hidden=np.zeros((slots, steps if "hidden" in full else 0, n_hidden, n), dtype),
+        hidden=np.zeros((slots, steps if "hidden" in full else 0, n_hidden, len(columns) or n), dtype),
+        columns=np.array(columns, np.int32),
         psi=np.zeros((slots, rows("psi"), n), dtype),
         local=np.zeros((slots, rows("local"), net.n_local, n), dtype),
         threshold=np.zeros((slots, steps if "threshold" in full else 0, n), dtype),
@@ -130,8 +134,8 @@ def apart(arrays: Any) -> Any:
     return found
 
 
-def tape_bytes(net: NetArrays, n: int, steps: int, itemsize: int, full: frozenset[str]) -> int:
+def tape_bytes(net: NetArrays, n: int, steps: int, itemsize: int, full: frozenset[str], columns: tuple[int, ...] = ()) -> int:
     """Bytes of one slot of a tape."""
-    widths = {"hidden": net.n_hidden, "local": net.n_local}
-    rows = steps * sum(widths.get(name, 1) for name in full)
-    return rows * n * itemsize + (net.delay + steps) * n * 4 + 2 * steps * net.n_out * itemsize
+    widths = {"hidden": net.n_hidden * (len(columns) or n), "local": net.n_local * n}
+    spikes = (net.delay + steps) * n * 4
+    return steps * sum(widths.get(name, n) for name in full) * itemsize + spikes + 2 * steps * net.n_out * itemsize

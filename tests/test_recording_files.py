@@ -21,7 +21,7 @@ from recording_twin import (
 )
 from scipy.sparse import csr_array
 
-from snnlearn.recording import Recorder, describe, open_recording, store
+from snnlearn.recording import Recorder, column, describe, open_recording
 
 
 def test_spikes_come_back_sorted(recorded, twin):
@@ -207,7 +207,7 @@ def test_weights(path, rng, kind):
 
 def test_weights_larger_than_the_buffer(path):
     big = Weights(np.ones((2, 2)), np.arange(160_000.0).reshape(400, 400), np.ones((2, 2)), np.zeros(2))
-    assert big.w_rec.nbytes > store.BUFFER_BYTES
+    assert big.w_rec.nbytes > column.BUFFER_BYTES
     with start(Recorder(path, weights_every=1), weights=big) as recorder:
         for update in range(3):
             recorder.snapshot(update, big)

@@ -24,7 +24,8 @@ from recording_twin import (
 )
 
 import snnlearn
-from snnlearn.recording import Recorder, Recording, describe, open_recording, schema, store
+from snnlearn.recording import Recorder, Recording, column, describe, open_recording, pulse, schema, store
+from snnlearn.recording.journal import JournaledFile
 
 
 def test_memory_stays_bounded_and_the_file_grows(path, twin):
@@ -35,7 +36,7 @@ def test_memory_stays_bounded_and_the_file_grows(path, twin):
         record(recorder, twin, number % TRIALS, 0, T, number)
         most = max(most, recorder.buffered_bytes)
         sizes.add(path.stat().st_size)
-    assert store.BUFFER_BYTES / 2 < most < store.BUFFER_BYTES + block
+    assert column.BUFFER_BYTES / 2 < most < column.BUFFER_BYTES + block
     assert len(sizes) > 2
     recorder.close()
     assert recorder.buffered_bytes == 0
@@ -308,3 +309,38 @@ def test_a_long_recording_opens_quickly(path):
     with open_recording(path) as rec:
         assert rec["v"].read(0, (DT * 499_999, DT * 500_001)).ravel().tolist() == [49, 50]
     assert time.perf_counter() - begin < 1.0
+
+
+@pytest.mark.parametrize("compression", ["gzip", None])
+def test_rows_are_the_same_however_they_are_cut_up(path, compression, monkeypatch):
+    """Spilled, committed and appended in any order, over the borders of chunks, with gaps, and after the file was opened anew."""
+    rng = np.random.default_rng(7)
+    names = {"narrow": ((), "u4"), "wide": ((300,), "f4"), "huge": ((3000,), "f4"), "late": ((20,), "f8")}
+    expected = {name: [] for name in names}
+    journal = JournaledFile(path, "x")
+    file = h5py.File(journal, "w", userblock_size=pulse.SIZE)
+    monkeypatch.setattr(store, "PERIOD", 1e9)
+    for opening in range(3):
+        if opening:
+            journal = JournaledFile(path, "r+")
+            file = h5py.File(journal, "r+")
+        kept = store.Store(file, journal, compression, str(path))
+        stream = store.Stream(kept, file.require_group("tables"))
+        for name, (width, dtype) in names.items():
+            stream.add(name, dtype, width, inner=256)
+        for _ in range(40):
+            k = int(rng.choice([0, 1, 3, 200, 700]))
+            values = {name: (rng.random((k, *width)) * 100).astype(dtype) for name, (width, dtype) in names.items()}
+            skips = rng.random() < 0.2
+            for name in names:
+                missing = np.full_like(values[name], np.nan) if name == "late" and skips else values[name]
+                expected[name].append(missing)
+            stream.extend(k, {name: x for name, x in values.items() if not (name == "late" and skips)})
+            kept.flush_if_due()
+            if rng.random() < 0.2:
+                kept.flush()
+        kept.close("complete")
+    with h5py.File(path) as written:
+        for name, parts in expected.items():
+            assert_array_equal(written["tables"][name][...], np.concatenate(parts))
+            assert written["tables"][name].compression == compression

@@ -12,8 +12,9 @@ import numpy as np
 
 from .._check import fail
 from .access import window
+from .column import Column, describe_dataset
 from .schema import entry
-from .store import COLUMNS_PER_CHUNK, TABLE_CHUNK_BYTES, Column, Store, Stream, describe_dataset
+from .store import COLUMNS_PER_CHUNK, TABLE_CHUNK_BYTES, Store, Stream
 
 TRIALS_REMEMBERED = 1 << 16  # of which the end is known, so that a step recorded twice is noticed
 MAX_STEP = 2**32  # steps of spikes are u4

@@ -1,6 +1,6 @@
 """Data sets that grow: appended to in memory, written in chunks, then committed.
 
-    Column      one data set, growing along axis 0
+    Column      one data set, growing along axis 0 (`column`)
     Stream      columns of one length, as the spikes (step, neuron) or the rows of a table
     Store       the file and its streams
 
@@ -12,8 +12,6 @@ which they belong, so that a flush that was interrupted can simply be repeated.
 from __future__ import annotations
 
 import atexit
-import itertools
-import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -24,124 +22,20 @@ import h5py
 import numpy as np
 
 from ..interrupts import shielded
+from .column import BUFFER_BYTES, CHUNK_BYTES, Column, chunk_shape
 from .journal import JournaledFile
-from .schema import entry
 from .slots import Slots
 
-BUFFER_BYTES = 1 << 20  # pending values are handed to HDF5 when they exceed this
 LITTLE_BYTES = 1 << 16  # but those of a stream that has fewer wait for the next commit, because each write costs time
 PERIOD = 2.0  # s; the first append so long after the last commit makes the next one
-CHUNK_BYTES = 1 << 17
 TABLE_CHUNK_BYTES = 1 << 15
 TEXT_CHUNK_BYTES = 1 << 11  # of references; texts are stored elsewhere in the file
 COLUMNS_PER_CHUNK = 256  # of a trace, so that reading one neuron of many does not read all
-OVERHEAD_BYTES = 128  # of a pending array, besides its values
-TEXT = h5py.string_dtype()
 
 
 def now() -> str:
     """The time in UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def chunk_shape(width: tuple[int, ...], itemsize: int, nbytes: int = CHUNK_BYTES, inner: int | None = None) -> tuple[int, ...]:
-    """The chunk (rows, *width) of at most `nbytes`, with at most `inner` entries along the last axis."""
-    budget = max(1, nbytes // itemsize)
-    chunk = []
-    for size in reversed(width):
-        chunk.append(max(1, min(size, inner or budget, budget)))
-        budget = max(1, budget // chunk[-1])
-    return (budget, *reversed(chunk))
-
-
-def describe_dataset(dataset: h5py.Dataset, name: str) -> None:
-    """Set the unit and the description of a data set."""
-    dataset.attrs["units"], dataset.attrs["description"] = entry(name).units, entry(name).description
-
-
-class Column:
-    """A data set [rows, *width]; rows that are never written hold NaN (floats) or -1 (signed integers)."""
-
-    def __init__(self, store: Store, group: h5py.Group, name: str, dtype: Any, width: tuple[int, ...], chunk: tuple[int, ...]):
-        dtype = np.dtype(dtype)
-        options: dict[str, Any] = {}
-        if dtype.kind in "fi":
-            options["fillvalue"] = np.nan if dtype.kind == "f" else -1
-        if store.compression is not None and dtype != TEXT:
-            options |= {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-        maxshape = (None, *(size or None for size in width))
-        self.store, self.dtype, self.width = store, dtype, width
-        if name not in group:  # else of a recording that goes on
-            describe_dataset(group.create_dataset(name, (0, *width), dtype, chunks=chunk, maxshape=maxshape, **options), name)
-        self.dataset = _open_to_append(group, name)
-        self.pending: list[tuple[int, np.ndarray]] = []
-        self.pending_bytes = 0
-        plain = self.dataset.compression is None and dtype.kind in "fiu" and chunk == self.dataset.chunks
-        self._plain = np.zeros(chunk, dtype) if plain and len(width) else None  # a chunk as it stands in the file
-
-    def put(self, row: int, values: Any) -> None:
-        """Keep values [k, *width] for the rows from `row`: a copy, except of arrays that the next flush writes at once."""
-        values = np.asarray(values)
-        if values.nbytes < BUFFER_BYTES:
-            array = np.array(values, self.dtype, order="C")
-        else:
-            array = np.ascontiguousarray(values, self.dtype)
-        self.pending.append((row, array))
-        self.pending_bytes += array.nbytes + OVERHEAD_BYTES
-        self.store.buffered += array.nbytes + OVERHEAD_BYTES
-
-    def write(self, rows: int) -> None:
-        """Write what is pending, and bring the data set to this number of rows."""
-        if self.dataset.shape[0] < rows:
-            self.dataset.resize(rows, axis=0)
-        for row, array in _runs(self.pending):
-            if array.shape[0] and self._plain is not None and array.nbytes >= self._plain.nbytes:
-                self._write_chunks(row, array)
-            elif array.shape[0]:
-                self.dataset[row : row + array.shape[0]] = array
-        self.pending, self.pending_bytes = [], 0
-
-    def _write_chunks(self, row: int, array: np.ndarray) -> None:
-        """Write whole chunks past HDF5's cache of chunks, which costs as much as the writing itself; the rest through it."""
-        assert self._plain is not None
-        rows, *inner = self._plain.shape
-        end = row + array.shape[0]
-        first, last = -(-row // rows) * rows, end // rows * rows
-        if first >= last:
-            self.dataset[row:end] = array
-            return
-        for begin, stop in ((row, first), (last, end)):
-            if begin < stop:
-                self.dataset[begin:stop] = array[begin - row : stop - row]
-        places = [range(0, size, step) for size, step in zip(self.width, inner, strict=True)]
-        for at in itertools.product(range(first, last, rows), *places):
-            part = array[(slice(at[0] - row, at[0] - row + rows), *(slice(a, a + n) for a, n in zip(at[1:], inner, strict=True)))]
-            self._plain[tuple(slice(0, n) for n in part.shape)] = part
-            self.dataset.id.write_direct_chunk(at, self._plain)
-
-
-def _open_to_append(group: h5py.Group, name: str) -> h5py.Dataset:
-    """A data set, with room in HDF5's cache for the chunks that are not full yet and no more: full ones need not be kept."""
-    dataset = group[name]
-    rows = math.prod(-(-size // step) for size, step in zip(dataset.shape[1:], dataset.chunks[1:], strict=True))
-    room = 2 * rows * math.prod(dataset.chunks) * dataset.dtype.itemsize
-    del dataset  # the cache of a data set is that of its first opening
-    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
-    access.set_chunk_cache(521, room, 1.0)
-    return h5py.Dataset(h5py.h5d.open(group.id, name.encode(), access))
-
-
-def _runs(pending: list[tuple[int, np.ndarray]]) -> list[tuple[int, np.ndarray]]:
-    """The same values with neighbouring pieces joined."""
-    runs: list[tuple[int, list[np.ndarray]]] = []
-    end = None
-    for row, array in pending:
-        if row == end:
-            runs[-1][1].append(array)
-        else:
-            runs.append((row, [array]))
-        end = row + array.shape[0]
-    return [(row, pieces[0] if len(pieces) == 1 else np.concatenate(pieces)) for row, pieces in runs]
 
 
 class Stream:
@@ -183,12 +77,21 @@ class Stream:
 
     @property
     def pending(self) -> int:
-        """Bytes that are pending."""
+        """Bytes that were put since the last `write` or `spill`."""
         return sum(column.pending_bytes for column in self.columns.values())
+
+    @property
+    def held(self) -> int:
+        """Bytes that `spill` has left in memory."""
+        return sum(column.held_bytes for column in self.columns.values())
 
     def write(self) -> None:
         for column in self.columns.values():
             column.write(self.n)
+
+    def spill(self) -> None:
+        for column in self.columns.values():
+            column.spill(self.n)
 
     def commit(self) -> None:
         if self.group is not None and self.committed != self.n:
@@ -214,12 +117,14 @@ class Store:
         if (self.buffered or self.written) and time.monotonic() - self.flushed_at > PERIOD:
             self.flush()
         elif self.buffered >= BUFFER_BYTES:
-            self._write(LITTLE_BYTES)
+            self._spill()
 
     def flush(self) -> None:
         """Write everything that is pending and commit it. Raises OSError naming the file."""
-        self._write()
         try:
+            for stream in self.streams:
+                stream.write()
+            self.buffered, self.written = 0, True
             for stream in self.streams:
                 stream.commit()
             self.commit()
@@ -227,21 +132,23 @@ class Store:
             raise self._failure("written", error) from error
         self.written, self.flushed_at = False, time.monotonic()
 
-    def _write(self, least: int = 0) -> None:
-        """Have HDF5 write what is pending of the streams that have so many bytes, not yet committed. Raises OSError naming the
-        file."""
+    def _spill(self) -> None:
+        """Hand what is pending to HDF5, of streams that have enough of it, not yet committed. Raises OSError naming the file."""
+        waiting = 0
         try:
-            waiting = 0
             for stream in self.streams:
-                pending = stream.pending
-                if pending >= least:
-                    stream.write()
+                if stream.pending >= LITTLE_BYTES:
+                    stream.spill()
                 else:
-                    waiting += pending
-            self.file.flush()
+                    waiting += stream.pending
+            held = sum(stream.held for stream in self.streams)
+            if held > BUFFER_BYTES // 2:  # many columns, each with a chunk that is not full
+                for stream in self.streams:
+                    stream.write()
+                waiting = held = 0
         except (OSError, RuntimeError) as error:
             raise self._failure("written", error) from error
-        self.buffered, self.written = waiting, True
+        self.buffered, self.written = waiting + held, True
 
     def _failure(self, what: str, error: Exception) -> OSError:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error

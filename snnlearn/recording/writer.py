@@ -20,13 +20,14 @@ from .._version import __version__
 from ..interrupts import shielded
 from . import pulse
 from .asked import Asked
+from .column import TEXT
 from .going_on import OPTIONS, describe_recorder, own_arrays, without_history
 from .journal import JournaledFile
 from .reducers import STREAM, Ended
 from .reductions import Reductions
 from .schema import FINAL_STATUS, FORMAT, SIGNALS, VERSION, to_json
 from .sections import RawData, Snapshots, Synapses, Tables, schedule
-from .store import TEXT, TEXT_CHUNK_BYTES, Store, Stream, now
+from .store import TEXT_CHUNK_BYTES, Store, Stream, now
 
 PER_TRIAL = ("trials", "updates", "alignment", "gradient_norms")  # tables that `tables=False` leaves out
 
