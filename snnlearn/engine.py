@@ -31,7 +31,7 @@ from .block import runner
 from .job import Block, Divergence, Job, Result, cut_blocks
 from .layout import ACCUMULATORS, Cutter, Plan
 from .losses import NONE, RateRegularizer, rate_arrays
-from .network import FlatWeights, Network, Weights, flatten, unflatten, zeros_like
+from .network import FlatWeights, Network, Weights, flatten, norm, structure, unflatten, zeros_like
 from .optimizers import SGD, NoOptimizer, Optimizer, apply_gradient, sum_accumulators
 from .rules import RFLO, EProp
 from .rules.base import NoRule, Rule
@@ -84,11 +84,12 @@ class Engine:
         threads: int | None = None,
         passive: Sequence[Rule] = (),
     ):
-        self.net, self.like, self.dtype, self.rule, self.optimizer = net, weights, np.dtype(dtype), rule, optimizer
+        self.net, self.dtype, self.rule, self.optimizer = net, np.dtype(dtype), rule, optimizer
         self.rules = () if rule is None else (rule, *passive)
         self.interval, self.threads = interval, threads or cores()
         self.arrays = net.arrays(weights, self.dtype)
         self.weights = flatten(weights, self.dtype, None if rule is None else rule.feedback_matrix(net))
+        self.like = structure(self.weights, weights, self.arrays)
         self.hidden = net.initial_hidden(self.dtype)
         self.rates = rate_arrays(regularizer, net.dt, self.dtype)
         active = regularizer is not None and regularizer.strength > 0
@@ -229,7 +230,7 @@ class Engine:
         lanes = 1 if streaming or self.interval is not None else min(self.threads, len(layout.shares) - 1)
         hidden = sum(array.nbytes for array in self.weights[:4])
         needed = {
-            "weights": hidden + _nbytes(tuple(self.like)) + _nbytes(tuple(self.arrays)),
+            "weights": hidden + _nbytes(tuple(self.arrays)),
             "gradient": hidden * (len(layout.shares) - 1) * (1 + len(self.passive_grads)) if job.learn else 0,
             "optimizer": _nbytes(tuple(self.opt)) if job.learn else 0,
             "state": lanes * _nbytes(tuple(make_state(self.arrays, self.hidden, layout.slots))),
@@ -253,7 +254,7 @@ class Engine:
         for g, absent in ((grad.w_in, self.arrays.absent_in), (grad.w_rec, self.arrays.absent_rec)):
             g[0][absent] = 0
         learns = zip(self.learns, grad[:4], strict=True)
-        return [float(np.linalg.norm(g[0].astype(np.float64))) / trials if learn else 0.0 for learn, g in learns]
+        return [norm(g[0]) / trials if learn else 0.0 for learn, g in learns]
 
     def forget_stream(self) -> None:
         """The stream starts from the initial state; a gradient that waits for the end of its interval is dropped."""

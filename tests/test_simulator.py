@@ -240,6 +240,8 @@ def test_a_step_that_diverges_says_where():
     case = stream_case()
     sim, _ = simulator(case, EPROP, sl.SGD(0.002), update_every=1)
     sim.step(case.x[0], case.target[0])
+    w = sim.weights
+    sim.set_weights(w._replace(w_in=1e10 * w.w_in))
     for _ in range(2):  # the first trouble does not hide the second
         with pytest.raises(sl.Divergence, match="at step 1 of trial 0"):
             sim.step(np.full(case.x.shape[1], 1e308), case.target[1])
