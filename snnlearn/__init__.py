@@ -33,6 +33,7 @@ The package, in the order in which its parts build on each other:
     guards         what goes wrong while a network learns, with the likely remedy
     record         what of a run goes into a recording
     checkpoint     the state of a simulator, as arrays and back
+    stepping       single steps of a stream, prepared
     simulator      Simulator
     resume         resume, fork: going on from a file
     planning       plan: memory, time and kernels of a run before it runs

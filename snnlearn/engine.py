@@ -27,11 +27,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _check
+from ._frame import Frame
 from .block import runner
 from .job import Block, Divergence, Job, Result, cut_blocks
 from .layout import ACCUMULATORS, Cutter, Plan
 from .losses import NONE, RateRegularizer, rate_arrays
-from .network import FlatWeights, Network, Weights, flatten, unflatten, zeros_like
+from .network import FlatWeights, Network, Weights, flatten, norm, structure, unflatten, zeros_like
 from .optimizers import SGD, NoOptimizer, Optimizer, apply_gradient, sum_accumulators
 from .rules import RFLO, EProp
 from .rules.base import NoRule, Rule
@@ -56,6 +57,15 @@ class Lane(NamedTuple):
     plan: Plan
 
 
+class Call(NamedTuple):
+    """A step of the stream, prepared."""
+
+    frame: Frame
+    lane: Lane
+    span: Span  # but for its offset
+    every: int  # K where weights change, else 0
+
+
 class Engine:
     """A network with its weights, rules and optimizer, ready to run.
 
@@ -75,11 +85,12 @@ class Engine:
         threads: int | None = None,
         passive: Sequence[Rule] = (),
     ):
-        self.net, self.like, self.dtype, self.rule, self.optimizer = net, weights, np.dtype(dtype), rule, optimizer
+        self.net, self.dtype, self.rule, self.optimizer = net, np.dtype(dtype), rule, optimizer
         self.rules = () if rule is None else (rule, *passive)
         self.interval, self.threads = interval, threads or cores()
         self.arrays = net.arrays(weights, self.dtype)
         self.weights = flatten(weights, self.dtype, None if rule is None else rule.feedback_matrix(net))
+        self.like = structure(self.weights, weights, self.arrays)
         self.hidden = net.initial_hidden(self.dtype)
         self.rates = rate_arrays(regularizer, net.dt, self.dtype)
         active = regularizer is not None and regularizer.strength > 0
@@ -185,13 +196,44 @@ class Engine:
             self.update(1, self.stream_grad)
         return Result(outcome, lane.state.counts.copy(), blocks)
 
+    def prepare(self, job: Job, outcome: Outcome, noise: np.ndarray, lr: np.ndarray) -> Call | None:
+        """A call that runs one step of the stream on the arrays of this job, as `piece` does; it may be called again and again.
+
+        noise : [1, 1, n] or size 0; lr : [1], filled before each step that updates
+        Returns None where a piece of one step is more than one call of the block loop.
+        """
+        plan = self.cutter.plan(job, streaming=True, interval=self.interval)
+        if plan.rate_first or plan.window != 1 or plan.whole or (job.learn and self.interval is None):
+            return None
+        found = self._lanes.get("stream")
+        lane = self._lane("stream", 1, 1, plan, found)
+        if found is None:
+            self._rest(lane, 1)
+        span = self._span(job, range(1), 0, update=job.learn, closes=self.interval is None)
+        frame = Frame(self._run_block, (*self._arguments(span, lane, job, outcome, noise), lr, span))
+        return Call(frame, lane, span, span.interval if span.update else 0)
+
+    def stands(self, call: Call) -> bool:
+        """Whether a prepared call still runs on this engine's arrays."""
+        lane = self._lanes.get("stream")
+        if lane is None or lane.state is not call.lane.state or lane.rule is not call.lane.rule:
+            return False
+        weights, opt = call.frame.arguments[1], call.frame.arguments[11]
+        return weights is self.weights and opt is self.block_opt
+
+    def rate(self) -> float:
+        """Learning rate of the next update."""
+        assert self.optimizer is not None
+        lr, done = self.optimizer.lr, int(self.opt.done[0])
+        return self.optimizer.rates(done, 1)[0] if callable(lr) else lr
+
     def bytes_needed(self, job: Job, streaming: bool) -> dict[str, int]:
         """Bytes of the arrays that such a job needs, by what they hold."""
         layout = self.cutter.layout(job, streaming)
         lanes = 1 if streaming or self.interval is not None else min(self.threads, len(layout.shares) - 1)
         hidden = sum(array.nbytes for array in self.weights[:4])
         needed = {
-            "weights": hidden + _nbytes(tuple(self.like)) + _nbytes(tuple(self.arrays)),
+            "weights": hidden + _nbytes(tuple(self.arrays)),
             "gradient": hidden * (len(layout.shares) - 1) * (1 + len(self.passive_grads)) if job.learn else 0,
             "optimizer": _nbytes(tuple(self.opt)) if job.learn else 0,
             "state": lanes * _nbytes(tuple(make_state(self.arrays, self.hidden, layout.slots))),
@@ -219,7 +261,7 @@ class Engine:
         for g, absent in ((grad.w_in, self.arrays.absent_in), (grad.w_rec, self.arrays.absent_rec)):
             g[0][absent] = 0
         learns = zip(self.learns, grad[:4], strict=True)
-        return [float(np.linalg.norm(g[0].astype(np.float64))) / trials if learn else 0.0 for learn, g in learns]
+        return [norm(g[0]) / trials if learn else 0.0 for learn, g in learns]
 
     def forget_stream(self) -> None:
         """The stream starts from the initial state; a gradient that waits for the end of its interval is dropped."""
@@ -374,22 +416,7 @@ class Engine:
     ) -> None:
         """Run these steps of all the job's trials, in one compiled call unless Python gives the error."""
         start, stop = steps.start, steps.stop
-        span = Span(
-            trials=job.n_trials,
-            start=start,
-            stop=stop,
-            origin=origin,
-            n_steps=job.n_steps if closes else 0,
-            offset=offset,
-            interval=self.interval if update and self.interval is not None else NEVER,
-            group=group,
-            number=job.number,
-            forward=True,
-            backward=job.backward,
-            learn=job.learn,
-            update=update and self.optimizer is not None and self.interval is not None,
-            segment=segment,
-        )
+        span = self._span(job, steps, origin, group, update, offset, closes, segment)
         noise = np.zeros((0, 0, 0), self.dtype)
         if self.arrays.noise.size and job.noise is not None:
             noise = job.noise.draw(stop - start, self.dtype)
@@ -407,6 +434,34 @@ class Engine:
             self._ask_error(job, lane, here)
             self._call(here._replace(forward=False), *part)
 
+    def _span(
+        self,
+        job: Job,
+        steps: range,
+        origin: int,
+        group: int = 0,
+        update: bool = False,
+        offset: int = 0,
+        closes: bool = True,
+        segment: bool = False,
+    ) -> Span:
+        return Span(
+            trials=job.n_trials,
+            start=steps.start,
+            stop=steps.stop,
+            origin=origin,
+            n_steps=job.n_steps if closes else 0,
+            offset=offset,
+            interval=self.interval if update and self.interval is not None else NEVER,
+            group=group,
+            number=job.number,
+            forward=True,
+            backward=job.backward,
+            learn=job.learn,
+            update=update and self.optimizer is not None and self.interval is not None,
+            segment=segment,
+        )
+
     def _ask_error(self, job: Job, lane: Lane, span: Span) -> None:
         """Fill the targets with what the user's function returns for each trial and step."""
         assert job.error is not None
@@ -421,17 +476,21 @@ class Engine:
             ends = (span.stop + span.offset) // span.interval - (span.start + span.offset) // span.interval
             ends += span.stop == span.n_steps and (span.stop + span.offset) % span.interval != 0
         lr = np.zeros(0) if not ends else self.optimizer.rates(int(self.opt.done[0]), ends)  # type: ignore[union-attr]
-        arguments = (self.arrays, self.weights, lane.state, job.inputs, job.targets, noise, self.rates, lane.tape)
+        self._run_block(*self._arguments(span, lane, job, outcome, noise), lr, span)
+        if outcome.trouble[0]:
+            trial, step, neuron = (int(x) for x in outcome.trouble[1:])
+            raise Divergence(trial + base, step + span.offset, neuron)
+
+    def _arguments(self, span: Span, lane: Lane, job: Job, outcome: Outcome, noise: np.ndarray) -> tuple[Any, ...]:
+        """What the block loop takes, but for the learning rates and the span."""
         grad, rule = self.stream_grad if lane is self._lanes.get("stream") else self.grad, lane.rule
         if self.straight and span.update:
             hidden = {"w_in": self.weights.w_in.reshape(1, -1), "w_rec": self.weights.w_rec.reshape(1, -1)}
             factor = self.dtype.type(-self.optimizer.lr / span.trials)  # type: ignore[operator, union-attr]
             on_read = span.trials == 1 and span.stop - span.start >= SHORTEST and span.forward and span.learn
             grad, rule = grad._replace(**hidden), rule._replace(factor=factor, on_read=on_read)
-        self._run_block(*arguments, outcome, rule, grad, self.block_opt, lr, span)
-        if outcome.trouble[0]:
-            trial, step, neuron = (int(x) for x in outcome.trouble[1:])
-            raise Divergence(trial + base, step + span.offset, neuron)
+        arguments = (self.arrays, self.weights, lane.state, job.inputs, job.targets, noise, self.rates, lane.tape)
+        return (*arguments, outcome, rule, grad, self.block_opt)
 
     def _blocks(self, lane: Lane, job: Job, steps: range, origin: int, base: int) -> list[Block]:
         return cut_blocks(job, lane.tape, self.net.variables, self.arrays.delay, steps, origin, base)

@@ -30,7 +30,7 @@ import numpy as np
 
 from .job import Job, Result
 from .losses import ENTROPY, SIGNAL, SQUARED
-from .network import WEIGHT_NAMES, FlatWeights
+from .network import WEIGHT_NAMES, FlatWeights, norm
 from .report import Run
 
 SATURATED_STEPS = 1000
@@ -83,7 +83,7 @@ def fresh() -> dict[str, Any]:
 
 def begin(state: dict[str, Any], weights: FlatWeights) -> None:
     """Take weights that did not come from learning: the first ones, and those that a user has put in their place."""
-    total = math.hypot(*(_norm(w) for w in weights[:3]))
+    total = math.hypot(*(norm(w) for w in weights[:3]))
     state |= {"first_norm": total, "since": {}, "scale": 0.0}
 
 
@@ -232,9 +232,9 @@ def _weights(state: dict[str, Any], weights: Weighing, live: bool) -> list[tuple
     if not _due(runs):
         return []
     found: list[tuple[str, str] | None] = []
-    norms = {name: _norm(w) for name, w in zip(WEIGHT_NAMES[:3], weights.flat[:3], strict=True)}
-    for name, norm in norms.items():
-        if not math.isfinite(norm):
+    norms = {name: norm(w) for name, w in zip(WEIGHT_NAMES[:3], weights.flat[:3], strict=True)}
+    for name, value in norms.items():
+        if not math.isfinite(value):
             return [("not finite", f"{name} holds values that are not finite")]
     total = math.hypot(*norms.values())
     if runs > 1 and 0 < GROWTH * state["first_norm"] < total:
@@ -250,10 +250,6 @@ def _weights(state: dict[str, Any], weights: Weighing, live: bool) -> list[tuple
     if still:
         found.append(("no change", f"{' and '.join(still)} did not change in the last {STILL} runs, though neurons spike"))
     return found
-
-
-def _norm(w: np.ndarray) -> float:
-    return math.sqrt(float(np.square(w, dtype=np.float64).sum()))
 
 
 def _readout(state: dict[str, Any], job: Job, result: Result, run: Run) -> tuple[str, str] | None:

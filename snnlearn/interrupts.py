@@ -45,7 +45,7 @@ class Interrupts:
     def held(self) -> Iterator[None]:
         """Signals wait for the end of this block, which then raises KeyboardInterrupt; after an exception `between` is False.
 
-        So does its beginning where a signal came before it and Python lost its KeyboardInterrupt, as in the callback of a weakref.
+        So does its beginning where Python lost the KeyboardInterrupt of an earlier signal, as in the callback of a weakref.
         """
         if self._asked:
             self._asked = False

@@ -5,6 +5,7 @@ Papers write W_ji, [target, source]; every array here is [pre i, post j], so tha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from . import _check
-from .connectivity import Dense, DenseProjection, Masked, Sparse, SparseProjection
+from .connectivity import CHUNK, Dense, DenseProjection, Masked, Sparse, SparseProjection
 from .neurons import base
 from .neurons.base import Neuron
 
@@ -213,10 +214,13 @@ class Network:
         w_in = self.inputs.draw(rng, self.n_inputs, self.n, recurrent=False)
         w_rec = self.recurrent.draw(rng, self.n, self.n, recurrent=True)
         w_out = rng.standard_normal((self.n, self.n_outputs)) / np.sqrt(self.n)
-        return Weights(w_in * gains["w_in"], w_rec * gains["w_rec"], w_out * gains["w_out"], np.zeros(self.n_outputs))
+        for name, w in (("w_in", w_in), ("w_rec", w_rec), ("w_out", w_out)):  # in place: large networks fit once
+            values: Any = w.data if sparse.issparse(w) else w
+            values *= gains[name]
+        return Weights(w_in, w_rec, w_out, np.zeros(self.n_outputs))
 
     def check_weights(self, weights: Any) -> Weights:
-        """The weights with shapes, values and absent synapses checked; raises ValueError or TypeError."""
+        """The weights with shapes, values and absent synapses checked, maybe the same arrays. Raises ValueError or TypeError."""
         if not isinstance(weights, tuple) or len(weights) != 4:
             raise _check.fail("weights", "be sl.Weights(w_in, w_rec, w_out, b_out)", type(weights).__name__, error=TypeError)
         weights = Weights(*weights)
@@ -288,6 +292,25 @@ def unflatten(flat: Any, like: Weights, copy: bool = True) -> Weights:
     return Weights(*result)
 
 
+def norm(flat: np.ndarray) -> float:
+    """Euclidean norm, in float64 without a copy of all."""
+    parts = (flat[first : first + CHUNK] for first in range(0, flat.size, CHUNK))
+    return math.sqrt(math.fsum(float(np.square(part, dtype=np.float64).sum()) for part in parts))
+
+
+def structure(flat: FlatWeights, weights: Weights, arrays: NetArrays) -> Weights:
+    """Matrices of the shapes and structures of `weights` that hold no memory of their own: views of kernels' arrays."""
+    like: list[Any] = list(weights)
+    for m, proj in enumerate((arrays.proj_in, arrays.proj_rec)):
+        if isinstance(proj, SparseProjection):
+            fits = proj.indices.size <= np.iinfo(np.int32).max  # scipy takes both of one type, or copies
+            indices = proj.indices.view() if fits else proj.indices.astype(np.int64)
+            indptr = proj.indptr.astype(indices.dtype)
+            indices.flags.writeable = indptr.flags.writeable = False
+            like[m] = sparse.csr_array((flat[m], indices, indptr), shape=weights[m].shape)
+    return unflatten(flat, Weights(*like), copy=False)
+
+
 def zeros_like(flat: FlatWeights, groups: int) -> FlatWeights:
     """Accumulators of the same sizes with a leading axis; the feedback's is not kept."""
     return FlatWeights(*(np.zeros((groups, 0 if w is flat.feedback else w.size), w.dtype) for w in flat))
@@ -304,10 +327,12 @@ def _check_matrix(where: str, matrix: Any, spec: Any, shape: tuple[int, int], re
         if matrix.shape != shape:
             raise _check.fail(where, f"have shape {shape}, [pre, post]", matrix.shape)
         if isinstance(spec, Sparse):
-            csr = sparse.csr_array(matrix, copy=True)
-            csr.sum_duplicates()
-            csr.sort_indices()
-            _check.finite(where, np.asarray(csr.data, np.float64))
+            given = sparse.csr_array(matrix)
+            csr = sparse.csr_array((given.data, given.indices, given.indptr), shape=shape)  # on the same arrays
+            if not csr.has_canonical_format:
+                csr = csr.copy()
+                csr.sum_duplicates()
+            _check.finite(where, csr.data if csr.data.dtype.kind in "fiub" else np.asarray(csr.data, np.float64))
             return csr
         matrix = matrix.toarray()
     elif isinstance(spec, Sparse):

@@ -36,6 +36,7 @@ from .recording import Recorder
 from .report import Alignment, Pieces, Run, Step, align, report
 from .rules import Rule
 from .rules.base import check_passive
+from .stepping import Stepper
 from .training import History, Training, go_on_as_planned, train
 
 RECORDABLE = ("psi", "threshold", "learning_signal")  # besides the hidden state of the neuron model
@@ -126,6 +127,7 @@ class Simulator:
             threads,
             self.passive,
         )
+        self._stepper = Stepper(self._engine, self.loss.kind, rule is not None and optimizer is not None)
         self.trials_done = 0  # trials or pieces that learnt, or were recorded: the number of the next one
         self._recorder: Recorder | None = None
         self._training: Training | None = None
@@ -272,21 +274,15 @@ class Simulator:
 
         Raises ValueError or TypeError for bad input, Divergence where a state is not finite.
         """
-        x = _check.array("Simulator.step.x", x, (self.net.n_inputs,))
-        target = target if target is None or isinstance(self.loss, CrossEntropy) else np.asarray(target)[None]
-        if error is not None:
-            error = (lambda step, y, f=error: f(y)) if callable(error) else np.asarray(error)[None]
-        signal = None if learning_signal is None else np.asarray(learning_signal)[None]
-        job = self._job(x[None], target, np.full(1, mask), learn, error, signal)
-        job = job._replace(noise=self._stream_noise, variables={})
+        asked = self._stepper.fill(x, target, mask, learn, error, learning_signal)
+        if asked is None:
+            job = self._one_step(x, target, mask, learn, error, learning_signal)
+            asked = self._stepper.take(job, error if callable(error) else None)
         self._engine.passive_on[0] = True
-        result = self._engine.piece(job, self.stream_steps)
+        step = self._stepper.run(asked, self._stream_noise, self.stream_steps)
         self.stream_steps += 1
-        block = result.blocks[0]
-        guards.count(self, block.spike_neuron.size)
-        spikes = np.zeros(self.net.n, bool)
-        spikes[block.spike_neuron] = True
-        return Step(spikes, block.readout[0], float(result.outcome.loss[0]))
+        guards.count(self, int(np.count_nonzero(step.spikes)))
+        return step
 
     def train(
         self, task: Any = None, trials: int | None = None, batch: int = 1, recorder: Recorder | None = None, **options: Any
@@ -335,6 +331,15 @@ class Simulator:
         if safe:
             self._checkpoint(recorder)
         return joined
+
+    def _one_step(self, x: Any, target: Any, mask: Any, learn: bool | None, error: Any, signal: Any) -> Job:
+        """The job of one step, everything checked."""
+        x = _check.array("Simulator.step.x", x, (self.net.n_inputs,))
+        target = target if target is None or isinstance(self.loss, CrossEntropy) else np.asarray(target)[None]
+        if error is not None:
+            error = (lambda step, y, f=error: f(y)) if callable(error) else np.asarray(error)[None]
+        signal = None if signal is None else np.asarray(signal)[None]
+        return self._job(x[None], target, np.full(1, mask), learn, error, signal)
 
     def _run_piece(self, piece: Any, recorder: Recorder | None, learn: bool | None, error: Any) -> Run:
         """The next piece of the stream."""

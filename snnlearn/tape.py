@@ -12,7 +12,7 @@ import numpy as np
 from .network import NetArrays
 
 LINES = 128  # bytes: two cache lines, which processors fetch together
-LARGE = 2**17  # bytes of an array that the system gives pages of its own
+LARGE = 2**12  # bytes of an array of which its first and last lines are a small part
 WINDOW_STEPS = 1000  # at least so many steps of tape, where truncation windows are shorter: calls cost time
 
 

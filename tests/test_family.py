@@ -194,8 +194,8 @@ def test_forward_memory_does_not_grow_with_time(case):
         peaks = []
         tracemalloc.start()
         for n_steps in (2000, 1000):
-            for _ in range(n_steps):
-                sim.step(trial["inputs"][0], trial["targets"][0])
+            for t in range(n_steps):
+                sim.step(trial["inputs"][t % len(trial["inputs"])], trial["targets"][0])
             peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert peaks[1] - peaks[0] < 0.25 * 1000 * 8 * sim.net.n

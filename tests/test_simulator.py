@@ -1,5 +1,6 @@
 """Running and learning: against the naive twin, against itself in another order, and what must stay untouched."""
 
+import dataclasses
 import warnings
 
 import naive
@@ -185,16 +186,70 @@ def test_a_stream_does_not_depend_on_its_pieces(lengths, update_every):
     assert sim.updates_done == 40 // update_every
 
 
-@pytest.mark.parametrize("update_every", [1, 7])
-def test_steps_equal_a_run(update_every):
+@pytest.mark.parametrize(
+    ("update_every", "rule", "rtol"),
+    [(1, sl.EProp(reset_gradient=True), 0), (1, EPROP, 1e-13), (7, EPROP, 0)],
+    ids=["in place", "rows read lazily in runs", "intervals"],
+)
+def test_steps_equal_a_run(update_every, rule, rtol):
     case = stream_case(delay=3)
-    by_run, _ = simulator(case, EPROP, sl.SGD(0.002), update_every=update_every)
-    by_step, _ = simulator(case, EPROP, sl.SGD(0.002), update_every=update_every)
+    by_run, _ = simulator(case, rule, sl.SGD(0.002), update_every=update_every)
+    by_step, _ = simulator(case, rule, sl.SGD(0.002), update_every=update_every)
     by_run.run(pieces(case, (40,)))
     steps = [by_step.step(x, y, mask=m) for x, y, m in zip(case.x, case.target, case.mask, strict=True)]
-    assert_same(by_step.weights, by_run.weights, rtol=0)
+    assert_same(by_step.weights, by_run.weights, rtol=rtol)
     assert sum(s.spikes.sum() for s in steps) > 10
     assert steps[0].spikes.dtype == bool and steps[0].readout.shape == (2,)
+
+
+@SHORT
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+@pytest.mark.parametrize("optimizer", [sl.SGD(0.002), sl.Adam(sl.ExponentialDecay(0.01, 0.5, 3))], ids=["sgd", "adam"])
+def test_steps_of_all_kinds_equal_pieces_of_one_step(optimizer, noise):
+    """Bit for bit, where calls that are prepared follow each other, a piece comes in between, and the stream starts anew."""
+    case = stream_case(delay=3)
+    net, weights, _ = library(case)
+    net = dataclasses.replace(net, neurons=[dataclasses.replace(group, noise=noise) for group in net.neurons])
+    by_step, by_piece = (
+        sl.Simulator(
+            net, weights, EPROP, optimizer, update_every=3, dtype="float64", regularizer=sl.RateRegularizer(20.0, 1.0, 50.0)
+        )
+        for _ in range(2)
+    )
+    losses = []
+    for t, (x, y) in enumerate(zip(case.x, case.target, strict=True)):
+        x, mask, one = x.astype(np.float32) if t % 2 else x, 1.0 + t % 2, slice(t, t + 1)
+        if t == 20:
+            by_step.reset(), by_piece.reset()
+        if t % 7 == 2:
+            step = by_step.step(x, learn=False)
+            run = by_piece.run(iter([case.x[one]]), learn=False)
+        elif t % 7 == 4:
+            step, run = (sim.run(iter([(case.x[one], case.target[one])])) for sim in (by_step, by_piece))
+        elif t % 7 == 5:
+            step = by_step.step(x, error=lambda y: y - 0.5)
+            run = by_piece.run(iter([case.x[one]]), error=lambda t, y: y - 0.5)
+        else:
+            step = by_step.step(x, y if t % 7 else y.tolist(), mask=mask if t % 3 else int(mask))
+            run = by_piece.run(iter([(case.x[one], case.target[one], np.array([mask]))]))
+        losses.append(run.loss)
+        assert step.loss == run.loss
+        assert_same(by_step.weights, by_piece.weights, rtol=0)
+    assert by_step.updates_done == by_piece.updates_done > 8 and np.ptp(losses) > 0
+    assert np.abs(by_step.weights.w_rec - weights.w_rec).max() > 1e-6
+
+
+@OVERFLOW
+def test_a_step_that_diverges_says_where():
+    case = stream_case()
+    sim, _ = simulator(case, EPROP, sl.SGD(0.002), update_every=1)
+    sim.step(case.x[0], case.target[0])
+    w = sim.weights
+    sim.set_weights(w._replace(w_in=1e10 * w.w_in))
+    for _ in range(2):  # the first trouble does not hide the second
+        with pytest.raises(sl.Divergence, match="at step 1 of trial 0"):
+            sim.step(np.full(case.x.shape[1], 1e308), case.target[1])
+    assert sim.stream_steps == 1
 
 
 def test_steps_without_learning_equal_simulate():

@@ -90,6 +90,8 @@ def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
     first = span.origin if rule.window == NO_WINDOW else start
     _transpose(weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out, rule.feedback)
     ring, last = rule.c.shape[0], span.n_steps if span.n_steps > 0 else NO_WINDOW
+    for k in range(net.n_out):  # back at the end, because the accumulators of threads are neighbours
+        rule.bias[k] = grad.b_out[span.group, k]
     for t in range(stop - 1, first - 1, -1):
         if (t + 1) % rule.window == 0 or t + 1 == last:
             _cut(rule.lam, rule.ly)
@@ -101,9 +103,8 @@ def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
         for b in range(span.trials):
             _back(rule, tape, b, row, now)  # (4)
             _earn(rule, net, grad, tape, inputs, span, b, t, now)  # (5) (6)
-    for k in range(net.n_out):  # once, because the accumulators of threads are neighbours
-        grad.b_out[span.group, k] += rule.bias[k]
-        rule.bias[k] = 0
+    for k in range(net.n_out):
+        grad.b_out[span.group, k] = rule.bias[k]
 
 
 @inlined

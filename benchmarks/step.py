@@ -1,0 +1,84 @@
+"""What a call of `Simulator.step` costs beside its kernel, for closed loops.
+
+    python benchmarks/step.py [--neurons 100] [--steps 2000] [--repeats 7]
+
+A dense network of LIF neurons with as many inputs, at about 10 Hz, float32. For each way to call it: microseconds a call, and of
+the same steps in one piece of `Simulator.run`, where the calls of one kernel cost nothing. With K = 10 a single step is a
+part of an interval that is digested by itself, so its kernel has more to do than in a piece: "kernel" is the time within
+the compiled call alone. Before timing, weights after steps and after the piece are compared bit by bit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+
+import snnlearn as sl
+from snnlearn.bench import network, seconds
+
+
+def within(sim: sl.Simulator, run: Callable[[], None], steps: int) -> float:
+    """Microseconds a call that are spent in compiled code, over one run."""
+    spent = 0.0
+    for call in sim._stepper.calls.values():
+
+        def timed(kernel: Callable[[], None] = call.frame.call) -> None:
+            nonlocal spent
+            began = time.perf_counter()
+            kernel()
+            spent += time.perf_counter() - began
+
+        call.frame.call = timed
+    run()
+    sim._stepper.calls.clear()
+    return 1e6 * spent / steps
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--neurons", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--repeats", type=int, default=7)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore", sl.RunWarning)
+    net, weights, x = network(options.neurons, 10.0, options.steps)
+    zero, piece = np.zeros(2), np.zeros((options.steps, 2))
+    ways = {
+        "no target": {"learn": False},
+        "target": {"target": zero},
+        "error": {"error": zero},
+        "error, a function": {"error": lambda y: y},
+        "learning signal": {"learning_signal": np.full(options.neurons, 1e-3)},
+    }
+    print(f"{'K':>3} {'what':>18} {'us a call':>10} {'range':>15} {'kernel':>7} {'beside it':>10} {'us a step of a piece':>21}")
+    for k in (1, 10):
+        sims = [sl.Simulator(net, weights, sl.EProp(), sl.SGD(1e-3), update_every=k) for _ in range(2)]
+        for one in x:
+            sims[0].step(one, zero)
+        sims[1].run(iter([(x[t : t + 1], piece[:1]) for t in range(options.steps)]))
+        assert all(np.array_equal(a, b) for a, b in zip(*(sim.weights for sim in sims), strict=True)), "steps differ from pieces"
+        assert (sims[0].weights.w_rec != weights.w_rec.astype(np.float32)).any(), "nothing was learnt"
+        for name, asked in ways.items():
+            sim = sl.Simulator(net, weights, sl.EProp(feedback="random"), sl.SGD(1e-6), update_every=k)
+
+            def run(sim: sl.Simulator = sim, asked: dict = asked) -> None:
+                for one in x:
+                    sim.step(one, **asked)
+
+            times = 1e6 * seconds(run, options.repeats) / options.steps
+            kernel = within(sim, run, options.steps)
+            whole = ""
+            if name in ("no target", "target"):
+                learn = None if name == "target" else False
+                alone = seconds(lambda sim=sim, learn=learn: sim.run(iter([(x, piece)]), learn=learn), options.repeats)
+                whole = f"{1e6 * np.median(alone) / options.steps:21.2f}"
+            median, spread = np.median(times), f"{times.min():.2f} .. {times.max():.2f}"
+            print(f"{k:3d} {name:>18} {median:10.2f} {spread:>15} {kernel:7.2f} {median - kernel:10.2f} {whole}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

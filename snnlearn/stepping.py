@@ -1,0 +1,149 @@
+"""Single steps of a stream, for closed loops: what a call costs beside its kernel is kept to a few microseconds.
+
+A step runs on arrays that stay: what the caller gives is checked and written into them, and the block loop is called with all
+its arguments prepared (`_frame.py`). What is unusual, or wrong, takes the way of `Simulator.run` to be checked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import _check
+from .engine import Call, Engine
+from .events import InputArrays
+from .job import Divergence, Job, Noise
+from .losses import ENTROPY, ERROR, NONE, SIGNAL, SQUARED, TargetArrays
+from .report import Step
+from .tape import Outcome
+
+
+class Asked(NamedTuple):
+    """What a step is to do with what the buffers hold."""
+
+    kind: int  # NONE, SQUARED, ENTROPY, ERROR or SIGNAL: what the target is
+    learn: bool
+    error: Callable[[np.ndarray], Any] | None = None
+
+
+class Stepper:
+    """Buffers and prepared calls of an engine's stream.
+
+    kind : SQUARED or ENTROPY, what the loss takes; able : whether there is a rule and an optimizer
+    """
+
+    def __init__(self, engine: Engine, kind: int, able: bool):
+        net, dtype = engine.net, engine.dtype
+        self.engine, self.loss_kind, self.able = engine, kind, able
+        self.n_inputs, self.n_outputs = (net.n_inputs,), net.n_outputs
+        self.inputs = InputArrays(np.zeros((1, 2), np.int64), np.zeros(net.n_inputs, np.int32), np.zeros(net.n_inputs, dtype))
+        self.label, self.mask = np.zeros((1, 1), np.int32), np.ones((1, 1), dtype)
+        self.values = {kind: np.zeros((1, 1, net.n_outputs), dtype) for kind in (NONE, SQUARED, ENTROPY, ERROR)}
+        self.values[SIGNAL] = np.zeros((1, 1, net.n), dtype)
+        noisy = engine.arrays.noise.size > 0
+        self.noise = np.zeros((1, 1, net.n) if noisy else (0, 0, 0), dtype)
+        self.lr = np.zeros(1)
+        self.sums = s = np.zeros(3 + net.n_outputs)
+        self.outcome = Outcome(s[0:1], s[1:2], s[2:3], s[3:].reshape(1, -1), np.zeros(4, np.int64))
+        self.calls: dict[tuple[int, bool, bool], Call] = {}
+
+    def fill(self, x: Any, target: Any, mask: Any, learn: Any, error: Any, signal: Any) -> Asked | None:
+        """Write what a caller gives into the buffers, if it is as it mostly is; None where it needs a closer look."""
+        given = (target is not None) + (error is not None) + (signal is not None)
+        if given > 1 or (not self.able if learn else learn is None and self.able and not given):
+            return None
+        function, kind = None, NONE
+        try:
+            x = np.asarray(x, np.float64)
+            if x.shape != self.n_inputs or not np.isfinite(x).all():
+                return None
+            if not (type(mask) is float and 0.0 <= mask < math.inf):
+                return None
+            if error is not None and callable(error):
+                kind, function = ERROR, error
+            elif target is not None and self.loss_kind == ENTROPY:
+                kind = ENTROPY
+                if not isinstance(target, (int, np.integer)) or isinstance(target, bool) or not 0 <= target < self.n_outputs:
+                    return None
+                self.label[0, 0] = target
+            elif given:
+                kind = SIGNAL if signal is not None else SQUARED if error is None else ERROR
+                value = np.asarray(signal if kind == SIGNAL else target if error is None else error, self.engine.dtype)
+                buffer = self.values[kind][0, 0]
+                if value.shape != buffer.shape or not np.isfinite(value).all():
+                    return None
+                buffer[:] = value
+        except (TypeError, ValueError):
+            return None
+        indptr, channel, values = self.inputs
+        active = x.nonzero()[0]
+        count = indptr[0, 1] = active.size
+        channel[:count] = active
+        values[:count] = x[active]
+        self.mask[0, 0] = mask
+        return Asked(kind, self.able and learn is not False and given > 0, function)
+
+    def take(self, job: Job, error: Callable[[np.ndarray], Any] | None) -> Asked:
+        """Write a job of one step, which has been checked, into the buffers."""
+        count = self.inputs.indptr[0, 1] = job.inputs.channel.size
+        self.inputs.channel[:count], self.inputs.value[:count] = job.inputs.channel, job.inputs.value
+        self.values[job.targets.kind][:] = job.targets.value
+        self.label[:], self.mask[:] = job.targets.label, job.targets.mask
+        return Asked(job.targets.kind, job.learn, error)
+
+    def run(self, asked: Asked, noise: Noise, offset: int) -> Step:
+        """One step on what the buffers hold. offset : steps of the stream before it"""
+        key = (asked.kind, asked.learn, asked.error is not None)
+        call = self.calls.get(key)
+        if call is None or not self.engine.stands(call):
+            job = self._job(asked, noise)
+            call = self.engine.prepare(job, self.outcome, self.noise, self.lr)
+            if call is None:
+                return self._piece(job, offset)
+            self.calls[key] = call
+        if self.noise.size:
+            noise.generators[0].standard_normal(dtype=self.noise.dtype, out=self.noise[0, 0])
+        self.sums.fill(0)
+        frame, span = call.frame, call.span
+        if call.every and (offset + 1) % call.every == 0:
+            self.lr[0] = self.engine.rate()
+        frame.change("offset", offset)
+        if asked.error is None:
+            frame.call()
+        else:  # the network first, then the error that the caller's function gives, then what is learnt from it
+            for name, before in (("forward", True), ("backward", False), ("learn", False), ("update", False)):
+                frame.change(name, before)
+            frame.call()
+            if not self.outcome.trouble[0]:
+                y = call.lane.tape.readout[0, 0].copy()
+                self.values[ERROR][0, 0] = _check.array("error(step, readout)", asked.error(y), (y.size,), self.engine.dtype)
+                for name, after in (("forward", False), ("backward", True), ("learn", span.learn), ("update", span.update)):
+                    frame.change(name, after)
+                frame.call()
+        trouble = self.outcome.trouble
+        if trouble[0]:
+            trouble[0] = 0
+            raise Divergence(0, offset, int(trouble[3]))
+        return Step(call.lane.state.z[0] != 0, call.lane.tape.readout[0, 0].copy(), self.sums.item(0))
+
+    def _job(self, asked: Asked, noise: Noise) -> Job:
+        function = asked.error
+        return Job(
+            self.inputs,
+            TargetArrays(asked.kind, self.values[asked.kind], self.label, self.mask),
+            learn=asked.learn,
+            noise=noise,
+            error=None if function is None else lambda step, y: function(y),
+            variables={},
+        )
+
+    def _piece(self, job: Job, offset: int) -> Step:
+        """The same as a piece of one step, where each ends an interval of its own."""
+        result = self.engine.piece(job, offset)
+        block = result.blocks[0]
+        spikes = np.zeros(self.engine.net.n, bool)
+        spikes[block.spike_neuron] = True
+        return Step(spikes, block.readout[0], float(result.outcome.loss[0]))
