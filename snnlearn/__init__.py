@@ -35,7 +35,8 @@ The package, in the order in which its parts build on each other:
     checkpoint     the state of a simulator, as arrays and back
     stepping       single steps of a stream, prepared
     simulator      Simulator
-    resume         resume, fork: going on from a file
+    resume         resume: going on from a file
+    forking        fork: going on differently, from any point of a run
     planning       plan: memory, time and kernels of a run before it runs
     bench          what this machine gives
     replay         replay: a window of a run again, with more recorded; replaying: its trials, batches or pieces
@@ -57,6 +58,7 @@ from .config import Config, InitialWeights, TrainingPlan, load_config
 from .connectivity import Dense, Masked, Sparse
 from .events import Events
 from .family import Taxonomy, taxonomy
+from .forking import fork
 from .functional import Gradient, Simulation, gradient, simulate
 from .guards import RunWarning, SilentNetworkWarning
 from .interop import export
@@ -69,7 +71,7 @@ from .planning import RunPlan, plan
 from .recording import Recorder, Recording, open_recording
 from .replay import Replay, replay
 from .report import Alignment, Run, Step
-from .resume import fork, resume
+from .resume import resume
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
 from .simulator import Simulator
 from .surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear

@@ -1,4 +1,4 @@
-"""`resume`: go on from a file exactly where its last checkpoint was taken. `fork`: go on differently from there.
+"""`resume`: go on from a file exactly where its last checkpoint was taken.
 
 A training::
 
@@ -32,7 +32,6 @@ from .spec import decode, foreign
 from .tasks.base import Task, names
 from .training import Training
 
-CHANGES = ("rule", "optimizer", "loss", "regularizer", "passive", "passive_every", "update_every", "seed")
 PARTS = ("net", "rule", "optimizer", "loss", "regularizer", "passive")
 
 
@@ -70,30 +69,6 @@ def resume(
             return simulator
         simulator._recorder, simulator._closes_recorder = recorder, True
     return simulator
-
-
-def fork(path: str | os.PathLike[str], at: int | None = None, *, threads: int | None = None, **changes: Any) -> Simulator:
-    """A new run from the exact state of a checkpoint, with other choices; the file is only read.
-
-    path : as for `resume`; threads : None: all cores
-    at : the updates of the checkpoint to begin at; None: the last one. A file holds the last two
-    changes : rule, optimizer, loss, regularizer, passive, passive_every, update_every, seed of `Simulator`; and task, lr, net,
-        stop for what the file cannot hold, as in `resume`
-
-    Weights, the stream's membranes and spikes in flight, counters and the training's cursor and history are taken over; traces
-    where rules, regularizer and update_every stay, feedback where the rule stays, the optimizer's moments where its class does.
-    `.train()` goes on to the planned end; what it records goes to `.train(recorder=...)`. Raises as `resume`.
-    """
-    found, where = load_checkpoints(path, "fork.path"), "fork"
-    given = {name: changes.pop(name, None) for name in ("task", "lr", "net", "stop")}
-    for name in changes:
-        _check.choice(f"{where} change", name, CHANGES)
-    if at is not None:
-        updates = [int(c.arrays["done"][0]) if "done" in c.arrays else 0 for c in found]
-        if at not in updates:
-            raise _check.fail(f"{where}.at", f"be among {sorted(updates)}, the updates of the checkpoints", at)
-        found = [found[updates.index(at)]]
-    return rebuild(found[0], str(path), given, changes, threads)
 
 
 def _is_closed(path: str | os.PathLike[str]) -> bool:

@@ -178,8 +178,8 @@ def test_fork_begins_differently(tmp_path):
     same, other = sl.fork(path), sl.fork(path, optimizer=sl.Adam(sl.StepDecay(1e-3, 0.5, 10)))
     assert same_weights(same, other) and same.updates_done == other.updates_done == 4
     assert sl.fork(path, at=2).updates_done == 2
-    with pytest.raises(ValueError, match=r"fork.at must be among \[2, 4\], the updates of the checkpoints \(got 3\)"):
-        sl.fork(path, at=3)
+    with pytest.raises(ValueError, match=r"fork.at must be at least 2, the updates of the first state in the file \(got 1\)"):
+        sl.fork(path, at=1)
     with pytest.raises(ValueError, match=r"fork change must be one of 'rule', 'optimizer', .* \(got 'dtype'\)"):
         sl.fork(path, dtype="float64")
     rule = sl.EProp(feedback="random", seed=9)
@@ -190,6 +190,72 @@ def test_fork_begins_differently(tmp_path):
     assert not same_weights(same, other)
     assert same_weights(same, uninterrupted(tmp_path / "whole.h5")[0])
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("at", [0, 1, 3, 5, 6])
+def test_a_fork_at_any_update_goes_on_as_its_parent_did(tmp_path, at):
+    """Bit for bit: weights there and at the end, moments, the curves of the history; of kept states and of points between."""
+    path = tmp_path / "run.h5"
+    passive = {"passive": [sl.EProp(feedback="random")], "passive_every": 2}
+    with sl.Recorder(path, weights_every=1, keep_every=3) as recorder:
+        parent = simulator(**passive)
+        history = parent.train(TASK, recorder=recorder, **PLAN)
+    child = sl.fork(path, at=at, threads=1)
+    assert child.updates_done == at
+    with sl.open_recording(path) as rec:
+        assert all(np.array_equal(x, y) for x, y in zip(child.weights, rec.weights(at), strict=True))
+    if at < 6:
+        again = child.train()
+        for name in CURVES:
+            assert getattr(again, name) == getattr(history, name), name
+        np.testing.assert_array_equal(again.best_weights.w_rec, history.best_weights.w_rec)
+        for a, b in zip(again.alignment, history.alignment, strict=True):
+            np.testing.assert_array_equal(a.cosine, b.cosine)
+    assert same_weights(child, parent)
+    if at < 6:  # both have ended
+        for moment in ("first", "second"):
+            for a, b in zip(getattr(child._engine.opt, moment), getattr(parent._engine.opt, moment), strict=True):
+                np.testing.assert_array_equal(a, b)
+    other = sl.fork(path, at=at, rule=sl.EProp(feedback="random"), passive=[])
+    assert other.updates_done == at and (at == 6 or other.train().status == "complete")
+    assert at == 6 or not same_weights(other, parent)
+
+
+def test_forks_beyond_what_a_run_has(tmp_path):
+    path = tmp_path / "run.h5"
+    with sl.Recorder(path, keep_every=3) as recorder:
+        simulator(update_every=4).train(TASK, recorder=recorder, **PLAN)
+    first = sl.fork(path, at=0)
+    batch = [trial * sl.resume(path).updates_done // 6 for trial in range(3)]
+    assert first.updates_done == 0 and sl.fork(path, at=batch[1]).updates_done == batch[1]
+    with pytest.raises(
+        ValueError, match=rf"fork.at must be the updates after a batch, of which \[{batch[1]}, {batch[2]}\] are nearest"
+    ):
+        sl.fork(path, at=batch[1] + 1)
+    with pytest.raises(ValueError, match=rf"fork.at must be at most {batch[1] * 6}, the updates of the whole training"):
+        sl.fork(path, at=batch[1] * 6 + 1)
+
+
+def test_a_stream_is_forked_where_a_state_was_kept(tmp_path):
+    def pieces(first):
+        for index in range(first, 6):
+            rng = np.random.default_rng(index)
+            yield (rng.random((20, TASK.n_inputs)) < 0.3).astype(float), rng.integers(0, TASK.n_outputs, 20)
+
+    path = tmp_path / "run.h5"
+    parent = simulator(update_every=5)
+    with sl.Recorder(path, keep_every=2) as recorder:
+        parent.run(pieces(0), recorder=recorder)
+    child = sl.fork(path, at=8)
+    assert child.stream_steps == 40 and child.updates_done == 8
+    child.run(pieces(2))
+    assert same_weights(child, parent)
+    for a, b in zip(child._engine._lanes["stream"].state, parent._engine._lanes["stream"].state, strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(
+        ValueError, match=r"fork.at must be the updates of a state .* \[0, 8, 16, 24\] are nearest \(got 10\); Recor"
+    ):
+        sl.fork(path, at=10)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -24,8 +24,8 @@
     /tables/<table>/<column>    trials, updates, evaluations, predictions, alignment, gradient_norms: one value per row
     /events/time, kind, message     what happened during the run, as text
     /checkpoint/slot<number>        [bytes] a state from which the run goes on exactly, see below
-    /checkpoint/kept/<number>       [bytes] states that are kept for replays, in the form of a slot, without a training's history;
-                            attributes "trials" and "steps" (of a stream) before it
+    /checkpoint/kept/<number>       [bytes] states kept for replays and forks, as in a slot, without a training's history;
+                            attributes "trials", "steps" (of a stream) and "updates" before it
     /checkpoint/arrays/<digest>     arrays of the configuration that checkpoints refer to
 
 A segment is a contiguous piece of one trial: steps `start` to `start + n_steps` are the rows from `row` of traces, readout

@@ -208,6 +208,11 @@ def kept_positions(file: h5py.File) -> dict[str, tuple[int, int]]:
     return {name: (int(state.attrs["trials"]), int(state.attrs["steps"])) for name, state in kept.items()}
 
 
+def kept_updates(file: h5py.File) -> dict[str, int]:
+    """Updates of the weights before each of the states that were kept, by name."""
+    return {name: int(state.attrs["updates"]) for name, state in file.get("checkpoint/kept", {}).items()}
+
+
 def read_kept(file: h5py.File, name: str) -> Checkpoint:
     """A state that was kept. Raises OSError where it is damaged."""
     parts = _read_slot(file[f"checkpoint/kept/{name}"])

@@ -172,6 +172,7 @@ class Store:
             self.slots = Slots(self.file, self.journal.path, self.commit)
         kept, counters = self.slots.keep(number, values, arrays, constants), values["counters"]
         kept.attrs["trials"], kept.attrs["steps"] = np.int64(counters["trials_done"]), np.int64(counters["stream_steps"])
+        kept.attrs["updates"] = np.int64(arrays["done"][0] if "done" in arrays else 0)
         self.flush()
 
     @shielded
