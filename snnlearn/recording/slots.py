@@ -209,8 +209,9 @@ def kept_positions(file: h5py.File) -> dict[str, tuple[int, int]]:
 
 
 def kept_updates(file: h5py.File) -> dict[str, int]:
-    """Updates of the weights before each of the states that were kept, by name."""
-    return {name: int(state.attrs["updates"]) for name, state in file.get("checkpoint/kept", {}).items()}
+    """Updates of the weights before each of the states that were kept, by name. A state without that attribute cannot be forked."""
+    kept = file.get("checkpoint/kept", {}).items()
+    return {name: int(state.attrs["updates"]) for name, state in kept if "updates" in state.attrs}
 
 
 def read_kept(file: h5py.File, name: str) -> Checkpoint:
