@@ -5,8 +5,9 @@
 A dense network of LIF neurons at about 7 Hz learns online (e-prop, an update every 100 steps, float32), in pieces of 1000 steps.
 Runs that record different things take turns, piece by piece, so that other work on the machine meets all of them alike; printed
 are medians of the CPU time (user and system) that a piece takes, and of its ratio to the piece without recording in the same
-round; "mean" is the ratio of the means, because compression works in bursts that a median does not see. Recording works in the thread that simulates, so that on an idle machine this is the time that passes; --wall prints
-that. Files are read back and compared with each other: they must hold the same run.
+round; "mean" is the ratio of the means, because compression works in bursts that a median does not see. Recording works in the
+thread that simulates, so that on an idle machine this is the time that passes; --wall prints that. Files are read back and
+compared with each other: they must hold the same run.
 
     choices        spikes, readout, loss and 20 membrane potentials, compressed: the aim is at most 1.05
     everything v   v of all neurons at every step, uncompressed: the aim is that what is added is at most 1.5 x the time of

@@ -41,7 +41,7 @@ STILL = 32  # runs
 WINDOW = 10  # runs over which losses are averaged
 RISE, ABOVE_FIRST = 10.0, 3.0
 GROWTH = 100.0
-EXPLODED = 1e5
+EXPLODED, FEW = 1e5, 100  # for so many neurons; the norms of weights and gradient both grow as the root of their number
 STEPS = 1000  # of a closed loop between two looks
 SILENT_STEPS = 1000  # of a stream without a spike
 SAME_RUNS, SAME_TRIALS = 50, 500
@@ -166,7 +166,7 @@ def look(state: dict[str, Any], job: Job, result: Result, run: Run, weights: Wei
     found = [_saturation(state, job.n_steps, full >= NEARLY_ALL, f"{100 * full:.0f} % of the neurons", n_ref)]
     if job.learn:
         state["runs"] += 1
-        found += [_loss(state, run.loss), _gradient(state, job, run, weights.gradient)]
+        found += [_loss(state, run.loss), _gradient(state, job, run, weights.gradient, result.counts.shape[1])]
         found += _weights(state, weights, bool(result.counts.any()) and run.loss > 0)
         found += [_readout(state, job, result, run), _class(state, job, run)]
     return _new(state, found)
@@ -190,7 +190,7 @@ def _saturation(state: dict[str, Any], steps: int, full: bool, who: str, n_ref: 
     return "saturated network", f"{who} {what}, in the last {state['saturated']} steps"
 
 
-def _gradient(state: dict[str, Any], job: Job, run: Run, norm: float | None) -> tuple[str, str] | None:
+def _gradient(state: dict[str, Any], job: Job, run: Run, norm: float | None, neurons: int) -> tuple[str, str] | None:
     """norm : of the gradient, where it was taken in this run"""
     if norm is None or not _due(state["runs"]):
         return None
@@ -202,7 +202,7 @@ def _gradient(state: dict[str, Any], job: Job, run: Run, norm: float | None) -> 
     # about the loss of outputs that are zero: as a regression is learnt, its gradient falls as the root of its loss
     zero = run.loss / run.nmse if run.nmse > 0 else 0.0
     scale = state["scale"] = max(state["scale"], zero) or loss
-    if norm * state["first_norm"] > EXPLODED * max(scale, loss) > 0:
+    if norm * state["first_norm"] > EXPLODED * max(1.0, neurons / FEW) * max(scale, loss) > 0:
         return "exploding gradient", f"the gradient has the norm {norm:.3g}, where the loss is {run.loss:.3g}"
     return None
 

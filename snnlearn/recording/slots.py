@@ -209,7 +209,7 @@ def kept_positions(file: h5py.File) -> dict[str, tuple[int, int]]:
 
 
 def kept_updates(file: h5py.File) -> dict[str, int]:
-    """Updates of the weights before each of the states that were kept, by name. A state without that attribute cannot be forked."""
+    """Updates of the weights before each state that was kept, by name; one that does not tell them cannot be forked."""
     kept = file.get("checkpoint/kept", {}).items()
     return {name: int(state.attrs["updates"]) for name, state in kept if "updates" in state.attrs}
 
