@@ -104,12 +104,12 @@ def test_a_gradient_that_explodes(tmp_path):
         assert [(e.kind, e.message) for e in recording.events if e.kind != "configuration"] == [("exploding gradient", text)]
 
 
-def gradients(norms, losses, nmse=np.nan, kind=ENTROPY):
+def gradients(norms, losses, nmse=np.nan, kind=ENTROPY, neurons=100):
     """What is told of these norms, one a run."""
     state, job = guards.fresh(), SimpleNamespace(targets=SimpleNamespace(kind=kind))
     state |= {"first_norm": 10.0, "scale": 0.0}
     return [
-        guards._gradient(state, job, SimpleNamespace(loss=loss, regularization=0.0, nmse=n), norm)
+        guards._gradient(state, job, SimpleNamespace(loss=loss, regularization=0.0, nmse=n), norm, neurons)
         for norm, loss, n in zip(norms, losses, np.broadcast_to(nmse, len(losses)), strict=True)
     ]
 
@@ -117,6 +117,7 @@ def gradients(norms, losses, nmse=np.nan, kind=ENTROPY):
 def test_gradients_are_judged_by_the_loss():
     found = gradients([5.0, None, 50.0, 3e4, np.inf], [0.7, 0.7, 0.7, 0.7, 0.7])
     assert [x and x[0] for x in found] == [None, None, None, "exploding gradient", "not finite"]
+    assert gradients([3e4], [0.7], neurons=10_000) == [None]  # both norms grow with the network
     learns = np.geomspace(1e2, 1e-8, 20)  # with an error that falls, gradients fall as its square root
     assert not any(gradients(np.sqrt(learns) * 100, learns, learns / 1e2, SQUARED))
     assert not any(gradients(np.sqrt(learns[::-1]) * 100, learns[::-1], learns[::-1] / 1e2, SQUARED))  # a network that knew
