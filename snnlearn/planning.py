@@ -127,10 +127,10 @@ def plan(
     limit = _memory() if max_bytes is None else _check.integer("plan.max_bytes", max_bytes, "be a number of bytes", low=1)
     itemsize = np.dtype(options.get("dtype", "float32")).itemsize
     _refuse(net, rule, n_steps, batch, itemsize, limit, bool(streaming or options.get("update_every", "trial") != "trial"))
-    simulator = Simulator(net, weights, rule, optimizer, **options)
     still = optimizer  # the calibration learns at a rate of zero, so that the network stays as it is
     if optimizer is not None:
         still = dataclasses.replace(optimizer, lr=_zero if callable(optimizer.lr) else 0.0)
+    simulator = Simulator(net, weights, rule, still, **options)
     engine, x = simulator._engine, _inputs(net, inputs, n_steps)
     learn = rule is not None and optimizer is not None
     job = simulator._job(*_feed(simulator, x, batch), None, learn, None, None)
@@ -144,8 +144,7 @@ def plan(
     path, reason = _path(simulator, job, streaming)
     measured: tuple[float, float, float] = (np.nan, np.nan, np.nan)
     if seconds > 0:
-        twin = Simulator(net, simulator.weights, rule, still, **options)
-        measured = _calibrate(twin, x, batch, streaming, record, seconds)
+        measured = _calibrate(simulator, x, batch, streaming, record, seconds)
     groups = " + ".join(f"{g.n} {type(g).__name__}" for g in net.neurons)
     synapses = sum(int(w.nnz) if hasattr(w, "indptr") else int(np.asarray(w).size) for w in simulator.weights[:2])
     return RunPlan(
@@ -256,7 +255,10 @@ def _refuse(net: Network, rule: Rule | None, n_steps: int, batch: int, itemsize:
     """MemoryError where the network or the rule cannot fit, from the configuration alone: nothing is allocated for it."""
     counts = [_synapses(net.inputs, net.n_inputs, net.n, False), _synapses(net.recurrent, net.n, net.n, True)]
     synapses = sum(counts)
-    least = int(synapses * (8 + 2 * itemsize) + sum(4 * c for c in counts if c < net.n * net.n_inputs))
+    stored = [isinstance(c, Sparse) for c in (net.inputs, net.recurrent)]
+    targets = 4 * sum(count for count, sparse in zip(counts, stored, strict=True) if sparse)
+    built = synapses * (8 + itemsize) + 2 * targets  # weights as they are drawn, in float64, and as they are kept
+    least = max(built, synapses * itemsize * (1 if rule is None else 2) + targets)
     if least > limit:
         hint = "sl.Sparse(indegree=...) keeps its synapses alone"
         raise MemoryError(f"plan: the network's {synapses} synapses need {_size(least)} and {_size(limit)} are there; {hint}")
