@@ -5,6 +5,7 @@ The package, in the order in which its parts build on each other:
     surrogate      pseudo-derivatives of a spike
     neurons        LIF, ALIF, CubaLIF: equations, parameters, one step forward and backward
     connectivity   Dense, Masked, Sparse; rows by presynaptic neuron
+    team           threads that run one trial together
     network        Network, Readout, Weights
     events         sparse input
     losses         MeanSquaredError, CrossEntropy, RateRegularizer
@@ -13,6 +14,7 @@ The package, in the order in which its parts build on each other:
     optimizers     SGD, Adam
     block          the compiled loop; its docstring is the timeline of a step
     job            what that loop runs and gives back
+    parts          arrays of threads that run one trial together
     layout         how a job is cut up: directions, blocks, tapes, trials at a time
     engine         arrays, threads and calls of that loop
     spec           specs as plain values and back

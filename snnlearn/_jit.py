@@ -106,6 +106,11 @@ def is_ours(arrays: Any) -> bool:
     return type(arrays).__module__.partition(".")[0] in (__package__, "builtins") and all(map(is_ours, arrays))
 
 
+def compiled() -> bool:
+    """Whether kernels are compiled: as plain Python, they cannot wait for one another."""
+    return not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
+
+
 class Generic:
     """A function with one implementation per combination of its leading argument classes."""
 

@@ -1,7 +1,8 @@
-"""What a processor can be told and Numba has no word for: memory that is wanted soon, and denormal numbers."""
+"""What a processor can be told and Numba has no word for: memory that is wanted soon, denormal numbers, threads that meet."""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from llvmlite import ir
@@ -95,3 +96,71 @@ def _():
 @overload(restore, jit_options=HELPER, strict=False)  # type: ignore[arg-type]
 def _(register):
     return lambda register: _control(2, register)  # type: ignore[call-arg]
+
+
+@intrinsic
+def _add_and_get(context, array, index):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        one = ir.IntType(64)(1)
+        return builder.add(builder.atomic_rmw("add", builder.gep(data, [arguments[1]]), one, "seq_cst"), one)
+
+    return types.int64(array, types.intp), generate
+
+
+@intrinsic
+def _peek(context, array, index):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.load_atomic(builder.gep(data, [arguments[1]]), "seq_cst", 8)
+
+    return types.int64(array, types.intp), generate
+
+
+@intrinsic
+def _rest(context, long):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        void, number = ir.VoidType(), ir.IntType(32)
+        if builder.module.triple.startswith("x86_64"):
+            pause = cgutils.get_or_insert_function(builder.module, ir.FunctionType(void, []), "llvm.x86.sse2.pause")
+            builder.call(pause, [])
+        elif builder.module.triple.startswith(("aarch64", "arm64")):
+            hint = cgutils.get_or_insert_function(builder.module, ir.FunctionType(void, [number]), "llvm.aarch64.hint")
+            builder.call(hint, [number(1)])
+        if sys.platform != "win32":
+            with builder.if_then(builder.trunc(arguments[0], ir.IntType(1)), likely=False):
+                give_way = cgutils.get_or_insert_function(builder.module, ir.FunctionType(number, []), "sched_yield")
+                builder.call(give_way, [])
+        return context.get_dummy_value()
+
+    return types.void(types.boolean), generate
+
+
+def add_and_get(array: Any, index: int) -> int:
+    """Add 1 to array[index] (int64, 1-D) and return the sum; atomic, and all threads see what this one has written before."""
+    array[index] += 1
+    return int(array[index])
+
+
+def peek(array: Any, index: int) -> int:
+    """array[index] (int64, 1-D) as other threads have left it, with all that they had written before."""
+    return int(array[index])
+
+
+def rest(long: bool) -> None:
+    """Wait for a few cycles; where `long`, offer the core to other threads (where the system has a word for that)."""
+
+
+@overload(add_and_get, jit_options=HELPER, strict=False)  # type: ignore[arg-type]
+def _(array, index):
+    return lambda array, index: _add_and_get(array, index)  # type: ignore[call-arg]
+
+
+@overload(peek, jit_options=HELPER, strict=False)  # type: ignore[arg-type]
+def _(array, index):
+    return lambda array, index: _peek(array, index)  # type: ignore[call-arg]
+
+
+@overload(rest, jit_options=HELPER, strict=False)  # type: ignore[arg-type]
+def _(long):
+    return lambda long: _rest(long)  # type: ignore[call-arg]

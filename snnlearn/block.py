@@ -18,13 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from ._jit import SOURCE, device, inlined, is_ours, kernel, summing, uncached
+from ._jit import SOURCE, device, generic, inlined, is_ours, kernel, summing, uncached
 from ._processor import flush_denormals, restore
 from .connectivity import AHEAD, add_row, fetch_row
 from .losses import ENTROPY, NONE, SIGNAL, error_step, rate_step, rate_trial
 from .neurons.base import advance, threshold
 from .optimizers import update
 from .rules.base import any_set, before, digest
+from .tape import ELSEWHERE, HERE
+from .team import Alone, Team, leads, meet
 
 SCANNED = 64  # neurons that one test for spikes covers
 
@@ -58,12 +60,13 @@ def _run(net, weights, state, inputs, targets, noise, rates, tape, outcome, rule
                 _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, span, t, end)
                 if outcome.trouble[0] != 0:
                     return
-            if span.backward:
+            if span.backward and leads(span.team):
                 _errors(targets, tape, outcome, b, span, t, end)
         if span.learn:
+            meet(span.team)  # all need the errors
             digest(rule, net, weights, grad, tape, inputs, targets, span, t, end)
         if span.update and ((end + span.offset) % span.interval == 0 or end == span.n_steps):
-            update(opt, net, weights, grad, span.group, span.trials, lr[updates])
+            update(opt, net, weights, grad, span.group, span.trials, lr[updates], span.team)
             updates += 1
         t = end
     if span.forward:
@@ -89,7 +92,7 @@ def all_finite(x):
 @device
 def _begin(net, state, tape, outcome, b, span):
     """Put the spikes of the last `delay` steps on the tape; a trial's first step starts its counts anew."""
-    n = state.z.shape[1]
+    n = state.history.shape[2]
     if span.start == span.origin:
         count = 0
         tape.spike_ptr[b, 0] = 0
@@ -100,7 +103,7 @@ def _begin(net, state, tape, outcome, b, span):
                     count += 1
             tape.spike_ptr[b, d + 1] = count
     if span.start == 0:
-        for j in range(n):
+        for j in range(state.counts.shape[1]):
             state.counts[b, j] = 0
         outcome.regularization[b] = 0
 
@@ -108,7 +111,7 @@ def _begin(net, state, tape, outcome, b, span):
 @device
 def _finish(net, state, tape, b, span):
     """Keep the spikes of the last `delay` steps for the next block."""
-    n, last = state.z.shape[1], span.stop - span.origin
+    n, last = state.history.shape[2], span.stop - span.origin
     for d in range(net.delay):
         for j in range(n):
             state.history[b, d, j] = 0
@@ -132,7 +135,10 @@ def _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, span,
         if noisy:
             for j in range(n):
                 current[j] += net.noise[j] * noise[b, t - span.start, j]
-        for event in range(inputs.indptr[b, t], inputs.indptr[b, t + 1]):
+        last = inputs.indptr[b, t + 1]
+        for event in range(inputs.indptr[b, t], last):
+            if event + AHEAD < last:
+                fetch_row(net.proj_in, inputs.channel[event + AHEAD], weights.w_in)
             add_row(net.proj_in, inputs.channel[event], inputs.value[event], weights.w_in, current)
         last = tape.spike_ptr[b, row + 1]
         for event in range(tape.spike_ptr[b, row], last):
@@ -140,29 +146,26 @@ def _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, span,
                 fetch_row(net.proj_rec, spikes[event + AHEAD], weights.w_rec)
             add_row(net.proj_rec, spikes[event], one, weights.w_rec, current)
         advance(p, hidden, z, refractory, current, psi, local)
-        if not all_finite(hidden[0]):
+        finite, begin = all_finite(hidden[0]), tape.spike_ptr[b, row + delay]
+        if not finite:
             for j in range(n):
                 if not (abs(hidden[0, j]) < np.inf) and outcome.trouble[0] == 0:
-                    outcome.trouble[0], outcome.trouble[1], outcome.trouble[2], outcome.trouble[3] = 1, b, t, j
+                    outcome.trouble[0], outcome.trouble[1], outcome.trouble[2], outcome.trouble[3] = HERE, b, t, j
+        count = gather(span.team, finite, z, state.counts[b], spikes, begin, t)
+        if count < 0:
+            if outcome.trouble[0] == 0:
+                outcome.trouble[0] = ELSEWHERE
             return
-        for k in range(n_out):
-            y[k] = net.kappa * y[k] + net.scale * weights.b_out[k]
-        begin = tape.spike_ptr[b, row + delay]
-        count = begin
-        for first in range(0, n, SCANNED):
-            last = min(n, first + SCANNED)
-            if any_set(z[first:last]):
-                for j in range(first, last):  # no branch: who spikes is hard to predict
-                    spikes[count] = j
-                    count += z[j] != 0
-        for event in range(begin, count):
-            j = spikes[event]
-            state.counts[b, j] += 1
-            for k in range(n_out):
-                y[k] += net.scale * weights.w_out[j * n_out + k]
         tape.spike_ptr[b, row + delay + 1] = count
-        for k in range(n_out):
-            tape.readout[b, row, k] = y[k]
+        if leads(span.team):
+            for k in range(n_out):
+                y[k] = net.kappa * y[k] + net.scale * weights.b_out[k]
+            for event in range(begin, count):
+                j = spikes[event]
+                for k in range(n_out):
+                    y[k] += net.scale * weights.w_out[j * n_out + k]
+            for k in range(n_out):
+                tape.readout[b, row, k] = y[k]
         if keep_hidden:
             for d in range(hidden.shape[0]):
                 kept = tape.hidden[b, row, d]
@@ -179,6 +182,57 @@ def _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, span,
             outcome.regularization[b] += rate_step(rates, z, state.running[b], reg)
     if rates.strength > 0 and rates.per_step == 0 and stop == span.n_steps:
         outcome.regularization[b] = rate_trial(rates, state.counts[b], span.n_steps, tape.rate_signal[b, 0])
+
+
+@generic(1, inline=True)
+def gather(team, finite, z, counts, spikes, begin, t):
+    """Write the numbers of the neurons that spiked at t to spikes[begin:] and add them to `counts`; return where they end.
+
+    z (n,), counts (n,) : of this thread's neurons. Returns -1 where a state of any thread is not finite, or a thread is missing.
+    """
+
+
+@gather.register(Alone)
+def _(team, finite, z, counts, spikes, begin, t):
+    if not finite:
+        return -1
+    count = _numbers(z, 0, spikes, begin)
+    for event in range(begin, count):
+        counts[spikes[event]] += 1
+    return count
+
+
+@gather.register(Team)
+def _(team, finite, z, counts, spikes, begin, t):
+    side, end = t % 2, begin
+    mine = team.found[side, team.rank]
+    own = _numbers(z, team.first, mine, 0)
+    for event in range(own):
+        counts[mine[event] - team.first] += 1
+    team.count[side, team.rank, 0] = own if finite else -1
+    if not meet(team):
+        return -1
+    for m in range(team.size):
+        found, many = team.found[side, m], team.count[side, m, 0]
+        if many < 0:
+            return -1
+        for event in range(many):
+            spikes[end + event] = found[event]
+        end += many
+    return end
+
+
+@inlined
+def _numbers(z, number, out, begin):
+    """Write the numbers of set entries, of which z[0] has `number`, to out[begin:]; return where they end."""
+    count, n = begin, z.shape[0]
+    for first in range(0, n, SCANNED):
+        last = min(n, first + SCANNED)
+        if any_set(z[first:last]):
+            for j in range(first, last):  # no branch: who spikes is hard to predict
+                out[count] = number + j
+                count += z[j] != 0
+    return count
 
 
 @device

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import sparse
 
 from . import _check
-from ._jit import device, generic, summing
+from ._jit import device, generic, inlined, summing
 from ._processor import prefetch
 
 LINE = 16  # entries of four bytes in a cache line
@@ -32,6 +32,10 @@ class DenseProjection(NamedTuple):
     n_pre: int
     n_post: int
 
+    def longest(self) -> int:
+        """Entries of the longest row."""
+        return self.n_post
+
 
 class SparseProjection(NamedTuple):
     """CSR: row i is the entries indptr[i] .. indptr[i+1], with targets indices[...]."""
@@ -39,10 +43,14 @@ class SparseProjection(NamedTuple):
     indptr: np.ndarray  # int64 [n_pre + 1]
     indices: np.ndarray  # int32 [n_synapses]
 
+    def longest(self) -> int:
+        """Entries of the longest row."""
+        return int(np.diff(self.indptr).max(initial=1))
+
 
 @generic(1)
 def row_start(proj, i):
-    """Where row i starts in a flat array; row i ends where row i + 1 starts."""
+    """Where row i starts in a flat array."""
 
 
 @row_start.register(DenseProjection)
@@ -53,6 +61,21 @@ def _(proj, i):
 @row_start.register(SparseProjection)
 def _(proj, i):
     return proj.indptr[i]
+
+
+@generic(1)
+def row_stop(proj, i):
+    """Where row i ends in a flat array."""
+
+
+@row_stop.register(DenseProjection)
+def _(proj, i):
+    return (i + 1) * proj.n_post
+
+
+@row_stop.register(SparseProjection)
+def _(proj, i):
+    return proj.indptr[i + 1]
 
 
 @generic(1)
@@ -111,14 +134,21 @@ def fetch_row(proj, i, row):
 
 @fetch_row.register(DenseProjection)
 def _(proj, i, row):
-    return None  # long rows, one after the other: the processor foresees all but their first lines
+    start = i * proj.n_post
+    for s in range(start, start + min(proj.n_post, FETCHED), LINE):
+        prefetch(row, s)
 
 
 @fetch_row.register(SparseProjection)
 def _(proj, i, row):
-    start, stop = proj.indptr[i], proj.indptr[i + 1]
+    fetch_stretch(proj.indices, row, proj.indptr[i], proj.indptr[i + 1])
+
+
+@inlined
+def fetch_stretch(indices, row, start, stop):
+    """Ask for the first entries from `start` on."""
     for s in range(start, min(stop, start + FETCHED), LINE):
-        prefetch(proj.indices, s)
+        prefetch(indices, s)
         prefetch(row, s)
 
 

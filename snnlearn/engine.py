@@ -28,12 +28,15 @@ import numpy as np
 
 from . import _check
 from ._frame import Frame
+from ._jit import compiled, is_ours
 from .block import runner
 from .job import Block, Divergence, Job, Result, cut_blocks
 from .layout import ACCUMULATORS, Cutter, Plan
 from .losses import NONE, RateRegularizer, rate_arrays
-from .network import FlatWeights, Network, Weights, flatten, norm, structure, unflatten, zeros_like
+from .network import FlatWeights, NetArrays, Network, Weights, flatten, norm, structure, unflatten, zeros_like
 from .optimizers import SGD, NoOptimizer, Optimizer, apply_gradient, sum_accumulators
+from .parts import NEURONS, SYNAPSES, Part, split, together
+from .parts import run as run_together
 from .rules import RFLO, EProp
 from .rules.base import NoRule, Rule
 from .rules.eprop import EligibilityArrays, read_lazily
@@ -41,6 +44,7 @@ from .rules.influence import MAX_BYTES
 from .rules.lazy import SHORTEST
 from .rules.several import carried, several, silence
 from .tape import Outcome, Span, State, Tape, apart, make_outcome, make_state, make_tape
+from .team import ALONE, make_team
 
 NEVER = 2**62  # an update interval that does not end
 IDLE = SGD(0.0)
@@ -55,6 +59,7 @@ class Lane(NamedTuple):
     slots: int
     steps: int  # rows of the tape
     plan: Plan
+    parts: list[Part] | None = None  # of threads that share the neurons of the one trial
 
 
 class Call(NamedTuple):
@@ -97,7 +102,7 @@ class Engine:
         self.rate_form = None if not active else "online" if self.rates.per_step > 0 else "trial"
         state = sum(array.nbytes for array in make_state(self.arrays, self.hidden, 1))
         setting = (self.rules, interval, self.rate_form, self.arrays, net.variables, self.dtype.itemsize, state)
-        self.cutter = Cutter(*setting)
+        self.cutter = Cutter(*setting, self._members())
         decay, adaptive = (rule.feedback_decay, rule.adaptive) if rule is not None else (0.0, False)
         self.opt = (optimizer or IDLE).arrays(net, self.weights, decay, adaptive)
         self.detour = self._detour(passive)
@@ -145,9 +150,7 @@ class Engine:
         if workers == 1:
             done = work(0, tasks)
         else:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="snnlearn")
-            futures = [self._pool.submit(work, w, tasks[w::workers]) for w in range(workers)]
+            futures = [self.pool.submit(work, w, tasks[w::workers]) for w in range(workers)]
             wait(futures)  # also where one fails: no thread may still write when the next run begins
             done = [item for future in futures for item in future.result()]
         results = [result for _, result in sorted(done, key=lambda item: item[0])]
@@ -254,7 +257,17 @@ class Engine:
             self.norm, self.weighs = math.hypot(*norms), False
             if self.norms is not None:
                 self.norms[:] = norms
-        apply_gradient(self.opt, self._absent, self.weights, grad, trials, lr)
+        call = (self.weights, grad, trials, lr)
+        size = min(self.threads, (self.weights.w_in.size + self.weights.w_rec.size) // SYNAPSES)
+        if size < 2 or not compiled():
+            apply_gradient(self.opt, self._absent, *call, ALONE)
+            return
+        absent = zip(*(np.array_split(a, size) for a in (self.arrays.absent_in, self.arrays.absent_rec)), strict=True)
+        calls = []
+        for team, (absent_in, absent_rec) in zip(make_team(np.arange(size + 1)), absent, strict=True):
+            opt = self.opt if team.rank == 0 else self.opt._replace(done=self.opt.done.copy())
+            calls.append((opt, self._absent._replace(absent_in=absent_in, absent_rec=absent_rec), *call, team))
+        together(apply_gradient, self.pool, calls, calls[0][-1])
 
     def _norms(self, grad: FlatWeights, trials: int) -> list[float]:
         """Norms of accumulator 0 averaged over so many trials, of the matrices that learn; absent synapses are cleared first."""
@@ -318,9 +331,39 @@ class Engine:
             rule, plan = keep.rule, plan._replace(directions=keep.plan.directions)
         else:
             rule = self._rule_arrays(plan.directions, slots, streaming=key == "stream")
-        tape = make_tape(self.arrays, self.hidden, slots, steps, plan.full, plan.columns)
-        self._lanes[key] = Lane(apart(state), apart(tape), rule, slots, steps, plan)
+        state, parts = apart(state), None
+        if plan.members > 1:
+            tape = apart(make_tape(self.arrays, self.hidden, slots, steps, plan.asked, plan.columns))
+            parts = self._split(state, tape, rule, steps, plan, streaming=key == "stream")
+        if parts is None:
+            tape = apart(make_tape(self.arrays, self.hidden, slots, steps, plan.full, plan.columns))
+        self._lanes[key] = Lane(state, tape, rule, slots, steps, plan, parts)
         return self._lanes[key]
+
+    def _split(self, state: State, tape: Tape, rule: Any, steps: int, plan: Plan, streaming: bool) -> list[Part] | None:
+        """Parts of a lane's arrays for threads that run its trial together, where the rule can be split."""
+
+        def make_rule(net: NetArrays) -> Any:
+            direction = (plan.directions or self._usual_directions(streaming))[0]
+            arrays = apart(self.rules[0].arrays(net, self.weights, direction, 1, self.learns))
+            return read_lazily(arrays, net) if self.straight and isinstance(arrays, EligibilityArrays) else arrays
+
+        make = None if self.rule is None else make_rule
+        return split(plan.members, self.arrays, self.weights, state, tape, rule, make, steps, plan.full, plan.columns)
+
+    def _members(self) -> int:
+        """Threads that may share the neurons of a trial: rules whose gradient crosses no recurrent synapse can be split."""
+        splits = all(isinstance(rule, (EProp, RFLO)) and not rule.crosses for rule in self.rules) and len(self.rules) < 2
+        if not splits or self.rate_form is not None or not is_ours(self.arrays.params) or not compiled():
+            return 1
+        return max(1, min(self.threads, self.net.n // NEURONS))
+
+    @property
+    def pool(self) -> ThreadPoolExecutor:
+        """Threads beside this one."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="snnlearn")
+        return self._pool
 
     def _rule_arrays(self, directions: tuple[str, ...] | None, slots: int, streaming: bool) -> Any:
         """The rules' arrays; where nothing learns, any arrays of the types that the compiled kernel knows."""
@@ -460,6 +503,7 @@ class Engine:
             learn=job.learn,
             update=update and self.optimizer is not None and self.interval is not None,
             segment=segment,
+            team=ALONE,
         )
 
     def _ask_error(self, job: Job, lane: Lane, span: Span) -> None:
@@ -476,7 +520,11 @@ class Engine:
             ends = (span.stop + span.offset) // span.interval - (span.start + span.offset) // span.interval
             ends += span.stop == span.n_steps and (span.stop + span.offset) % span.interval != 0
         lr = np.zeros(0) if not ends else self.optimizer.rates(int(self.opt.done[0]), ends)  # type: ignore[union-attr]
-        self._run_block(*self._arguments(span, lane, job, outcome, noise), lr, span)
+        arguments = self._arguments(span, lane, job, outcome, noise)
+        if lane.parts is None:
+            self._run_block(*arguments, lr, span)
+        else:
+            run_together(lane.parts, self._run_block, self.pool, arguments, lr, span, lane.plan.asked)
         if outcome.trouble[0]:
             trial, step, neuron = (int(x) for x in outcome.trouble[1:])
             raise Divergence(trial + base, step + span.offset, neuron)

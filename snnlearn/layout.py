@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from . import _check
 from .job import Job
 from .losses import SIGNAL
 from .network import NetArrays
+from .parts import STEPS
 from .rules.base import NO_WINDOW, Rule
 from .tape import WINDOW_STEPS, tape_bytes
 
@@ -34,6 +35,8 @@ class Plan(NamedTuple):
     rate_first: bool  # the per-trial regulariser is needed before the trial has ended
     full: frozenset[str]  # names of the tape's arrays that hold every step
     columns: tuple[int, ...] = ()  # neurons whose hidden state the tape holds; (): all
+    asked: frozenset[str] = frozenset()  # of `full`, those that a recorder wants
+    members: int = 1  # threads that share the neurons of the one trial
 
 
 class Layout(NamedTuple):
@@ -56,6 +59,7 @@ class Cutter(NamedTuple):
     variables: tuple[str, ...]  # names of the hidden state
     itemsize: int
     state_bytes: int  # of one trial
+    members: int  # threads that may share the neurons of a trial
 
     def layout(self, job: Job, streaming: bool) -> Layout:
         """How a job of this shape is run: as trials, in lockstep where weights change within them, or as a stream's piece."""
@@ -76,8 +80,11 @@ class Cutter(NamedTuple):
 
     def plan(self, job: Job, streaming: bool, interval: int | None) -> Plan:
         names = set(job.variables or ()) | ({"psi", "local"} if job.chosen is not None else set())
+        asked = self.full_rows(names, learns=False)
+        alone = job.n_trials > 1 or job.error is not None or job.targets.kind == SIGNAL or job.n_steps < STEPS
+        ends: dict[str, Any] = {"columns": self.columns(job), "asked": asked, "members": 1 if alone else self.members}
         if not job.learn or not self.rules:
-            return Plan(None, False, 1, False, self.full_rows(names, learns=False), self.columns(job))
+            return Plan(None, False, 1, False, asked, **ends)
         signal = job.targets.kind == SIGNAL
         directions = tuple(rule.direction(interval, streaming, signal) for rule in self.rules)
         if self.rate_form == "trial" and interval is not None:
@@ -91,7 +98,7 @@ class Cutter(NamedTuple):
             window=math.lcm(*(w for w in windows if w != NO_WINDOW)),
             rate_first=self.rate_form == "trial" and early,
             full=self.full_rows(names, learns=True),
-            columns=self.columns(job),
+            **ends,
         )
 
     def columns(self, job: Job) -> tuple[int, ...]:

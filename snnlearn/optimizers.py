@@ -22,9 +22,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _check
-from ._jit import SOURCE, device, generic, kernel
+from ._jit import SOURCE, device, generic, inlined, kernel
 from ._processor import flush_denormals, restore
 from .network import WEIGHT_NAMES, FlatWeights, Network
+from .team import leads, meet, share
 
 Schedule = Callable[[int], float]
 
@@ -275,20 +276,21 @@ class NoOptimizer(NamedTuple):
 
 
 @generic(1)
-def update(opt, net, weights, grad, group, trials, lr64):
+def update(opt, net, weights, grad, group, trials, lr64, team):
     """One update from accumulator `group` of the gradient (summed over trials); clears it. Equations (1) to (7).
 
     Where w_in and w_rec do not learn here their gradients are left alone: they may be the weights themselves.
+    Each member of a team takes a share of the synapses, and absent ones onto its own neurons.
     """
 
 
 @update.register(NoOptimizer)
-def _(opt, net, weights, grad, group, trials, lr64):
+def _(opt, net, weights, grad, group, trials, lr64, team):
     return None
 
 
 @update.register(OptimizerArrays)
-def _(opt, net, weights, grad, group, trials, lr64):
+def _(opt, net, weights, grad, group, trials, lr64, team):
     as_dtype = weights.w_in.dtype.type
     lr = as_dtype(lr64)
     one = as_dtype(1)
@@ -299,6 +301,7 @@ def _(opt, net, weights, grad, group, trials, lr64):
     if opt.learns[1]:
         for s in net.absent_rec:
             g_rec[s] = 0
+    meet(team)
     factor = one / as_dtype(trials)
     if opt.clip_norm < np.inf:
         total = 0.0
@@ -307,19 +310,38 @@ def _(opt, net, weights, grad, group, trials, lr64):
         norm = np.sqrt(total) * np.float64(factor)
         if norm > opt.clip_norm:
             factor = as_dtype(np.float64(factor) * np.float64(opt.clip_norm) / norm)  # (1)
+        meet(team)
     opt.done[0] += 1
     count, keep = opt.done[0], one - lr * opt.weight_decay
     m, s2, low, high = opt.first, opt.second, opt.low, opt.high
     if opt.learns[0]:
-        step(opt.method, weights.w_in, g_in, m.w_in, s2.w_in, factor, lr, keep, low[0], high[0], count)
+        _share_of(team, opt, weights.w_in, g_in, m.w_in, s2.w_in, factor, lr, keep, low[0], high[0], count)
+    if opt.learns[1]:
+        _share_of(team, opt, weights.w_rec, g_rec, m.w_rec, s2.w_rec, factor, lr, keep, low[1], high[1], count)
+    if leads(team):
+        _readout(opt, weights, grad, group, factor, lr, keep, count)
+    meet(team)
+    if opt.learns[0]:
         for s in net.absent_in:
             weights.w_in[s] = 0
-        g_in.fill(0)
     if opt.learns[1]:
-        step(opt.method, weights.w_rec, g_rec, m.w_rec, s2.w_rec, factor, lr, keep, low[1], high[1], count)
         for s in net.absent_rec:
             weights.w_rec[s] = 0
-        g_rec.fill(0)
+
+
+@inlined
+def _share_of(team, opt, w, g, first, second, factor, lr, keep, low, high, count):
+    """This thread's share of one flat matrix."""
+    a, b = share(team, w.shape[0])
+    step(opt.method, w[a:b], g[a:b], first[a:b], second[a:b], factor, lr, keep, low, high, count)
+    g[a:b].fill(0)
+
+
+@inlined
+def _readout(opt, weights, grad, group, factor, lr, keep, count):
+    """Readout and feedback."""
+    g_out, g_b, one = grad.w_out[group], grad.b_out[group], weights.w_out.dtype.type(1)
+    m, s2, low, high = opt.first, opt.second, opt.low, opt.high
     if opt.learns[2]:
         step(opt.method, weights.w_out, g_out, m.w_out, s2.w_out, factor, lr, keep, low[2], high[2], count)
         if opt.feedback_decay >= 0:  # (7)
@@ -344,10 +366,10 @@ def _square_sum(learns, g):
 
 
 @kernel
-def apply_gradient(opt, net, weights, grad, trials, lr, source=SOURCE):
+def apply_gradient(opt, net, weights, grad, trials, lr, team, source=SOURCE):
     """Update from accumulator 0, which is summed over so many trials; clears it."""
     register = flush_denormals()
-    update(opt, net, weights, grad, 0, trials, lr)
+    update(opt, net, weights, grad, 0, trials, lr, team)
     restore(register)
 
 

@@ -13,6 +13,7 @@ from .network import NetArrays
 
 LINES = 128  # bytes: two cache lines, which processors fetch together
 LARGE = 2**12  # bytes of an array of which its first and last lines are a small part
+HERE, ELSEWHERE = 1, 2  # a state that is not finite: of this thread's neurons, of another's
 WINDOW_STEPS = 1000  # at least so many steps of tape, where truncation windows are shorter: calls cost time
 
 
@@ -52,7 +53,7 @@ class Outcome(NamedTuple):
     regularization: np.ndarray  # float64 [trials]
     correct: np.ndarray  # float64 [trials] sum of mask where argmax(y) is the label
     summed: np.ndarray  # float64 [trials, n_out] sum of mask * y
-    trouble: np.ndarray  # int64 [4]: 1, trial, step, neuron of the first value that is not finite
+    trouble: np.ndarray  # int64 [4]: HERE, trial, step, neuron of the first value that is not finite
 
 
 class Span(NamedTuple):
@@ -72,6 +73,7 @@ class Span(NamedTuple):
     learn: bool  # gradient
     update: bool  # apply it at the end of intervals
     segment: bool  # the tape holds a part of a window, of which the later parts have been digested
+    team: Any  # `Alone`, or `Team` where threads share the neurons of the one trial
 
 
 def make_state(net: NetArrays, hidden: np.ndarray, trials: int) -> State:

@@ -29,6 +29,7 @@ from ..connectivity import AHEAD, SHARING, add_to_row, back_over, fetch_row
 from ..network import FlatWeights, NetArrays
 from ..neurons.base import adjoint, prepare
 from ..neurons.chain import chain
+from ..team import leads
 from .base import NO_WINDOW, digest, learning_signal
 
 
@@ -103,8 +104,9 @@ def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
         for b in range(span.trials):
             _back(rule, tape, b, row, now)  # (4)
             _earn(rule, net, grad, tape, inputs, span, b, t, now)  # (5) (6)
-    for k in range(net.n_out):
-        grad.b_out[span.group, k] = rule.bias[k]
+    if leads(span.team):
+        for k in range(net.n_out):
+            grad.b_out[span.group, k] = rule.bias[k]
 
 
 @inlined
@@ -193,10 +195,11 @@ def _earn(rule, net, grad, tape, inputs, span, b, t, now):
             if event + AHEAD < last:
                 fetch_row(net.proj_rec, tape.spike_index[b, event + AHEAD], g_rec)
             add_to_row(net.proj_rec, tape.spike_index[b, event], one, earned, g_rec)
-    for event in range(tape.spike_ptr[b, row + delay], tape.spike_ptr[b, row + delay + 1]):
-        j = tape.spike_index[b, event]
-        for k in range(n_out):
-            g_out[j * n_out + k] += net.scale * ly[k]
+    if leads(span.team):
+        for event in range(tape.spike_ptr[b, row + delay], tape.spike_ptr[b, row + delay + 1]):
+            j = tape.spike_index[b, event]
+            for k in range(n_out):
+                g_out[j * n_out + k] += net.scale * ly[k]
 
 
 @inlined

@@ -24,6 +24,7 @@ from .. import _check
 from .._jit import generic, inlined, summing
 from ..losses import SIGNAL
 from ..network import FlatWeights, NetArrays, Network
+from ..team import leads
 
 FEEDBACK = ("symmetric", "random", "adaptive")
 NO_WINDOW = 2**62  # steps: a window that only the end of the trial closes
@@ -152,6 +153,8 @@ def learning_signal(targets, b, t, err, w_feedback, signal):
 @inlined
 def readout_step(s, bias_trace, net, tape, grad, b, span, row, err):
     """Gradient of the readout, carried forward: s (n,) is the filtered spike train. In place."""
+    if not leads(span.team):
+        return
     g_out, g_b, n_out = grad.w_out[span.group], grad.b_out[span.group], net.n_out
     for j in range(s.shape[0]):
         s[j] *= net.kappa

@@ -28,7 +28,7 @@ import numpy as np
 
 from .. import _check
 from .._jit import generic, inlined
-from ..connectivity import n_pre, row_start, target
+from ..connectivity import n_pre, row_start, row_stop, target
 from ..network import FlatWeights, NetArrays
 from ..neurons.alif import ALIFParams
 from ..neurons.base import prepare
@@ -48,6 +48,8 @@ class SourceTraces(NamedTuple):
     q: np.ndarray  # [trials, synapses], or [trials, 0] for LIF
     ebar: np.ndarray  # [trials, synapses]
 
+    COPIED = ("eps",)
+
 
 class SynapseTraces(NamedTuple):
     """Traces of one projection in the general case."""
@@ -55,6 +57,8 @@ class SynapseTraces(NamedTuple):
     eps: np.ndarray  # [trials, synapses]
     q: np.ndarray  # [trials, synapses], or [trials, 0] for LIF
     ebar: np.ndarray  # [trials, synapses]
+
+    COPIED = ()
 
 
 class StateTraces(NamedTuple):
@@ -65,6 +69,8 @@ class StateTraces(NamedTuple):
     e: np.ndarray  # [trials, synapses]
     ebar: np.ndarray  # [trials, synapses]
 
+    COPIED = ("pre",)
+
 
 class EligibilityTraces(NamedTuple):
     """What e-prop carries forward."""
@@ -73,6 +79,8 @@ class EligibilityTraces(NamedTuple):
     w_rec: Any
     readout: np.ndarray  # [trials, n]
     bias: np.ndarray  # [trials]
+
+    COPIED = ("readout", "bias")
 
 
 class EligibilityArrays(NamedTuple):
@@ -323,7 +331,7 @@ def _(traces, proj, p, b, i, value):
 @arrive.register(SynapseTraces)
 def _(traces, proj, p, b, i, value):
     start = row_start(proj, i)
-    eps = traces.eps[b, start : row_start(proj, i + 1)]
+    eps = traces.eps[b, start : row_stop(proj, i)]
     for k in range(eps.shape[0]):
         eps[k] += p.zeta[target(proj, start, k)] * value
 
@@ -342,7 +350,7 @@ def trace_step(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale,
 def _(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
     signal, reg, psi_zeta, decay = scaled[0], scaled[1], scaled[2], p.alpha[0]
     for i in range(traces.eps.shape[1]):
-        start, stop = row_start(proj, i), row_start(proj, i + 1)
+        start, stop = row_start(proj, i), row_stop(proj, i)
         ebar, g, eps = traces.ebar[b, start:stop], grad[start:stop], traces.eps[b, i]
         new = scale * eps
         if regular:
@@ -363,7 +371,7 @@ def _(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
 def _(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
     signal, reg, psi_zeta, psi_beta, decay = scaled[0], scaled[1], scaled[2], scaled[3], p.alpha[0]
     for i in range(traces.eps.shape[1]):
-        start, stop = row_start(proj, i), row_start(proj, i + 1)
+        start, stop = row_start(proj, i), row_stop(proj, i)
         ebar, g, q, eps = traces.ebar[b, start:stop], grad[start:stop], traces.q[b, start:stop], traces.eps[b, i]
         if regular:
             for k in range(ebar.shape[0]):
@@ -386,7 +394,7 @@ def _(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
 def _(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
     signal, reg = scaled[0], scaled[1]
     for i in range(n_pre(proj)):
-        start, stop = row_start(proj, i), row_start(proj, i + 1)
+        start, stop = row_start(proj, i), row_stop(proj, i)
         ebar, g, eps = traces.ebar[b, start:stop], grad[start:stop], traces.eps[b, start:stop]
         for k in range(ebar.shape[0]):
             j = target(proj, start, k)
@@ -400,7 +408,7 @@ def _(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
 def _(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
     signal, reg = scaled[0], scaled[1]
     for i in range(n_pre(proj)):
-        start, stop = row_start(proj, i), row_start(proj, i + 1)
+        start, stop = row_start(proj, i), row_stop(proj, i)
         ebar, g = traces.ebar[b, start:stop], grad[start:stop]
         eps, q = traces.eps[b, start:stop], traces.q[b, start:stop]
         for k in range(ebar.shape[0]):
@@ -418,7 +426,7 @@ def _(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
     # one row of synapses i -> j at a time: (1) to (3) are the chain rule of neurons/chain.py, equation (1)
     A, to_state, to_spike, by_spike, by_reset = p.d
     for i in range(n_pre(proj)):
-        start, stop, pre = row_start(proj, i), row_start(proj, i + 1), traces.pre[b, i]
+        start, stop, pre = row_start(proj, i), row_stop(proj, i), traces.pre[b, i]
         e, ebar, g = traces.e[b, start:stop], traces.ebar[b, start:stop], grad[start:stop]
         for k in range(e.shape[0]):
             j, at = target(proj, start, k), start + k

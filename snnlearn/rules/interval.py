@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._jit import generic, inlined
-from ..connectivity import AHEAD, add_to_row, fetch_row, n_pre, row_start, target
+from ..connectivity import AHEAD, add_to_row, fetch_row, n_pre, row_start, row_stop, target
 from ..network import FlatWeights, NetArrays
 from ..neurons.alif import ALIFParams
 from ..neurons.base import adjoint, prepare
@@ -46,6 +46,8 @@ class Carried(NamedTuple):
     synapse: np.ndarray  # [trials, X, synapses] the other k_x
     r: np.ndarray  # [trials, synapses]
 
+    COPIED = ("source",)
+
 
 class IntervalTraces(NamedTuple):
     """What the rule carries from interval to interval."""
@@ -54,6 +56,8 @@ class IntervalTraces(NamedTuple):
     w_rec: Carried
     readout: np.ndarray  # [trials, n]
     bias: np.ndarray  # [trials]
+
+    COPIED = ("readout", "bias")
 
 
 class IntervalArrays(NamedTuple):
@@ -90,7 +94,7 @@ def make_interval(
             np.zeros((trials, synapses), dtype),
         )
 
-    longest = max(_longest_row(net.proj_in), _longest_row(net.proj_rec))
+    longest = max(net.proj_in.longest(), net.proj_rec.longest())
     return IntervalArrays(
         params=p,
         carry=IntervalTraces(
@@ -109,10 +113,6 @@ def make_interval(
         row=np.zeros((numbers + 1, longest), dtype),
         shift=int(shared),
     )
-
-
-def _longest_row(proj: Any) -> int:
-    return proj.n_post if hasattr(proj, "n_post") else int(np.diff(proj.indptr).max(initial=1))
 
 
 @digest.register(IntervalArrays)
@@ -182,7 +182,7 @@ def _cross_border(rule, traces, proj, kappa, b, length, grad):
     for _ in range(length):
         fade *= kappa
     for i in range(n_pre(proj)):
-        start, stop = row_start(proj, i), row_start(proj, i + 1)
+        start, stop = row_start(proj, i), row_stop(proj, i)
         g, r, size = grad[start:stop], traces.r[b, start:stop], stop - start
         first = traces.source[b, i] if shift == 1 else lb.dtype.type(0)
         for y in range(numbers + 1):

@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._jit import generic, inlined
-from ..connectivity import n_pre, row_start, target
+from ..connectivity import n_pre, row_start, row_stop, target
 from ..neurons.alif import ALIFParams
 
 SHORTEST = 20  # steps of a window below which traces in place are cheaper
@@ -242,7 +242,7 @@ def _wake(rows, traces, proj):
     """Rows whose traces are not all zero; a trace that is left ends such a row's search at once."""
     for i in range(rows.since.shape[0]):
         alive = traces.eps[0, i] != 0
-        for m in range(row_start(proj, i), row_start(proj, i + 1) if traces.ebar.shape[1] > 0 else 0):
+        for m in range(row_start(proj, i), row_stop(proj, i) if traces.ebar.shape[1] > 0 else 0):
             if alive:
                 break
             alive = traces.ebar[0, m] != 0 or (traces.q.shape[1] > 0 and traces.q[0, m] != 0)
@@ -269,7 +269,7 @@ def _close_rows(lazy, rows, rule, net, traces, proj, absent, w):
 def _sync(lazy, rows, rule, net, traces, proj, absent, w, i):
     """Row i to the entry of the last step done. In place."""
     if rows.alive[i] != 0 and rows.since[i] != lazy.at[0]:
-        start, stop = row_start(proj, i), row_start(proj, i + 1)
+        start, stop = row_start(proj, i), row_stop(proj, i)
         earn(lazy, rule, net, traces, proj, w[start:stop], i, rows.since[i], lazy.at[0])
         m = _first_from(absent, start)
         while m < absent.shape[0] and absent[m] < stop:

@@ -23,7 +23,7 @@ import numpy as np
 
 from .. import _check
 from .._jit import inlined, summing
-from ..connectivity import add_row, n_pre, row_start, target
+from ..connectivity import add_row, n_pre, row_start, row_stop, target
 from ..network import FlatWeights, NetArrays
 from ..neurons.base import prepare, tangent
 from ..neurons.chain import chain
@@ -182,7 +182,7 @@ def _energy(proj, pre):
     total = 0.0
     for i in range(pre.shape[0]):
         if pre[i] != 0:
-            total += np.float64(pre[i]) * pre[i] * (row_start(proj, i + 1) - row_start(proj, i))
+            total += np.float64(pre[i]) * pre[i] * (row_stop(proj, i) - row_start(proj, i))
     return total
 
 
@@ -263,7 +263,7 @@ def _weight_step(proj, w, sign, pre, keep, add, earned, grad):
     """Equations (3) for W and (4), one pass over the synapses; returns the new |W|^2. In place."""
     total = 0.0
     for i in range(pre.shape[0]):
-        start, stop = row_start(proj, i), row_start(proj, i + 1)
+        start, stop = row_start(proj, i), row_stop(proj, i)
         row, g = w[start:stop], grad[start:stop]
         if pre[i] != 0:
             for k in range(row.shape[0]):

@@ -1,0 +1,104 @@
+"""Threads that run one trial together: each has some of the neurons, with all synapses onto them.
+
+A member of a team runs the block loop on arrays of its own neurons alone. What neurons tell each other goes through
+`found`: after each step every member writes the numbers of its neurons that have spiked, all meet, and each reads what
+all have written, in order; `found` has two sides that alternate, so that one meeting a step is enough. Neuron by neuron and
+synapse by synapse the arithmetic is that of one thread, in the same order: results are the same bits.
+
+The first member, who leads, also has what exists once: the readout, errors and loss, and the step of the optimizer for
+both. Members meet before they read what it has written.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ._jit import generic
+from ._processor import add_and_get, peek, rest
+
+PATIENCE = 2000  # looks at the gate before a thread offers its core to others
+PAD = 16  # entries of eight bytes: numbers of different threads are kept apart
+
+
+class Alone(NamedTuple):
+    """One thread for all neurons."""
+
+    unused: int
+
+
+class Team(NamedTuple):
+    """One of several threads, and what they share."""
+
+    rank: int
+    size: int
+    first: int  # number of its first neuron
+    gate: np.ndarray  # int64 [2 * PAD] arrivals at meetings; entry PAD: whether a member is missing
+    found: np.ndarray  # int32 [2, size, n] numbers of the neurons that have spiked
+    count: np.ndarray  # int64 [2, size, PAD] how many; -1 where a state is not finite
+
+
+ALONE = Alone(0)
+
+
+def make_team(borders: np.ndarray) -> list[Team]:
+    """A member for each stretch of neurons borders[m] .. borders[m + 1] - 1."""
+    size = len(borders) - 1
+    gate = np.zeros(2 * PAD, np.int64)
+    found = np.zeros((2, size, int(np.diff(borders).max()) + 2 * PAD), np.int32)
+    count = np.zeros((2, size, PAD), np.int64)
+    return [Team(m, size, int(borders[m]), gate, found, count) for m in range(size)]
+
+
+@generic(1)
+def leads(team: Any) -> bool:
+    """Whether this thread has what exists once."""
+
+
+@leads.register(Alone)
+def _(team):
+    return True
+
+
+@leads.register(Team)
+def _(team):
+    return team.rank == 0
+
+
+@generic(1)
+def meet(team):
+    """Wait until all members have come here; what each has written before is then seen by all. False where one is missing."""
+
+
+@meet.register(Alone)
+def _(team):
+    return True
+
+
+@meet.register(Team)
+def _(team):
+    come = add_and_get(team.gate, 0)
+    wanted = (come + team.size - 1) // team.size * team.size
+    looks = 0
+    while peek(team.gate, 0) < wanted:
+        if peek(team.gate, PAD) != 0:
+            return False
+        looks += 1
+        rest(looks >= PATIENCE)
+    return peek(team.gate, PAD) == 0
+
+
+@generic(1)
+def share(team, total):
+    """The entries first .. last - 1 of `total` that this thread takes of what any thread may do."""
+
+
+@share.register(Alone)
+def _(team, total):
+    return 0, total
+
+
+@share.register(Team)
+def _(team, total):
+    return total * team.rank // team.size, total * (team.rank + 1) // team.size

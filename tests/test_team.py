@@ -1,0 +1,137 @@
+"""Threads that run one trial together: the same bits as one thread, whatever learns and whatever is recorded."""
+
+import naive
+import numpy as np
+import pytest
+from numba import config
+from numpy.testing import assert_array_equal
+from twin import draw, simulator
+
+import snnlearn as sl
+from snnlearn import engine, parts
+
+pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="plain Python does not run kernels at the same time")
+
+CASES = {
+    "lif": dict(kind="lif", n_ref=1),
+    "alif": dict(kind="alif", delay=2, n_ref=1, self_connections=False),
+    "mixed": dict(kind="mixed", heterogeneous=True, delay=3, analog=True),
+    "sparse": dict(kind="alif", density=0.5, density_in=0.6, delay=2),
+}
+SETTINGS = {
+    "trial": ("lif", sl.EProp(), sl.SGD(1e-3), "trial"),
+    "trial adam": ("alif", sl.EProp(feedback="adaptive"), sl.Adam(1e-3, clip_norm=0.1, weight_decay=0.1), "trial"),
+    "trial sparse": ("sparse", sl.EProp(feedback="random"), sl.Adam(1e-3), "trial"),
+    "trial forward": ("mixed", sl.EProp(method="forward", reset_gradient=True), sl.SGD(1e-3, momentum=0.5), "trial"),
+    "rflo": ("alif", sl.RFLO(), sl.SGD(1e-3), "trial"),
+    "interval": ("lif", sl.EProp(), sl.SGD(1e-4), 7),
+    "interval adam": ("alif", sl.EProp(feedback="adaptive"), sl.Adam(1e-3, clip_norm=0.1), 7),
+    "interval sparse": ("sparse", sl.EProp(), sl.Adam(1e-3), 7),
+    "on read": ("lif", sl.EProp(feedback="random"), sl.SGD(1e-4), 1),
+    "in place": ("alif", sl.EProp(reset_gradient=True), sl.SGD(1e-4), 1),
+    "in place sparse": ("sparse", sl.EProp(), sl.Adam(1e-4), 1),
+}
+slow = {"trial forward", "rflo", "interval adam", "in place", "in place sparse"}
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in slow)) for name in SETTINGS]
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Members of a few neurons."""
+    monkeypatch.setattr(engine, "NEURONS", 8)
+    monkeypatch.setattr(parts, "ALIGNED", 4)
+    monkeypatch.setattr(engine, "SYNAPSES", 10)
+
+
+def members(sim):
+    lanes = list(sim._engine._lanes.values())
+    return max(1 if lane.parts is None else len(lane.parts) for lane in lanes)
+
+
+def made(name, threads, **options):
+    kind, rule, optimizer, every = SETTINGS[name]
+    case = draw(T=60, n=34, n_in=6, **CASES[kind])
+    return simulator(case, rule, optimizer, sparse_all=kind == "sparse", update_every=every, threads=threads, **options)
+
+
+def same(first, second):
+    for name, weights in naive.plain(first.weights).items():
+        assert_array_equal(naive.plain(second.weights)[name], weights, err_msg=name)
+    if first.feedback is not None:
+        assert_array_equal(first.feedback, second.feedback)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_team_gives_the_same_bits(small, name):
+    """Trials and a stream, learning and not, with one, two and four threads; weights change and neurons fire."""
+    found = []
+    for threads in (1, 2, 4):
+        sim, data = made(name, threads)
+        before = naive.plain(sim.weights)
+        runs = [sim.run(**data), sim.run(**data, learn=False), sim.run(**data)]
+        assert members(sim) == threads
+        pieces = [tuple(data[k][a:b] for k in ("inputs", "targets", "mask")) for a, b in ((0, 21), (21, 42), (42, 60))]
+        stream = sim.run(iter(pieces))
+        step = sim.step(data["inputs"][0], data["targets"][0])
+        assert runs[0].rate > 0 and np.abs(naive.plain(sim.weights)["w_rec"] - before["w_rec"]).max() > 1e-6
+        found.append((sim, [r.losses for r in runs], [r.rate for r in runs], stream.loss, step.readout, step.spikes))
+    for other in found[1:]:
+        same(found[0][0], other[0])
+        for a, b in zip(found[0][1:], other[1:], strict=True):
+            assert_array_equal(a, b)
+
+
+def test_a_recording_is_the_same(small, tmp_path):
+    """All of a neuron's variables, and those of a few neurons, as the members have left them."""
+    for choice in ({"v": True, "a": True, "psi": True, "threshold": True, "learning_signal": True}, {"v": [1, 30], "a": [2]}):
+        data = []
+        for threads in (1, 3):
+            sim, trial = made("interval adam", threads)
+            with sl.Recorder(tmp_path / f"{threads}.h5", **choice, overwrite=True) as recorder:
+                sim.run(**trial, recorder=recorder)
+            assert members(sim) == threads
+            with sl.open_recording(tmp_path / f"{threads}.h5") as recording:
+                piece = next(iter(recording.iter_trials()))
+                data.append(({name: piece[name] for name in choice}, piece.spikes().step, piece.spikes().neuron))
+        assert_array_equal(data[0][1], data[1][1])
+        assert_array_equal(data[0][2], data[1][2])
+        assert data[0][1].size
+        for name, values in data[0][0].items():
+            assert values.any()
+            assert_array_equal(values, data[1][0][name], err_msg=name)
+
+
+def test_divergence_names_the_first_neuron(small):
+    """Whichever member finds it, and no member waits for one that has left."""
+    for threads in (1, 2, 4):
+        sim, data = made("trial", threads)
+        w_in = sim.weights.w_in.copy()
+        w_in[0, 20:] = 1e100
+        sim.set_weights(sim.weights._replace(w_in=w_in))
+        inputs = data["inputs"].copy()
+        inputs[30, 0] = 1e300
+        with pytest.raises(sl.Divergence) as trouble:
+            sim.run(**{**data, "inputs": inputs}, learn=False)
+        assert (trouble.value.step, trouble.value.neuron) == (30, 20)
+        assert members(sim) == threads
+
+
+def test_who_cannot_share(small):
+    """Rules that cross recurrent synapses, a regulariser, batches and single steps are run as before."""
+    case = draw(T=60, n=34, n_in=6, **CASES["lif"])
+    for rule, reg in ((sl.BPTT(), None), (sl.EProp(), case.reg)):
+        sim, data = simulator(case, rule, sl.SGD(1e-2), threads=2, reg=reg)
+        sim.run(**data)
+        assert members(sim) == 1
+
+
+def test_a_missing_thread_is_an_error(small):
+    """A pool that refuses work leaves nobody waiting, and the network as it was."""
+    sim, data = made("trial", 2)
+    sim.run(**data)
+    before = naive.plain(sim.weights)
+    sim._engine.pool.shutdown()
+    with pytest.raises(RuntimeError, match="cannot schedule"):
+        sim.run(**data)
+    for name, weights in before.items():
+        assert_array_equal(naive.plain(sim.weights)[name], weights)
