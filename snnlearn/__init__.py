@@ -14,7 +14,7 @@ The package, in the order in which its parts build on each other:
     optimizers     SGD, Adam
     block          the compiled loop; its docstring is the timeline of a step
     job            what that loop runs and gives back
-    parts          arrays of threads that run one trial together
+    parts          arrays of threads that run one trial together; stretches: projections onto some of the neurons
     layout         how a job is cut up: directions, blocks, tapes, trials at a time
     engine         arrays, threads and calls of that loop
     spec           specs as plain values and back

@@ -209,11 +209,11 @@ def _(team, finite, z, counts, spikes, begin, t):
     own = _numbers(z, team.first, mine, 0)
     for event in range(own):
         counts[mine[event] - team.first] += 1
-    team.count[side, team.rank, 0] = own if finite else -1
+    team.many[side, team.rank, 0] = own if finite else -1
     if not meet(team):
         return -1
     for m in range(team.size):
-        found, many = team.found[side, m], team.count[side, m, 0]
+        found, many = team.found[side, m], team.many[side, m, 0]
         if many < 0:
             return -1
         for event in range(many):

@@ -28,14 +28,13 @@ import numpy as np
 
 from . import _check
 from ._frame import Frame
-from ._jit import compiled, is_ours
 from .block import runner
 from .job import Block, Divergence, Job, Result, cut_blocks
 from .layout import ACCUMULATORS, Cutter, Plan
 from .losses import NONE, RateRegularizer, rate_arrays
 from .network import FlatWeights, NetArrays, Network, Weights, flatten, norm, structure, unflatten, zeros_like
 from .optimizers import SGD, NoOptimizer, Optimizer, apply_gradient, sum_accumulators
-from .parts import NEURONS, SYNAPSES, Part, split, together
+from .parts import Part, apply_together, members, split
 from .parts import run as run_together
 from .rules import RFLO, EProp
 from .rules.base import NoRule, Rule
@@ -44,7 +43,7 @@ from .rules.influence import MAX_BYTES
 from .rules.lazy import SHORTEST
 from .rules.several import carried, several, silence
 from .tape import Outcome, Span, State, Tape, apart, make_outcome, make_state, make_tape
-from .team import ALONE, make_team
+from .team import ALONE
 
 NEVER = 2**62  # an update interval that does not end
 IDLE = SGD(0.0)
@@ -257,17 +256,7 @@ class Engine:
             self.norm, self.weighs = math.hypot(*norms), False
             if self.norms is not None:
                 self.norms[:] = norms
-        call = (self.weights, grad, trials, lr)
-        size = min(self.threads, (self.weights.w_in.size + self.weights.w_rec.size) // SYNAPSES)
-        if size < 2 or not compiled():
-            apply_gradient(self.opt, self._absent, *call, ALONE)
-            return
-        absent = zip(*(np.array_split(a, size) for a in (self.arrays.absent_in, self.arrays.absent_rec)), strict=True)
-        calls = []
-        for team, (absent_in, absent_rec) in zip(make_team(np.arange(size + 1)), absent, strict=True):
-            opt = self.opt if team.rank == 0 else self.opt._replace(done=self.opt.done.copy())
-            calls.append((opt, self._absent._replace(absent_in=absent_in, absent_rec=absent_rec), *call, team))
-        together(apply_gradient, self.pool, calls, calls[0][-1])
+        apply_together(apply_gradient, self.pool, self.threads, self.opt, self._absent, self.weights, grad, trials, lr)
 
     def _norms(self, grad: FlatWeights, trials: int) -> list[float]:
         """Norms of accumulator 0 averaged over so many trials, of the matrices that learn; absent synapses are cleared first."""
@@ -354,9 +343,7 @@ class Engine:
     def _members(self) -> int:
         """Threads that may share the neurons of a trial: rules whose gradient crosses no recurrent synapse can be split."""
         splits = all(isinstance(rule, (EProp, RFLO)) and not rule.crosses for rule in self.rules) and len(self.rules) < 2
-        if not splits or self.rate_form is not None or not is_ours(self.arrays.params) or not compiled():
-            return 1
-        return max(1, min(self.threads, self.net.n // NEURONS))
+        return members(self.threads, self.arrays) if splits and self.rate_form is None else 1
 
     @property
     def pool(self) -> ThreadPoolExecutor:

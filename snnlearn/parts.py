@@ -14,161 +14,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._jit import kernel
-from .connectivity import (
-    SparseProjection,
-    add_row,
-    add_to_row,
-    back_over,
-    fetch_row,
-    fetch_stretch,
-    n_pre,
-    row_start,
-    row_stop,
-    target,
-)
-from ._processor import prefetch
-from .connectivity import FETCHED, LINE
+from ._jit import compiled, is_ours
 from .network import FlatWeights, NetArrays
 from .rules.lazy import LazyAdaptive
+from .stretches import stretches
 from .tape import ELSEWHERE, HERE, Outcome, State, Tape, apart, make_outcome, make_tape
-from .team import PAD, Team, make_team
+from .team import ALONE, PAD, Team, make_team
 
 NEURONS = 500  # of a member at least: with fewer, meeting costs more than it gains
 SYNAPSES = 500_000  # from so many on, members share the step of the optimizer
 STEPS = 8  # of a call at least, for the same reason
 ALIGNED = 16  # members begin at multiples of so many neurons
-
-
-class DensePart(NamedTuple):
-    """The synapses onto neurons first .. first + n - 1 of a dense projection; targets are numbered from `first`."""
-
-    n_pre: int
-    n_post: int  # of the whole projection
-    first: int
-    n: int
-
-    def longest(self) -> int:
-        """Entries of the longest row."""
-        return self.n
-
-
-class SparsePart(NamedTuple):
-    """The same of CSR: row i is the entries starts[i] .. stops[i]."""
-
-    starts: np.ndarray  # int64 [n_pre]
-    stops: np.ndarray  # int64 [n_pre]
-    indices: np.ndarray  # int32 [n_synapses] of the whole projection
-    first: int
-
-    def longest(self) -> int:
-        """Entries of the longest row."""
-        return int((self.stops - self.starts).max(initial=1))
-
-
-@row_start.register(DensePart)
-def _(proj, i):
-    return i * proj.n_post + proj.first
-
-
-@row_start.register(SparsePart)
-def _(proj, i):
-    return proj.starts[i]
-
-
-@row_stop.register(DensePart)
-def _(proj, i):
-    return i * proj.n_post + proj.first + proj.n
-
-
-@row_stop.register(SparsePart)
-def _(proj, i):
-    return proj.stops[i]
-
-
-@target.register(DensePart)
-def _(proj, start, k):
-    return k
-
-
-@target.register(SparsePart)
-def _(proj, start, k):
-    return proj.indices[start + k] - proj.first
-
-
-@n_pre.register(DensePart)
-def _(proj):
-    return proj.n_pre
-
-
-@n_pre.register(SparsePart)
-def _(proj):
-    return proj.starts.shape[0]
-
-
-@add_row.register(DensePart)
-def _(proj, i, scale, row, out):
-    start = i * proj.n_post + proj.first
-    entries = row[start : start + proj.n]
-    for k in range(entries.shape[0]):
-        out[k] += scale * entries[k]
-
-
-@add_row.register(SparsePart)
-def _(proj, i, scale, row, out):
-    for s in range(proj.starts[i], proj.stops[i]):
-        out[proj.indices[s] - proj.first] += scale * row[s]
-
-
-@add_to_row.register(DensePart)
-def _(proj, i, scale, values, row):
-    start = i * proj.n_post + proj.first
-    entries = row[start : start + proj.n]
-    for k in range(entries.shape[0]):
-        entries[k] += scale * values[k]
-
-
-@add_to_row.register(SparsePart)
-def _(proj, i, scale, values, row):
-    for s in range(proj.starts[i], proj.stops[i]):
-        row[s] += scale * values[proj.indices[s] - proj.first]
-
-
-@fetch_row.register(DensePart)
-def _(proj, i, row):
-    start = i * proj.n_post + proj.first
-    for s in range(start, start + min(proj.n, FETCHED), LINE):
-        prefetch(row, s)
-
-
-@fetch_row.register(SparsePart)
-def _(proj, i, row):
-    fetch_stretch(proj.indices, row, proj.starts[i], proj.stops[i])
-
-
-@back_over.register(DensePart)
-def _(proj, row, values, out, wanted):
-    return None  # rules that go back over synapses need the adjoints of all neurons: they are not run by teams
-
-
-@back_over.register(SparsePart)
-def _(proj, row, values, out, wanted):
-    return None
-
-
-@kernel
-def _split_rows(indptr, indices, borders, out):
-    """out[m, i] : the first entry of row i whose target is not below borders[m]; targets of a row are sorted."""
-    for m in range(borders.shape[0]):
-        for i in range(indptr.shape[0] - 1):
-            low, high = indptr[i], indptr[i + 1]
-            while low < high:
-                middle = (low + high) // 2
-                if indices[middle] < borders[m]:
-                    low = middle + 1
-                else:
-                    high = middle
-            out[m, i] = low
 
 
 class Part(NamedTuple):
@@ -188,15 +44,30 @@ class Part(NamedTuple):
 MakeRule = Callable[[NetArrays], Any]
 
 
-def split(size: int, net: NetArrays, weights: FlatWeights, state: State, tape: Tape, rule: Any, make_rule: MakeRule | None,
-          steps: int, full: frozenset[str], columns: Sequence[int]) -> list[Part] | None:  # fmt: skip
+def members(threads: int, net: NetArrays) -> int:
+    """Threads that may share the neurons of a trial: as plain Python, kernels cannot wait for one another."""
+    return max(1, min(threads, net.n // NEURONS)) if compiled() and is_ours(net.params) else 1
+
+
+def split(
+    size: int,
+    net: NetArrays,
+    weights: FlatWeights,
+    state: State,
+    tape: Tape,
+    rule: Any,
+    make_rule: MakeRule | None,
+    steps: int,
+    full: frozenset[str],
+    columns: Sequence[int],
+) -> list[Part] | None:
     """Parts for so many members, or None where the rule's arrays are of another kind for some of the neurons.
 
     state, tape, rule : of the lane; make_rule : the rule's arrays for a part's neurons, None where there is no rule;
     steps, full, columns : of the members' tapes, as in `make_tape`
     """
     borders = np.append(np.arange(size) * net.n // size // ALIGNED * ALIGNED, net.n)
-    rows_in, rows_rec = _projections(net.proj_in, borders), _projections(net.proj_rec, borders)
+    rows_in, rows_rec = stretches(net.proj_in, borders), stretches(net.proj_rec, borders)
     parts = []
     for m, team in enumerate(make_team(borders)):
         lo, hi = int(borders[m]), int(borders[m + 1])
@@ -243,15 +114,6 @@ def split(size: int, net: NetArrays, weights: FlatWeights, state: State, tape: T
     return parts
 
 
-def _projections(proj: Any, borders: np.ndarray) -> list[Any]:
-    lows = borders[:-1].tolist()
-    if not isinstance(proj, SparseProjection):
-        return [DensePart(proj.n_pre, proj.n_post, lo, int(hi) - lo) for lo, hi in zip(lows, borders[1:], strict=True)]
-    starts = np.empty((borders.size, proj.indptr.size - 1), np.int64)
-    _split_rows(proj.indptr, proj.indices, borders, starts)
-    return [SparsePart(starts[m], starts[m + 1], proj.indices, lo) for m, lo in enumerate(lows)]
-
-
 def _stretch(params: Any, lo: int, hi: int) -> Any:
     """Parameters of some neurons; all arrays have one entry a neuron."""
     return type(params)(*(_stretch(p, lo, hi) if isinstance(p, tuple) else p[lo:hi].copy() for p in params))
@@ -273,12 +135,12 @@ def _same_kind(whole: Any, part: Any) -> bool:
 
 
 def _carry(whole: Any, part: Any, private: list[tuple[np.ndarray, np.ndarray]]) -> Any:
-    """A member's carried arrays: those of synapses are the lane's own, of those that the class lists as `COPIED` it has a copy."""
+    """A member's carried arrays: those of synapses are the lane's own, of those that the class calls `copied` it has a copy."""
     values = []
     for name, a, b in zip(type(whole)._fields, whole, part, strict=True):
         if isinstance(a, tuple):
             values.append(_carry(a, b, private))
-        elif name in type(whole).COPIED:
+        elif name in whole.copied():
             values.append(a.copy())
             private.append((a, values[-1]))
         else:
@@ -287,7 +149,15 @@ def _carry(whole: Any, part: Any, private: list[tuple[np.ndarray, np.ndarray]]) 
 
 
 def _tape(
-    tape: Tape, net: NetArrays, dtype: Any, steps: int, full: frozenset[str], columns: Sequence[int], lo: int, hi: int, first: bool
+    tape: Tape,
+    net: NetArrays,
+    dtype: Any,
+    steps: int,
+    full: frozenset[str],
+    columns: Sequence[int],
+    lo: int,
+    hi: int,
+    first: bool,
 ) -> Tape:
     """A member's tape, with the readout and errors of the lane's; the spikes are those of all neurons."""
     mine = tuple(c - lo for c in columns if lo <= c < hi) or ((0,) if columns else ())
@@ -303,7 +173,7 @@ def _tape(
 def run(
     parts: list[Part], kernel: Callable, pool: Executor, arguments: tuple[Any, ...], lr: Any, span: Any, asked: frozenset[str]
 ) -> None:
-    """`run_block` on these arguments, which are a lane's, by all members. asked : arrays of the tape to collect, for a recorder."""
+    """`run_block` on these arguments, which are a lane's, by all members. asked : what to collect of the tape, for a recorder."""
     _, _, state, inputs, targets, noise, rates, tape, outcome, rule, grad, opt = arguments
     calls = []
     for part in parts:
@@ -345,6 +215,22 @@ def together(kernel: Callable, pool: Executor, calls: Sequence[tuple[Any, ...]],
         wait(futures)
     for future in futures:
         future.result()
+
+
+def apply_together(
+    kernel: Callable, pool: Executor, threads: int, opt: Any, net: NetArrays, weights: FlatWeights, *rest: Any
+) -> None:
+    """`apply_gradient` by as many threads as are worth it."""
+    size = min(threads, (weights.w_in.size + weights.w_rec.size) // SYNAPSES)
+    if size < 2 or not compiled():
+        kernel(opt, net, weights, *rest, ALONE)
+        return
+    absent = zip(*(np.array_split(a, size) for a in (net.absent_in, net.absent_rec)), strict=True)
+    calls = []
+    for team, (absent_in, absent_rec) in zip(make_team(np.arange(size + 1)), absent, strict=True):
+        counted = opt if team.rank == 0 else opt._replace(done=opt.done.copy())
+        calls.append((counted, net._replace(absent_in=absent_in, absent_rec=absent_rec), weights, *rest, team))
+    together(kernel, pool, calls, calls[0][-1])
 
 
 def _deal(state: State, part: Part, lo: int) -> None:

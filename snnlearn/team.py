@@ -36,7 +36,7 @@ class Team(NamedTuple):
     first: int  # number of its first neuron
     gate: np.ndarray  # int64 [2 * PAD] arrivals at meetings; entry PAD: whether a member is missing
     found: np.ndarray  # int32 [2, size, n] numbers of the neurons that have spiked
-    count: np.ndarray  # int64 [2, size, PAD] how many; -1 where a state is not finite
+    many: np.ndarray  # int64 [2, size, PAD] how many; -1 where a state is not finite
 
 
 ALONE = Alone(0)
@@ -47,12 +47,12 @@ def make_team(borders: np.ndarray) -> list[Team]:
     size = len(borders) - 1
     gate = np.zeros(2 * PAD, np.int64)
     found = np.zeros((2, size, int(np.diff(borders).max()) + 2 * PAD), np.int32)
-    count = np.zeros((2, size, PAD), np.int64)
-    return [Team(m, size, int(borders[m]), gate, found, count) for m in range(size)]
+    many = np.zeros((2, size, PAD), np.int64)
+    return [Team(m, size, int(borders[m]), gate, found, many) for m in range(size)]
 
 
 @generic(1)
-def leads(team: Any) -> bool:
+def leads(team):
     """Whether this thread has what exists once."""
 
 

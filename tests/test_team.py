@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 from twin import draw, simulator
 
 import snnlearn as sl
-from snnlearn import engine, parts
+from snnlearn import parts
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="plain Python does not run kernels at the same time")
 
@@ -38,9 +38,9 @@ NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in slow)) for name 
 @pytest.fixture
 def small(monkeypatch):
     """Members of a few neurons."""
-    monkeypatch.setattr(engine, "NEURONS", 8)
+    monkeypatch.setattr(parts, "NEURONS", 8)
     monkeypatch.setattr(parts, "ALIGNED", 4)
-    monkeypatch.setattr(engine, "SYNAPSES", 10)
+    monkeypatch.setattr(parts, "SYNAPSES", 10)
 
 
 def members(sim):

@@ -48,7 +48,9 @@ class SourceTraces(NamedTuple):
     q: np.ndarray  # [trials, synapses], or [trials, 0] for LIF
     ebar: np.ndarray  # [trials, synapses]
 
-    COPIED = ("eps",)
+    def copied(self) -> tuple[str, ...]:
+        """What each of several threads on one trial keeps a copy of."""
+        return ("eps",)
 
 
 class SynapseTraces(NamedTuple):
@@ -58,7 +60,9 @@ class SynapseTraces(NamedTuple):
     q: np.ndarray  # [trials, synapses], or [trials, 0] for LIF
     ebar: np.ndarray  # [trials, synapses]
 
-    COPIED = ()
+    def copied(self) -> tuple[str, ...]:
+        """What each of several threads on one trial keeps a copy of."""
+        return ()
 
 
 class StateTraces(NamedTuple):
@@ -69,7 +73,9 @@ class StateTraces(NamedTuple):
     e: np.ndarray  # [trials, synapses]
     ebar: np.ndarray  # [trials, synapses]
 
-    COPIED = ("pre",)
+    def copied(self) -> tuple[str, ...]:
+        """What each of several threads on one trial keeps a copy of."""
+        return ("pre",)
 
 
 class EligibilityTraces(NamedTuple):
@@ -80,7 +86,9 @@ class EligibilityTraces(NamedTuple):
     readout: np.ndarray  # [trials, n]
     bias: np.ndarray  # [trials]
 
-    COPIED = ("readout", "bias")
+    def copied(self) -> tuple[str, ...]:
+        """What each of several threads on one trial keeps a copy of."""
+        return ("readout", "bias")
 
 
 class EligibilityArrays(NamedTuple):

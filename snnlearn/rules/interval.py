@@ -46,7 +46,9 @@ class Carried(NamedTuple):
     synapse: np.ndarray  # [trials, X, synapses] the other k_x
     r: np.ndarray  # [trials, synapses]
 
-    COPIED = ("source",)
+    def copied(self) -> tuple[str, ...]:
+        """What each of several threads on one trial keeps a copy of."""
+        return ("source",)
 
 
 class IntervalTraces(NamedTuple):
@@ -57,7 +59,9 @@ class IntervalTraces(NamedTuple):
     readout: np.ndarray  # [trials, n]
     bias: np.ndarray  # [trials]
 
-    COPIED = ("readout", "bias")
+    def copied(self) -> tuple[str, ...]:
+        """What each of several threads on one trial keeps a copy of."""
+        return ("readout", "bias")
 
 
 class IntervalArrays(NamedTuple):
