@@ -1,0 +1,102 @@
+"""Lanes: the arrays on which some trials run at a time in one thread, kept from run to run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .layout import Plan
+from .network import FlatWeights, NetArrays
+from .rules.base import NoRule, Rule
+from .rules.eprop import EligibilityArrays, read_lazily
+from .rules.several import several, silence
+from .tape import State, Tape, apart, make_state, make_tape
+
+
+class Lane(NamedTuple):
+    """The arrays of one thread, for `slots` trials."""
+
+    state: State
+    tape: Tape
+    rule: Any
+    slots: int
+    steps: int  # rows of the tape
+    plan: Plan
+
+
+class Lanes(dict[Any, Lane]):
+    """The lanes of an engine, by what they are for: ("trials", worker, whether it learns), "lockstep" or "stream".
+
+    arrays, weights : of the network; hidden : its initial state; interval : K in steps, or None
+    learns : which of the four matrices learn; in_place : whether hidden weights take each step's gradient at once
+    beside : what the updating rule and its passive ones share, as `several` takes it
+    """
+
+    def __init__(
+        self,
+        arrays: NetArrays,
+        hidden: np.ndarray,
+        weights: FlatWeights,
+        rules: Sequence[Rule],
+        interval: int | None,
+        learns: np.ndarray,
+        in_place: bool,
+        beside: tuple[Any, ...],
+    ):
+        super().__init__()
+        self.arrays, self.hidden, self.weights, self.rules, self.interval = arrays, hidden, weights, rules, interval
+        self.learns, self.in_place, self.beside = learns, in_place, beside
+
+    def fit(self, key: Any, slots: int, steps: int, plan: Plan, keep: Lane | None = None) -> Lane:
+        """The lane under this key, made anew where it does not fit; with `keep`, its state and traces live on."""
+        found = self.get(key)
+        if found is not None and (found.slots, found.plan) == (slots, plan) and found.steps >= steps:
+            return found
+        state = make_state(self.arrays, self.hidden, slots) if keep is None else keep.state
+        if keep is not None and plan.directions in (None, keep.plan.directions):
+            rule, plan = keep.rule, plan._replace(directions=keep.plan.directions)
+        else:
+            rule = self.rule_arrays(plan.directions, slots, streaming=key == "stream")
+        tape = make_tape(self.arrays, self.hidden, slots, steps, plan.full, plan.columns)
+        self[key] = Lane(apart(state), apart(tape), rule, slots, steps, plan)
+        return self[key]
+
+    def rule_arrays(self, directions: tuple[str, ...] | None, slots: int, streaming: bool) -> Any:
+        """The rules' arrays; where nothing learns, any arrays of the types that the compiled kernel knows."""
+        if not self.rules:
+            return NoRule(0)
+        if directions is None:
+            directions, slots = self._usual_directions(streaming), 0
+            for lane in self.values():
+                if lane.plan.directions == directions:
+                    return lane.rule
+        arrays = [
+            apart(rule.arrays(self.arrays, self.weights, d, slots, self.learns))
+            for rule, d in zip(self.rules, directions, strict=True)
+        ]
+        if self.in_place and isinstance(arrays[0], EligibilityArrays):
+            arrays[0] = read_lazily(arrays[0], self.arrays)
+        return several(arrays, *self.beside)
+
+    def rest(self, lane: Lane, trials: int) -> None:
+        """State and traces at the initial state."""
+        lane.state.hidden[:trials] = self.hidden
+        for array in lane.state[1:]:
+            array[:trials] = 0
+        if lane.plan.directions is not None:
+            silence(lane.rule)
+
+    def _usual_directions(self, streaming: bool) -> tuple[str, ...]:
+        """How the rules run where they learn."""
+        try:
+            return tuple(rule.direction(self.interval, streaming, False) for rule in self.rules)
+        except ValueError:  # rules that cannot learn in a stream may still be evaluated there
+            return tuple(rule.direction(None, False, False) for rule in self.rules)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
