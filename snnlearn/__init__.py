@@ -4,6 +4,7 @@ The package, in the order in which its parts build on each other:
 
     surrogate      pseudo-derivatives of a spike
     neurons        LIF, ALIF, CubaLIF: equations, parameters, one step forward and backward
+    drawing        random structures of sparse matrices
     connectivity   Dense, Masked, Sparse; rows by presynaptic neuron
     team           threads that run one trial together
     network        Network, Readout, Weights
@@ -16,7 +17,9 @@ The package, in the order in which its parts build on each other:
     job            what that loop runs and gives back
     parts          arrays of threads that run one trial together; stretches: projections onto some of the neurons
     layout         how a job is cut up: directions, blocks, tapes, trials at a time
-    engine         arrays, threads and calls of that loop
+    lanes          the arrays on which a thread runs some trials
+    engine         threads and calls of that loop
+    intake         what a caller gives, checked, as a job
     spec           specs as plain values and back
     interrupts     Ctrl-C and SIGTERM between two batches
     recording      Recorder, open_recording: HDF5
@@ -33,7 +36,7 @@ The package, in the order in which its parts build on each other:
     report         Run, Alignment: what a run reports
     eligibility    traces of chosen synapses, for recordings
     guards         what goes wrong while a network learns, with the likely remedy
-    record         what of a run goes into a recording
+    record         what of a simulator's runs goes into a recording
     checkpoint     the state of a simulator, as arrays and back
     stepping       single steps of a stream, prepared
     simulator      Simulator

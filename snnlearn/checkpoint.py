@@ -20,8 +20,10 @@ import numpy as np
 from scipy import sparse
 
 from . import _check
-from .engine import Engine, Plan
+from .engine import Engine
+from .layout import Plan
 from .network import WEIGHT_NAMES, FlatWeights, Network, Weights, flatten, unflatten
+from .record import open_recorder
 from .recording import Recorder
 from .report import Alignment
 from .rules.several import carried
@@ -87,7 +89,7 @@ def save(simulator: Any, path: str | os.PathLike[str], overwrite: bool) -> None:
     part, used = path.with_name(f"{path.name}.part"), simulator._recorder
     recorder = Recorder(part, spikes=False, readout=False, target=False, overwrite=True)
     try:
-        simulator._open(recorder)
+        open_recorder(simulator, recorder)
         recorder.checkpoint(*capture(simulator), wait=True, goes_on=False)
         recorder.close()
         os.replace(part, path)
@@ -140,8 +142,8 @@ def restore(simulator: Any, values: dict[str, Any], arrays: Mapping[str, Any], f
         directions = tuple(plan["directions"]) if known else None
         sets = {"full": frozenset(plan["full"]), "columns": tuple(plan.get("columns", ()))}
         plan = Plan(**plan | sets | {"directions": directions})
-        engine._lanes.pop("stream", None)
-        engine._lane("stream", 1, plan.window, plan)
+        engine.lanes.pop("stream", None)
+        engine.lanes.fit("stream", 1, plan.window, plan)
     for name, array in _live(engine).items():
         if name.startswith(fresh):
             continue
@@ -186,7 +188,7 @@ def _live(engine: Engine) -> dict[str, np.ndarray]:
         add(name, FlatWeights(*(array[:1] for array in grad)))
     for k, grad in enumerate(engine.passive_grads):
         add(f"passive{k}", FlatWeights(*(array[:1] for array in grad)))  # between runs the other accumulators are clear
-    lane = engine._lanes.get("stream")
+    lane = engine.lanes.get("stream")
     if lane is not None:
         result.update({f"state.{name}": array for name, array in lane.state._asdict().items()})
         if lane.plan.directions is not None:
@@ -195,7 +197,7 @@ def _live(engine: Engine) -> dict[str, np.ndarray]:
 
 
 def _plan(engine: Engine) -> dict[str, Any] | None:
-    lane = engine._lanes.get("stream")
+    lane = engine.lanes.get("stream")
     if lane is None:
         return None
     plan = lane.plan._asdict()

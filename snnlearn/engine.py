@@ -1,6 +1,6 @@
 """The block loop on the Python side: arrays for a run, calls of `run_block`, threads, long trials.
 
-A `Lane` holds what one thread needs to run some trials at a time. Three ways to run:
+Three ways to run, each on lanes (`lanes.py`):
 
     trials     weights change after the batch: trials are independent and are dealt to threads
     lockstep   weights change every K steps: the trials of a batch advance together
@@ -19,55 +19,32 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from . import _check
-from ._frame import Frame
 from .block import runner
 from .job import Block, Divergence, Job, Result, cut_blocks
+from .lanes import Lane, Lanes, cores
 from .layout import ACCUMULATORS, Cutter, Plan
 from .losses import NONE, RateRegularizer, rate_arrays
-from .network import FlatWeights, NetArrays, Network, Weights, flatten, norm, structure, unflatten, zeros_like
+from .network import FlatWeights, Network, Weights, flatten, norm, structure, unflatten, zeros_like
 from .optimizers import SGD, NoOptimizer, Optimizer, apply_gradient, sum_accumulators
-from .parts import Part, apply_together, members, split
+from .parts import apply_together, members
 from .parts import run as run_together
 from .rules import RFLO, EProp
-from .rules.base import NoRule, Rule
-from .rules.eprop import EligibilityArrays, read_lazily
+from .rules.base import Rule
 from .rules.influence import MAX_BYTES
 from .rules.lazy import SHORTEST
-from .rules.several import carried, several, silence
-from .tape import Outcome, Span, State, Tape, apart, make_outcome, make_state, make_tape
+from .rules.several import carried
+from .tape import Outcome, Span, make_outcome, make_state
 from .team import ALONE
 
 NEVER = 2**62  # an update interval that does not end
 IDLE = SGD(0.0)
-
-
-class Lane(NamedTuple):
-    """The arrays of one thread, for `slots` trials."""
-
-    state: State
-    tape: Tape
-    rule: Any
-    slots: int
-    steps: int  # rows of the tape
-    plan: Plan
-    parts: list[Part] | None = None  # of threads that share the neurons of the one trial
-
-
-class Call(NamedTuple):
-    """A step of the stream, prepared."""
-
-    frame: Frame
-    lane: Lane
-    span: Span  # but for its offset
-    every: int  # K where weights change, else 0
 
 
 class Engine:
@@ -119,9 +96,10 @@ class Engine:
         self.weighs = True  # whether guards want the norm of the next update's whole gradient
         self.norm: float | None = None  # that norm, where the last update has taken it
         self.total = zeros_like(self.weights, 1 if passive else 0)  # what the active rule's updates were made of
-        self._lanes: dict[Any, Lane] = {}
+        beside = (self.passive_feedback, self.passive_grads, self.total, self.passive_on)
+        self.lanes = Lanes(self.arrays, self.hidden, self.weights, self.rules, interval, self.learns, self.straight, beside)
         self._pool: ThreadPoolExecutor | None = None
-        self._run_block = runner(self.arrays.params, self.rules)
+        self.run_block = runner(self.arrays.params, self.rules)
         self._absent = self.arrays._replace(params=0, proj_in=0, proj_rec=0)  # all that an update needs of the network
 
     # ---- ways to run --------------------------------------------------------------------------------
@@ -134,7 +112,7 @@ class Engine:
             self.grad = zeros_like(self.weights, len(tasks))
 
         def work(worker: int, mine: list[tuple[int, int, int]]) -> list[tuple[int, Result]]:
-            lane = self._lane(("trials", worker, job.learn), slots, rows, plan)
+            lane = self.lanes.fit(("trials", worker, job.learn), slots, rows, plan)
             run = self._in_segments if segment else self._trials_of
             done = []
             for group, lo, hi in mine:
@@ -144,7 +122,7 @@ class Engine:
 
         workers = 1 if job.error is not None else max(1, min(self.threads, len(tasks)))
         if workers > 1 and set(plan.directions or ()) - {"adjoint"}:
-            needed = sum(array.nbytes for array in carried(self._lane(("trials", 0, job.learn), slots, rows, plan).rule))
+            needed = sum(array.nbytes for array in carried(self.lanes.fit(("trials", 0, job.learn), slots, rows, plan).rule))
             workers = max(1, min(workers, max(r.max_bytes or MAX_BYTES for r in self.rules) // max(needed, 1)))
         if workers == 1:
             done = work(0, tasks)
@@ -164,8 +142,8 @@ class Engine:
         """A batch from the initial state whose trials advance together; weights change every `interval` steps."""
         plan = self.cutter.plan(job, streaming=False, interval=self.interval)
         block = self.cutter.block(job.n_steps, plan.window)
-        lane = self._lane("lockstep", job.n_trials, block, plan)
-        self._rest(lane, job.n_trials)
+        lane = self.lanes.fit("lockstep", job.n_trials, block, plan)
+        self.lanes.rest(lane, job.n_trials)
         outcome, blocks = make_outcome(job.n_trials, self.arrays.n_out), []
         for start in range(0, job.n_steps, block):
             steps = range(start, min(job.n_steps, start + block))
@@ -180,10 +158,7 @@ class Engine:
             raise _check.fail("Simulator.run", f"get pieces of a multiple of {plan.window} steps for this rule", job.n_steps)
         closes = self.interval is None
         block = self.cutter.block(job.n_steps, plan.window)
-        found = self._lanes.get("stream")
-        lane = self._lane("stream", 1, block, plan, found)
-        if found is None:
-            self._rest(lane, 1)
+        lane = self.stream_lane(block, plan)
         if plan.rate_first:
             self._rehearse(lane, job)
         outcome, blocks = make_outcome(1, self.arrays.n_out), []
@@ -198,53 +173,19 @@ class Engine:
             self.update(1, self.stream_grad)
         return Result(outcome, lane.state.counts.copy(), blocks)
 
-    def prepare(self, job: Job, outcome: Outcome, noise: np.ndarray, lr: np.ndarray) -> Call | None:
-        """A call that runs one step of the stream on the arrays of this job, as `piece` does; it may be called again and again.
-
-        noise : [1, 1, n] or size 0; lr : [1], filled before each step that updates
-        Returns None where a piece of one step is more than one call of the block loop.
-        """
-        plan = self.cutter.plan(job, streaming=True, interval=self.interval)
-        if plan.rate_first or plan.window != 1 or plan.whole or (job.learn and self.interval is None):
-            return None
-        found = self._lanes.get("stream")
-        lane = self._lane("stream", 1, 1, plan, found)
+    def stream_lane(self, steps: int, plan: Plan) -> Lane:
+        """The lane of the stream, for so many steps at a time; at the initial state where the stream begins."""
+        found = self.lanes.get("stream")
+        lane = self.lanes.fit("stream", 1, steps, plan, found)
         if found is None:
-            self._rest(lane, 1)
-        span = self._span(job, range(1), 0, update=job.learn, closes=self.interval is None)
-        frame = Frame(self._run_block, (*self._arguments(span, lane, job, outcome, noise), lr, span))
-        return Call(frame, lane, span, span.interval if span.update else 0)
-
-    def stands(self, call: Call) -> bool:
-        """Whether a prepared call still runs on this engine's arrays."""
-        lane = self._lanes.get("stream")
-        if lane is None or lane.state is not call.lane.state or lane.rule is not call.lane.rule:
-            return False
-        weights, opt = call.frame.arguments[1], call.frame.arguments[11]
-        return weights is self.weights and opt is self.block_opt
+            self.lanes.rest(lane, 1)
+        return lane
 
     def rate(self) -> float:
         """Learning rate of the next update."""
         assert self.optimizer is not None
         lr, done = self.optimizer.lr, int(self.opt.done[0])
         return self.optimizer.rates(done, 1)[0] if callable(lr) else lr
-
-    def bytes_needed(self, job: Job, streaming: bool) -> dict[str, int]:
-        """Bytes of the arrays that such a job needs, by what they hold."""
-        layout = self.cutter.layout(job, streaming)
-        lanes = 1 if streaming or self.interval is not None else min(self.threads, len(layout.shares) - 1)
-        hidden = sum(array.nbytes for array in self.weights[:4])
-        needed = {
-            "weights": hidden + _nbytes(tuple(self.arrays)),
-            "gradient": hidden * (len(layout.shares) - 1) * (1 + len(self.passive_grads)) if job.learn else 0,
-            "optimizer": _nbytes(tuple(self.opt)) if job.learn else 0,
-            "state": lanes * _nbytes(tuple(make_state(self.arrays, self.hidden, layout.slots))),
-            "tape": lanes * layout.slots * self.cutter.tape_bytes(layout.rows, layout.plan),
-            "rule": 0,
-        }
-        if layout.plan.directions is not None:
-            needed["rule"] = lanes * _nbytes(self._rule_arrays(layout.plan.directions, layout.slots, streaming))
-        return needed
 
     def update(self, trials: int, grad: FlatWeights | None = None) -> None:
         """Apply accumulator 0, the gradient summed over so many trials, and clear it."""
@@ -267,7 +208,7 @@ class Engine:
 
     def forget_stream(self) -> None:
         """The stream starts from the initial state; a gradient that waits for the end of its interval is dropped."""
-        self._lanes.pop("stream", None)
+        self.lanes.pop("stream", None)
         _zero(self.stream_grad, self.total, *self.passive_grads)
 
     def forget_gradient(self) -> None:
@@ -310,36 +251,6 @@ class Engine:
             return "SGD has a schedule or bounds"
         return ""
 
-    def _lane(self, key: Any, slots: int, steps: int, plan: Plan, keep: Lane | None = None) -> Lane:
-        """The lane under this key, made anew where it does not fit; with `keep`, its state and traces live on."""
-        found = self._lanes.get(key)
-        if found is not None and (found.slots, found.plan) == (slots, plan) and found.steps >= steps:
-            return found
-        state = make_state(self.arrays, self.hidden, slots) if keep is None else keep.state
-        if keep is not None and plan.directions in (None, keep.plan.directions):
-            rule, plan = keep.rule, plan._replace(directions=keep.plan.directions)
-        else:
-            rule = self._rule_arrays(plan.directions, slots, streaming=key == "stream")
-        state, parts = apart(state), None
-        if plan.members > 1:
-            tape = apart(make_tape(self.arrays, self.hidden, slots, steps, plan.asked, plan.columns))
-            parts = self._split(state, tape, rule, steps, plan, streaming=key == "stream")
-        if parts is None:
-            tape = apart(make_tape(self.arrays, self.hidden, slots, steps, plan.full, plan.columns))
-        self._lanes[key] = Lane(state, tape, rule, slots, steps, plan, parts)
-        return self._lanes[key]
-
-    def _split(self, state: State, tape: Tape, rule: Any, steps: int, plan: Plan, streaming: bool) -> list[Part] | None:
-        """Parts of a lane's arrays for threads that run its trial together, where the rule can be split."""
-
-        def make_rule(net: NetArrays) -> Any:
-            direction = (plan.directions or self._usual_directions(streaming))[0]
-            arrays = apart(self.rules[0].arrays(net, self.weights, direction, 1, self.learns))
-            return read_lazily(arrays, net) if self.straight and isinstance(arrays, EligibilityArrays) else arrays
-
-        make = None if self.rule is None else make_rule
-        return split(plan.members, self.arrays, self.weights, state, tape, rule, make, steps, plan.full, plan.columns)
-
     def _members(self) -> int:
         """Threads that may share the neurons of a trial: rules whose gradient crosses no recurrent synapse can be split."""
         splits = all(isinstance(rule, (EProp, RFLO)) and not rule.crosses for rule in self.rules) and len(self.rules) < 2
@@ -352,42 +263,10 @@ class Engine:
             self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="snnlearn")
         return self._pool
 
-    def _rule_arrays(self, directions: tuple[str, ...] | None, slots: int, streaming: bool) -> Any:
-        """The rules' arrays; where nothing learns, any arrays of the types that the compiled kernel knows."""
-        if self.rule is None:
-            return NoRule(0)
-        if directions is None:
-            directions, slots = self._usual_directions(streaming), 0
-            for lane in self._lanes.values():
-                if lane.plan.directions == directions:
-                    return lane.rule
-        arrays = [
-            apart(rule.arrays(self.arrays, self.weights, d, slots, self.learns))
-            for rule, d in zip(self.rules, directions, strict=True)
-        ]
-        if self.straight and isinstance(arrays[0], EligibilityArrays):
-            arrays[0] = read_lazily(arrays[0], self.arrays)
-        return several(arrays, self.passive_feedback, self.passive_grads, self.total, self.passive_on)
-
-    def _usual_directions(self, streaming: bool) -> tuple[str, ...]:
-        """How the rules run where they learn."""
-        try:
-            return tuple(rule.direction(self.interval, streaming, False) for rule in self.rules)
-        except ValueError:  # rules that cannot learn in a stream may still be evaluated there
-            return tuple(rule.direction(None, False, False) for rule in self.rules)
-
-    def _rest(self, lane: Lane, trials: int) -> None:
-        """State and traces at the initial state."""
-        lane.state.hidden[:trials] = self.hidden
-        for array in lane.state[1:]:
-            array[:trials] = 0
-        if lane.plan.directions is not None:
-            silence(lane.rule)
-
     def _trials_of(self, lane: Lane, job: Job, group: int, base: int) -> Result:
         """Some trials in one lane, each from the initial state."""
         n, outcome, blocks = job.n_trials, make_outcome(job.n_trials, self.arrays.n_out), []
-        self._rest(lane, n)
+        self.lanes.rest(lane, n)
         if lane.plan.rate_first:
             self._rehearse(lane, job)
         block = self.cutter.block(job.n_steps, lane.plan.window)
@@ -400,7 +279,7 @@ class Engine:
     def _in_segments(self, lane: Lane, job: Job, group: int, base: int) -> Result:
         """One trial whose tape does not fit: forward once for the states at segments' starts, then back through them."""
         outcome, scratch = (make_outcome(1, self.arrays.n_out) for _ in range(2))
-        self._rest(lane, 1)
+        self.lanes.rest(lane, 1)
         marks: list[Any] = []
         for start in range(0, job.n_steps, lane.steps):
             steps = range(start, min(job.n_steps, start + lane.steps))
@@ -446,7 +325,7 @@ class Engine:
     ) -> None:
         """Run these steps of all the job's trials, in one compiled call unless Python gives the error."""
         start, stop = steps.start, steps.stop
-        span = self._span(job, steps, origin, group, update, offset, closes, segment)
+        span = self.span(job, steps, origin, group, update, offset, closes, segment)
         noise = np.zeros((0, 0, 0), self.dtype)
         if self.arrays.noise.size and job.noise is not None:
             noise = job.noise.draw(stop - start, self.dtype)
@@ -464,7 +343,7 @@ class Engine:
             self._ask_error(job, lane, here)
             self._call(here._replace(forward=False), *part)
 
-    def _span(
+    def span(
         self,
         job: Job,
         steps: range,
@@ -475,6 +354,7 @@ class Engine:
         closes: bool = True,
         segment: bool = False,
     ) -> Span:
+        """What one call of the block loop runs of a job."""
         return Span(
             trials=job.n_trials,
             start=steps.start,
@@ -507,18 +387,18 @@ class Engine:
             ends = (span.stop + span.offset) // span.interval - (span.start + span.offset) // span.interval
             ends += span.stop == span.n_steps and (span.stop + span.offset) % span.interval != 0
         lr = np.zeros(0) if not ends else self.optimizer.rates(int(self.opt.done[0]), ends)  # type: ignore[union-attr]
-        arguments = self._arguments(span, lane, job, outcome, noise)
+        arguments = self.arguments(span, lane, job, outcome, noise)
         if lane.parts is None:
-            self._run_block(*arguments, lr, span)
+            self.run_block(*arguments, lr, span)
         else:
-            run_together(lane.parts, self._run_block, self.pool, arguments, lr, span, lane.plan.asked)
+            run_together(lane.parts, self.run_block, self.pool, arguments, lr, span, lane.plan.asked)
         if outcome.trouble[0]:
             trial, step, neuron = (int(x) for x in outcome.trouble[1:])
             raise Divergence(trial + base, step + span.offset, neuron)
 
-    def _arguments(self, span: Span, lane: Lane, job: Job, outcome: Outcome, noise: np.ndarray) -> tuple[Any, ...]:
+    def arguments(self, span: Span, lane: Lane, job: Job, outcome: Outcome, noise: np.ndarray) -> tuple[Any, ...]:
         """What the block loop takes, but for the learning rates and the span."""
-        grad, rule = self.stream_grad if lane is self._lanes.get("stream") else self.grad, lane.rule
+        grad, rule = self.stream_grad if lane is self.lanes.get("stream") else self.grad, lane.rule
         if self.straight and span.update:
             hidden = {"w_in": self.weights.w_in.reshape(1, -1), "w_rec": self.weights.w_rec.reshape(1, -1)}
             factor = self.dtype.type(-self.optimizer.lr / span.trials)  # type: ignore[operator, union-attr]
@@ -535,17 +415,3 @@ def _zero(*gradients: FlatWeights) -> None:
     for grad in gradients:
         for g in grad[:4]:
             g[:] = 0
-
-
-def _nbytes(arrays: Any) -> int:
-    """Bytes of nested tuples of arrays and sparse matrices."""
-    if isinstance(arrays, tuple):
-        return sum(map(_nbytes, arrays))
-    if hasattr(arrays, "indptr"):
-        return sum(a.nbytes for a in (arrays.data, arrays.indices, arrays.indptr))
-    return arrays.nbytes if isinstance(arrays, np.ndarray) else 0
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -14,7 +14,8 @@ import numpy as np
 from scipy import sparse
 
 from . import _check
-from .connectivity import CHUNK, Dense, DenseProjection, Masked, Sparse, SparseProjection
+from .connectivity import Dense, DenseProjection, Masked, Sparse, SparseProjection
+from .drawing import CHUNK
 from .neurons import base
 from .neurons.base import Neuron
 

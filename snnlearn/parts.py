@@ -41,6 +41,14 @@ class Part(NamedTuple):
     private: list[tuple[np.ndarray, np.ndarray]]  # (of the lane, of this member): copies to bring up to date before a call
 
 
+class Cut(NamedTuple):
+    """A network for one member: its neurons first .. stop - 1 and the synapses onto them."""
+
+    first: int
+    stop: int
+    net: NetArrays
+
+
 MakeRule = Callable[[NetArrays], Any]
 
 
@@ -49,27 +57,12 @@ def members(threads: int, net: NetArrays) -> int:
     return max(1, min(threads, net.n // NEURONS)) if compiled() and is_ours(net.params) else 1
 
 
-def split(
-    size: int,
-    net: NetArrays,
-    weights: FlatWeights,
-    state: State,
-    tape: Tape,
-    rule: Any,
-    make_rule: MakeRule | None,
-    steps: int,
-    full: frozenset[str],
-    columns: Sequence[int],
-) -> list[Part] | None:
-    """Parts for so many members, or None where the rule's arrays are of another kind for some of the neurons.
-
-    state, tape, rule : of the lane; make_rule : the rule's arrays for a part's neurons, None where there is no rule;
-    steps, full, columns : of the members' tapes, as in `make_tape`
-    """
+def cut(net: NetArrays, size: int) -> list[Cut]:
+    """A network for so many members."""
     borders = np.append(np.arange(size) * net.n // size // ALIGNED * ALIGNED, net.n)
     rows_in, rows_rec = stretches(net.proj_in, borders), stretches(net.proj_rec, borders)
-    parts = []
-    for m, team in enumerate(make_team(borders)):
+    found = []
+    for m in range(size):
         lo, hi = int(borders[m]), int(borders[m + 1])
         mine = net._replace(
             params=_stretch(net.params, lo, hi),
@@ -80,6 +73,30 @@ def split(
             absent_rec=_onto(net.absent_rec, net.n, lo, hi),
             n=hi - lo,
         )
+        found.append(Cut(lo, hi, mine))
+    return found
+
+
+def split(
+    cuts: list[Cut],
+    net: NetArrays,
+    weights: FlatWeights,
+    state: State,
+    tape: Tape,
+    rule: Any,
+    make_rule: MakeRule | None,
+    steps: int,
+    full: frozenset[str],
+    columns: Sequence[int],
+) -> list[Part] | None:
+    """Parts for each member, or None where the rule's arrays are of another kind for some of the neurons.
+
+    state, tape, rule : of the lane; make_rule : the rule's arrays for a part's neurons, None where there is no rule;
+    steps, full, columns : of the members' tapes, as in `make_tape`
+    """
+    parts = []
+    team = make_team(np.array([c.first for c in cuts] + [net.n]))
+    for m, (lo, hi, mine) in enumerate(cuts):
         private: list[tuple[np.ndarray, np.ndarray]] = []
         own = rule
         if make_rule is not None:
@@ -92,7 +109,7 @@ def split(
         alone = m == 0  # the first member has what exists once, with all neurons
         parts.append(
             Part(
-                team,
+                team[m],
                 hi,
                 mine,
                 weights if alone else weights._replace(w_out=weights.w_out[out], feedback=weights.feedback[out]),

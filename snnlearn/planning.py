@@ -20,9 +20,12 @@ import numpy as np
 from . import _check
 from .compare import describe
 from .connectivity import Masked, Sparse
+from .engine import Engine
 from .events import Events
 from .family import KINDS, STANDARD, Size, parse_rule, taxonomy
 from .guards import RunWarning
+from .intake import make_job
+from .job import Job
 from .layout import TAPE_LIMIT
 from .losses import CrossEntropy
 from .network import Network, Weights
@@ -31,6 +34,7 @@ from .rules import Rule
 from .rules.eprop import EligibilityArrays, obstacle
 from .rules.lazy import SHORTEST, is_lazy
 from .simulator import Simulator
+from .tape import make_state
 
 PATHS = {
     "adjoint": "adjoints on the tape of a trial",
@@ -133,8 +137,8 @@ def plan(
     simulator = Simulator(net, weights, rule, still, **options)
     engine, x = simulator._engine, _inputs(net, inputs, n_steps)
     learn = rule is not None and optimizer is not None
-    job = simulator._job(*_feed(simulator, x, batch), None, learn, None, None)
-    needed = engine.bytes_needed(job, streaming)
+    job = make_job(simulator, *_feed(simulator, x, batch), None, learn, None, None)
+    needed = _bytes_needed(engine, job, streaming)
     total = sum(needed.values())
     if total > limit:
         most = max(needed, key=lambda name: needed[name])
@@ -162,6 +166,33 @@ def plan(
     )
 
 
+def _bytes_needed(engine: Engine, job: Job, streaming: bool) -> dict[str, int]:
+    """Bytes of the arrays that such a job needs, by what they hold."""
+    layout = engine.cutter.layout(job, streaming)
+    lanes = 1 if streaming or engine.interval is not None else min(engine.threads, len(layout.shares) - 1)
+    hidden = sum(array.nbytes for array in engine.weights[:4])
+    needed = {
+        "weights": hidden + _nbytes(tuple(engine.arrays)),
+        "gradient": hidden * (len(layout.shares) - 1) * (1 + len(engine.passive_grads)) if job.learn else 0,
+        "optimizer": _nbytes(tuple(engine.opt)) if job.learn else 0,
+        "state": lanes * _nbytes(tuple(make_state(engine.arrays, engine.hidden, layout.slots))),
+        "tape": lanes * layout.slots * engine.cutter.tape_bytes(layout.rows, layout.plan),
+        "rule": 0,
+    }
+    if layout.plan.directions is not None:
+        needed["rule"] = lanes * _nbytes(engine.lanes.rule_arrays(layout.plan.directions, layout.slots, streaming))
+    return needed
+
+
+def _nbytes(arrays: Any) -> int:
+    """Bytes of nested tuples of arrays and sparse matrices."""
+    if isinstance(arrays, tuple):
+        return sum(map(_nbytes, arrays))
+    if hasattr(arrays, "indptr"):
+        return sum(a.nbytes for a in (arrays.data, arrays.indices, arrays.indptr))
+    return arrays.nbytes if isinstance(arrays, np.ndarray) else 0
+
+
 def _path(simulator: Simulator, job: Any, streaming: bool) -> tuple[str, str]:
     """How the gradient is computed, and why so."""
     engine, rule = simulator._engine, simulator.rule
@@ -179,7 +210,7 @@ def _path(simulator: Simulator, job: Any, streaming: bool) -> tuple[str, str]:
         return path, reason
     if direction == "interval":
         return path, f"weights change every {simulator.update_every} steps" if engine.interval else "the stream does not end"
-    arrays = engine._rule_arrays(layout.plan.directions, 0, streaming)
+    arrays = engine.lanes.rule_arrays(layout.plan.directions, 0, streaming)
     if not isinstance(arrays, EligibilityArrays):
         return "influence of every synapse, carried forward", "the rule is causal and follows crossings of recurrent synapses"
     if engine.detour:

@@ -11,27 +11,17 @@ import numpy as np
 from . import _check, guards
 from .checkpoint import capture, save
 from .compare import describe
-from .eligibility import Follower
 from .engine import Engine
-from .events import encode, is_batch, is_stream, split_piece
+from .events import is_batch, is_stream, split_piece
 from .functional import check_dtype, check_network
+from .intake import check_interval, check_parts, make_job, step_job
 from .interrupts import Interrupts
 from .job import Job, Noise, Result
-from .losses import (
-    ERROR,
-    SIGNAL,
-    CrossEntropy,
-    Loss,
-    MeanSquaredError,
-    RateRegularizer,
-    TargetArrays,
-    encode_mask,
-    encode_targets,
-)
+from .losses import Loss, MeanSquaredError, RateRegularizer
 from .network import FlatWeights, Network, Weights
 from .neurons.base import spec_to_dict as describe_spec
 from .optimizers import Optimizer
-from .record import record_run
+from .record import ask, open_recorder, record_run
 from .recording import Recorder
 from .report import Alignment, Pieces, Run, Step, align, report
 from .rules import Rule
@@ -91,19 +81,7 @@ class Simulator:
     ):
         self.net = check_network(net)
         self.seed = _check.integer("Simulator.seed", seed, "be a whole number, not negative", low=0)
-        for name, value, kind in (
-            ("rule", rule, Rule),
-            ("optimizer", optimizer, Optimizer),
-            ("loss", loss, (MeanSquaredError, CrossEntropy)),
-            ("regularizer", regularizer, RateRegularizer),
-        ):
-            if value is not None and not isinstance(value, kind):
-                kinds = kind if isinstance(kind, tuple) else (kind,)
-                raise _check.fail(
-                    f"Simulator.{name}", "be of class " + " or ".join(k.__name__ for k in kinds), value, error=TypeError
-                )
-        if optimizer is not None and rule is None:
-            raise _check.fail("Simulator.rule", "be a learning rule where there is an optimizer", None)
+        check_parts(rule, optimizer, loss, regularizer)
         if threads is not None:
             threads = _check.integer("Simulator.threads", threads, "be a positive number", low=1)
         self.passive = check_passive(passive, rule is not None and optimizer is not None)
@@ -112,7 +90,7 @@ class Simulator:
         self.rule, self.optimizer, self.regularizer = rule, optimizer, regularizer
         self.loss = loss or MeanSquaredError()
         self.update_every = update_every
-        interval = self._interval(update_every)
+        interval = check_interval(update_every, () if rule is None else (rule, *self.passive), regularizer)
         self._begins = "seed" if weights is None else "given"  # what the weights are, before anything runs
         self.context: dict[str, Any] = {} if weights is None else {"weights": "given"}  # what else a recording should say
         weights = self.net.init_weights(seed) if weights is None else weights
@@ -221,11 +199,11 @@ class Simulator:
             if targets is not None or mask is not None or learning_signal is not None:
                 raise _check.fail("Simulator.run.inputs", "yield (x, target, mask) where it is an iterator", "separate targets")
             return self._run_stream(inputs, recorder, learn, error)
-        job = self._job(inputs, targets, mask, learn, error, learning_signal)
+        job = make_job(self, inputs, targets, mask, learn, error, learning_signal)
         trial = self.trials_done if first_trial is None else first_trial
         job = job._replace(noise=self._trial_noise(job, trial), number=trial)
         if recorder is not None:
-            job = self._recorded(job, recorder, trial)
+            job = ask(self, job, recorder, trial)
             if recorder.keeping_due:
                 self._checkpoint(recorder)
         engine, alignment = self._engine, None
@@ -246,7 +224,7 @@ class Simulator:
             self.trials_done = max(self.trials_done, trial + job.n_trials)
         run = self._report(job, result, alignment)
         if recorder is not None:
-            self._write(recorder, job, result, run, trial)
+            record_run(self, recorder, job, result, run, trial)
             training = self._training
             learning = training is not None and training.can_continue and training.history.status == "running"
             if not learning and recorder.checkpoint_due():  # a training takes its own
@@ -276,7 +254,7 @@ class Simulator:
         """
         asked = self._stepper.fill(x, target, mask, learn, error, learning_signal)
         if asked is None:
-            job = self._one_step(x, target, mask, learn, error, learning_signal)
+            job = step_job(self, x, target, mask, learn, error, learning_signal)
             asked = self._stepper.take(job, error if callable(error) else None)
         self._engine.passive_on[0] = True
         step = self._stepper.run(asked, self._stream_noise, self.stream_steps)
@@ -332,24 +310,15 @@ class Simulator:
             self._checkpoint(recorder)
         return joined
 
-    def _one_step(self, x: Any, target: Any, mask: Any, learn: bool | None, error: Any, signal: Any) -> Job:
-        """The job of one step, everything checked."""
-        x = _check.array("Simulator.step.x", x, (self.net.n_inputs,))
-        target = target if target is None or isinstance(self.loss, CrossEntropy) else np.asarray(target)[None]
-        if error is not None:
-            error = (lambda step, y, f=error: f(y)) if callable(error) else np.asarray(error)[None]
-        signal = None if signal is None else np.asarray(signal)[None]
-        return self._job(x[None], target, np.full(1, mask), learn, error, signal)
-
     def _run_piece(self, piece: Any, recorder: Recorder | None, learn: bool | None, error: Any) -> Run:
         """The next piece of the stream."""
         x, target, mask = split_piece(piece)
         if is_batch(x):
             raise _check.fail("Simulator.run", "get single pieces [T, n_inputs] from an iterator", np.shape(x))
-        job = self._job(x, target, mask, learn, error, None)._replace(noise=self._stream_noise)
+        job = make_job(self, x, target, mask, learn, error, None)._replace(noise=self._stream_noise)
         trial, before = self.trials_done, self.stream_steps
         if recorder is not None:
-            job = self._recorded(job, recorder, trial, streaming=True)
+            job = ask(self, job, recorder, trial, streaming=True)
         self._engine.passive_on[0] = True
         result = self._engine.piece(job, before)
         self.stream_steps += job.n_steps
@@ -357,7 +326,7 @@ class Simulator:
         alignment = self._alignment(1, self._engine.total) if job.learn else None
         run = self._report(job, result, alignment, streaming=True)
         if recorder is not None:
-            self._write(recorder, job, result, run, trial, before)
+            record_run(self, recorder, job, result, run, trial, before)
         return run
 
     def _checkpoint(self, recorder: Recorder | None, wait: bool = False, ends: bool = False) -> None:
@@ -368,58 +337,8 @@ class Simulator:
         assert recorder is not None
         if not ends and self._training is not None and self._training.history.status in ("complete", "stopped"):
             self._training = None
-        self._open(recorder)
+        open_recorder(self, recorder)
         recorder.checkpoint(*capture(self), wait=wait)
-
-    def _job(self, inputs: Any, targets: Any, mask: Any, learn: bool | None, error: Any, signal: Any) -> Job:
-        """Everything checked and in the form of kernels."""
-        net, dtype = self.net, self._engine.dtype
-        able = self.rule is not None and self.optimizer is not None
-        given = sum(value is not None for value in (targets, error, signal))
-        if given > 1:
-            raise _check.fail("Simulator.run", "get one of targets, error and learning_signal", f"{given} of them")
-        if learn and not able:
-            raise _check.fail("Simulator", "have a rule and an optimizer to learn", "learn=True without them")
-        if learn is None and able and not given:
-            hint = "pass learn=False to run without learning"
-            raise _check.fail("Simulator.run.targets", "be given where there is a rule and an optimizer", None, hint)
-        learns = able and learn is not False and bool(given)
-        encoded = encode(inputs, net.n_inputs, dtype)
-        trials, n_steps, batch = encoded.indptr.shape[0], encoded.indptr.shape[1] - 1, is_batch(inputs)
-        function = error if callable(error) else None
-        if given and targets is None:
-            width = net.n if signal is not None else net.n_outputs
-            shape = (trials, n_steps, width) if batch else (n_steps, width)
-            where, values = ("error", error) if signal is None else ("learning_signal", signal)
-            value = np.zeros(shape, dtype) if function else _check.array(where, values, shape, dtype)
-            kind = ERROR if signal is None else SIGNAL
-            label = np.zeros((1, 1), np.int32)
-            value = value.reshape(trials, n_steps, width)
-            arrays = TargetArrays(kind, value, label, encode_mask(mask, trials, n_steps, dtype))
-        else:
-            arrays = encode_targets(self.loss, targets, mask, trials, n_steps, net.n_outputs, dtype, batch)
-        per_step = np.ndim(targets) == (2 if batch else 1)
-        return Job(
-            encoded,
-            arrays,
-            learn=learns,
-            error=function,
-            labels_per_step=per_step,
-            classifies=isinstance(self.loss, CrossEntropy),
-        )
-
-    def _interval(self, update_every: Any) -> int | None:
-        if isinstance(update_every, str):
-            _check.choice("Simulator.update_every", update_every, ("trial",))
-            return None
-        interval = _check.integer("Simulator.update_every", update_every, "be 'trial' or a positive number of steps", low=1)
-        for rule in () if self.rule is None else (self.rule, *self.passive):
-            rule.direction(interval, False, False)
-        regularizer = self.regularizer
-        if regularizer is not None and regularizer.tau is None and regularizer.strength > 0:
-            need = "have tau (the online form) where weights change within a trial"
-            raise _check.fail("RateRegularizer", need, f"tau=None, update_every={interval}")
-        return interval
 
     def _trial_noise(self, job: Job, trial: int) -> Noise | None:
         if not self._engine.arrays.noise.size:
@@ -451,57 +370,6 @@ class Simulator:
         if job.learn or self.optimizer is None:
             guards.watch(self, job, result, run, stacklevel=6 if streaming else 5)
         return run
-
-    def _recorded(self, job: Job, recorder: Recorder, trial: int, streaming: bool = False) -> Job:
-        """The job with what the recorder wants; opens its file at first."""
-        self._open(recorder)
-        selection = recorder.selection(self.net.n, self.variables)
-        if self.updates_done == 0:
-            recorder.snapshot(0, self.weights)
-        wanted = any(recorder.takes(trial + b, streaming) for b in range(job.n_trials))
-        if not wanted:
-            return job._replace(variables=None)
-        takes = lambda b: recorder.takes(trial + b, streaming)  # noqa: E731
-        everyone = np.arange(self.net.n)
-        variables = {name: None if np.array_equal(index, everyone) else index for name, index in selection.items()}
-        chosen = None if recorder.follower is None else recorder.follower.posts
-        return job._replace(variables=variables, wanted=takes, chosen=chosen)
-
-    def _open(self, recorder: Recorder) -> None:
-        """Open the recorder's file, where this simulator does not record to it already."""
-        if not isinstance(recorder, Recorder):
-            raise _check.fail("Simulator.run.recorder", "be an sl.Recorder", recorder, error=TypeError)
-        net, learns = self.net, self.rule is not None and self.optimizer is not None
-        if recorder.wants_norms and (self._engine.interval is not None or not learns):
-            got = f"update_every={self.update_every!r}" if learns else "a simulator that does not learn"
-            raise _check.fail("Recorder.gradient_norms", "come with update_every='trial' and an optimizer", got)
-        if recorder is not self._recorder or not recorder.is_open:
-            recorder.open(
-                self.config(),
-                n_neurons=net.n,
-                n_outputs=net.n_outputs,
-                dt=net.dt,
-                variables=self.variables,
-                weights=self.weights,
-                model=" and ".join(dict.fromkeys(type(g).__name__ for g in net.neurons)),
-                hidden=net.variables,
-            )
-            self._recorder = recorder
-        if recorder.pairs and recorder.follower is None:
-            attached = bool(getattr(self.rule, "attached", getattr(self.rule, "reset_gradient", False)))
-            recorder.follower = Follower(net, recorder.eligibility or {}, attached, recorder.pairs)
-            recorder.follower.restore(recorder.followed)
-        self._engine.norms = np.zeros(4) if recorder.wants_norms else None
-
-    def _write(self, recorder: Recorder, job: Job, result: Result, run: Run, trial: int, stream: int | None = None) -> None:
-        """Record the blocks, a row for each trial, and the weights where they are due. stream : steps before a piece."""
-        norms = self._engine.norms if job.learn else None
-        arguments = (trial, self.updates_done, self.net.dt, self.weights, norms, stream)
-        record_run(recorder, job, result, run, *arguments)
-        recorder.snapshot(self.updates_done, self.weights)
-        for kind, message in self._guards["waiting"]:
-            recorder.event(kind, message)
-        self._guards["waiting"] = []
 
     def config(self) -> dict[str, Any]:
         """Everything that describes this simulator, as plain values; it stands in every recording."""

@@ -13,12 +13,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _check
-from .engine import Call, Engine
+from ._frame import Frame
+from .engine import Engine
 from .events import InputArrays
 from .job import Divergence, Job, Noise
+from .lanes import Lane
 from .losses import ENTROPY, ERROR, NONE, SIGNAL, SQUARED, TargetArrays
 from .report import Step
-from .tape import Outcome
+from .tape import Outcome, Span
+
+
+class Call(NamedTuple):
+    """A step of the stream, prepared: it may be called again and again."""
+
+    frame: Frame
+    lane: Lane
+    span: Span  # but for its offset
+    every: int  # K where weights change, else 0
 
 
 class Asked(NamedTuple):
@@ -98,9 +109,9 @@ class Stepper:
         """One step on what the buffers hold. offset : steps of the stream before it"""
         key = (asked.kind, asked.learn, asked.error is not None)
         call = self.calls.get(key)
-        if call is None or not self.engine.stands(call):
+        if call is None or not self._stands(call):
             job = self._job(asked, noise)
-            call = self.engine.prepare(job, self.outcome, self.noise, self.lr)
+            call = self._prepare(job)
             if call is None:
                 return self._piece(job, offset)
             self.calls[key] = call
@@ -139,6 +150,29 @@ class Stepper:
             error=None if function is None else lambda step, y: function(y),
             variables={},
         )
+
+    def _prepare(self, job: Job) -> Call | None:
+        """A call that runs this job, a step of the stream, as `Engine.piece` does.
+
+        None where a piece of one step is more than one call of the block loop.
+        """
+        engine = self.engine
+        plan = engine.cutter.plan(job, streaming=True, interval=engine.interval)
+        if plan.rate_first or plan.window != 1 or plan.whole or (job.learn and engine.interval is None):
+            return None
+        lane = engine.stream_lane(1, plan)
+        span = engine.span(job, range(1), 0, update=job.learn, closes=engine.interval is None)
+        arguments = engine.arguments(span, lane, job, self.outcome, self.noise)
+        return Call(Frame(engine.run_block, (*arguments, self.lr, span)), lane, span, span.interval if span.update else 0)
+
+    def _stands(self, call: Call) -> bool:
+        """Whether a prepared call still runs on the engine's arrays."""
+        engine = self.engine
+        lane = engine.lanes.get("stream")
+        if lane is None or lane.state is not call.lane.state or lane.rule is not call.lane.rule:
+            return False
+        weights, opt = call.frame.arguments[1], call.frame.arguments[11]
+        return weights is engine.weights and opt is engine.block_opt
 
     def _piece(self, job: Job, offset: int) -> Step:
         """The same as a piece of one step, where each ends an interval of its own."""

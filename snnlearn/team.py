@@ -11,7 +11,7 @@ both. Members meet before they read what it has written.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 

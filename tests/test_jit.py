@@ -159,7 +159,7 @@ def test_the_cache_key_covers_what_kernels_are_made_of(monkeypatch):
     for rule in (sl.EProp(), sl.EProp(method="forward"), sl.SnAp(1), sl.UORO()):
         case = draw(T=5)
         sim, trial = simulator(case, rule, sl.Adam(0.1), update_every=5, passive=[sl.SnAp(1)])
-        monkeypatch.setattr(sim._engine, "_run_block", lambda *arguments: note(arguments))
+        monkeypatch.setattr(sim._engine, "run_block", lambda *arguments: note(arguments))
         sim.run(iter([(trial["inputs"], trial["targets"])]))
     assert len(seen) > 10
     assert seen <= kernel_sources()

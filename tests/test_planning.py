@@ -44,7 +44,7 @@ def test_bytes_are_those_of_the_arrays():
     found = sl.plan(NET, sl.EProp(), SGD, inputs=x[0], n_steps=200, batch=3, **QUIET)
     sim = sl.Simulator(NET, None, sl.EProp(), SGD, dtype="float64", threads=1)
     sim.run(x, y)
-    (lane,) = sim._engine._lanes.values()
+    (lane,) = sim._engine.lanes.values()
 
     def nbytes(arrays):
         return sum(map(nbytes, arrays)) if isinstance(arrays, tuple) else arrays.nbytes if isinstance(arrays, np.ndarray) else 0

@@ -80,7 +80,7 @@ READ = {
 
 
 def lazily(sim):
-    lane = next(iter(sim._engine._lanes.values()))
+    lane = next(iter(sim._engine.lanes.values()))
     return isinstance(lane.rule.lazy, (Lazy, LazyAdaptive))
 
 

@@ -44,7 +44,7 @@ def small(monkeypatch):
 
 
 def members(sim):
-    lanes = list(sim._engine._lanes.values())
+    lanes = list(sim._engine.lanes.values())
     return max(1 if lane.parts is None else len(lane.parts) for lane in lanes)
 
 

@@ -33,7 +33,7 @@ from numba.core import event
 from .. import _check
 from ..config import grid
 from ..config.configuration import Config, load_config
-from ..engine import cores
+from ..lanes import cores
 from ..recording import open_recording
 from ..resume import resume
 from . import pools

@@ -1,0 +1,103 @@
+"""What a caller gives to a simulator: checked, and a job in the form of kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from . import _check
+from .events import encode, is_batch
+from .job import Job
+from .losses import (
+    ERROR,
+    SIGNAL,
+    CrossEntropy,
+    MeanSquaredError,
+    RateRegularizer,
+    TargetArrays,
+    encode_mask,
+    encode_targets,
+)
+from .optimizers import Optimizer
+from .rules import Rule
+
+
+def check_parts(rule: Any, optimizer: Any, loss: Any, regularizer: Any) -> None:
+    """TypeError or ValueError unless each is of its kind, or None, and there is a rule where there is an optimizer."""
+    for name, value, kind in (
+        ("rule", rule, Rule),
+        ("optimizer", optimizer, Optimizer),
+        ("loss", loss, (MeanSquaredError, CrossEntropy)),
+        ("regularizer", regularizer, RateRegularizer),
+    ):
+        if value is not None and not isinstance(value, kind):
+            kinds = kind if isinstance(kind, tuple) else (kind,)
+            raise _check.fail(
+                f"Simulator.{name}", "be of class " + " or ".join(k.__name__ for k in kinds), value, error=TypeError
+            )
+    if optimizer is not None and rule is None:
+        raise _check.fail("Simulator.rule", "be a learning rule where there is an optimizer", None)
+
+
+def check_interval(update_every: Any, rules: Iterable[Rule], regularizer: RateRegularizer | None) -> int | None:
+    """`update_every` in steps, None for "trial"; ValueError or TypeError unless rules and regularizer can work with it."""
+    if isinstance(update_every, str):
+        _check.choice("Simulator.update_every", update_every, ("trial",))
+        return None
+    interval = _check.integer("Simulator.update_every", update_every, "be 'trial' or a positive number of steps", low=1)
+    for rule in rules:
+        rule.direction(interval, False, False)
+    if regularizer is not None and regularizer.tau is None and regularizer.strength > 0:
+        need = "have tau (the online form) where weights change within a trial"
+        raise _check.fail("RateRegularizer", need, f"tau=None, update_every={interval}")
+    return interval
+
+
+def make_job(simulator: Any, inputs: Any, targets: Any, mask: Any, learn: bool | None, error: Any, signal: Any) -> Job:
+    """The job of `Simulator.run` with these arguments, everything checked."""
+    net, dtype = simulator.net, simulator._engine.dtype
+    able = simulator.rule is not None and simulator.optimizer is not None
+    given = sum(value is not None for value in (targets, error, signal))
+    if given > 1:
+        raise _check.fail("Simulator.run", "get one of targets, error and learning_signal", f"{given} of them")
+    if learn and not able:
+        raise _check.fail("Simulator", "have a rule and an optimizer to learn", "learn=True without them")
+    if learn is None and able and not given:
+        hint = "pass learn=False to run without learning"
+        raise _check.fail("Simulator.run.targets", "be given where there is a rule and an optimizer", None, hint)
+    learns = able and learn is not False and bool(given)
+    encoded = encode(inputs, net.n_inputs, dtype)
+    trials, n_steps, batch = encoded.indptr.shape[0], encoded.indptr.shape[1] - 1, is_batch(inputs)
+    function = error if callable(error) else None
+    if given and targets is None:
+        width = net.n if signal is not None else net.n_outputs
+        shape = (trials, n_steps, width) if batch else (n_steps, width)
+        where, values = ("error", error) if signal is None else ("learning_signal", signal)
+        value = np.zeros(shape, dtype) if function else _check.array(where, values, shape, dtype)
+        kind = ERROR if signal is None else SIGNAL
+        label = np.zeros((1, 1), np.int32)
+        value = value.reshape(trials, n_steps, width)
+        arrays = TargetArrays(kind, value, label, encode_mask(mask, trials, n_steps, dtype))
+    else:
+        arrays = encode_targets(simulator.loss, targets, mask, trials, n_steps, net.n_outputs, dtype, batch)
+    per_step = np.ndim(targets) == (2 if batch else 1)
+    return Job(
+        encoded,
+        arrays,
+        learn=learns,
+        error=function,
+        labels_per_step=per_step,
+        classifies=isinstance(simulator.loss, CrossEntropy),
+    )
+
+
+def step_job(simulator: Any, x: Any, target: Any, mask: Any, learn: bool | None, error: Any, signal: Any) -> Job:
+    """The job of `Simulator.step` with these arguments, everything checked."""
+    x = _check.array("Simulator.step.x", x, (simulator.net.n_inputs,))
+    target = target if target is None or isinstance(simulator.loss, CrossEntropy) else np.asarray(target)[None]
+    if error is not None:
+        error = (lambda step, y, f=error: f(y)) if callable(error) else np.asarray(error)[None]
+    signal = None if signal is None else np.asarray(signal)[None]
+    return make_job(simulator, x[None], target, np.full(1, mask), learn, error, signal)

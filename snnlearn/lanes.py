@@ -1,0 +1,123 @@
+"""Lanes: the arrays on which some trials run at a time in one thread, kept from run to run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .layout import Plan
+from .network import FlatWeights, NetArrays
+from .parts import Cut, Part, cut, split
+from .rules.base import NoRule, Rule
+from .rules.eprop import EligibilityArrays, read_lazily
+from .rules.several import several, silence
+from .tape import State, Tape, apart, make_state, make_tape
+
+
+class Lane(NamedTuple):
+    """The arrays of one thread, for `slots` trials."""
+
+    state: State
+    tape: Tape
+    rule: Any
+    slots: int
+    steps: int  # rows of the tape
+    plan: Plan
+    parts: list[Part] | None = None  # of threads that share the neurons of the one trial
+
+
+class Lanes(dict[Any, Lane]):
+    """The lanes of an engine, by what they are for: ("trials", worker, whether it learns), "lockstep" or "stream".
+
+    arrays, weights : of the network; hidden : its initial state; interval : K in steps, or None
+    learns : which of the four matrices learn; in_place : whether hidden weights take each step's gradient at once
+    beside : what the updating rule and its passive ones share, as `several` takes it
+    """
+
+    def __init__(
+        self,
+        arrays: NetArrays,
+        hidden: np.ndarray,
+        weights: FlatWeights,
+        rules: Sequence[Rule],
+        interval: int | None,
+        learns: np.ndarray,
+        in_place: bool,
+        beside: tuple[Any, ...],
+    ):
+        super().__init__()
+        self.arrays, self.hidden, self.weights, self.rules, self.interval = arrays, hidden, weights, rules, interval
+        self.learns, self.in_place, self.beside = learns, in_place, beside
+        self.cut: dict[int, list[Cut]] = {}  # the network for so many threads
+
+    def fit(self, key: Any, slots: int, steps: int, plan: Plan, keep: Lane | None = None) -> Lane:
+        """The lane under this key, made anew where it does not fit; with `keep`, its state and traces live on."""
+        found = self.get(key)
+        if found is not None and (found.slots, found.plan) == (slots, plan) and found.steps >= steps:
+            return found
+        state = make_state(self.arrays, self.hidden, slots) if keep is None else keep.state
+        if keep is not None and plan.directions in (None, keep.plan.directions):
+            rule, plan = keep.rule, plan._replace(directions=keep.plan.directions)
+        else:
+            rule = self.rule_arrays(plan.directions, slots, streaming=key == "stream")
+        state, parts = apart(state), None
+        if plan.members > 1:
+            tape = apart(make_tape(self.arrays, self.hidden, slots, steps, plan.asked, plan.columns))
+            parts = self._split(state, tape, rule, steps, plan, streaming=key == "stream")
+        if parts is None:
+            tape = apart(make_tape(self.arrays, self.hidden, slots, steps, plan.full, plan.columns))
+        self[key] = Lane(state, tape, rule, slots, steps, plan, parts)
+        return self[key]
+
+    def _split(self, state: State, tape: Tape, rule: Any, steps: int, plan: Plan, streaming: bool) -> list[Part] | None:
+        """Parts of a lane's arrays for threads that run its trial together; None where the rule cannot be split."""
+
+        def make_rule(net: NetArrays) -> Any:
+            direction = (plan.directions or self._usual_directions(streaming))[0]
+            arrays = apart(self.rules[0].arrays(net, self.weights, direction, 1, self.learns))
+            return read_lazily(arrays, net) if self.in_place and isinstance(arrays, EligibilityArrays) else arrays
+
+        if plan.members not in self.cut:
+            self.cut[plan.members] = cut(self.arrays, plan.members)
+        make = make_rule if self.rules else None
+        return split(self.cut[plan.members], self.arrays, self.weights, state, tape, rule, make, steps, plan.full, plan.columns)
+
+    def rule_arrays(self, directions: tuple[str, ...] | None, slots: int, streaming: bool) -> Any:
+        """The rules' arrays; where nothing learns, any arrays of the types that the compiled kernel knows."""
+        if not self.rules:
+            return NoRule(0)
+        if directions is None:
+            directions, slots = self._usual_directions(streaming), 0
+            for lane in self.values():
+                if lane.plan.directions == directions:
+                    return lane.rule
+        arrays = [
+            apart(rule.arrays(self.arrays, self.weights, d, slots, self.learns))
+            for rule, d in zip(self.rules, directions, strict=True)
+        ]
+        if self.in_place and isinstance(arrays[0], EligibilityArrays):
+            arrays[0] = read_lazily(arrays[0], self.arrays)
+        return several(arrays, *self.beside)
+
+    def rest(self, lane: Lane, trials: int) -> None:
+        """State and traces at the initial state."""
+        lane.state.hidden[:trials] = self.hidden
+        for array in lane.state[1:]:
+            array[:trials] = 0
+        if lane.plan.directions is not None:
+            silence(lane.rule)
+
+    def _usual_directions(self, streaming: bool) -> tuple[str, ...]:
+        """How the rules run where they learn."""
+        try:
+            return tuple(rule.direction(self.interval, streaming, False) for rule in self.rules)
+        except ValueError:  # rules that cannot learn in a stream may still be evaluated there
+            return tuple(rule.direction(None, False, False) for rule in self.rules)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
