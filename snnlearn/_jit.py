@@ -32,6 +32,7 @@ from typing import Any
 
 import numba
 from numba.core import event, types
+from numba.core.caching import IndexDataCacheFile
 from numba.extending import overload
 
 from ._helpers import HelperCompiler
@@ -87,7 +88,22 @@ def _imports(path: pathlib.Path, root: pathlib.Path) -> set[pathlib.Path]:
 
 SOURCE = _source_digest()
 
-kernel = numba.njit(cache=True, nogil=True, **OPTIONS)
+
+
+def kernel(function: Callable) -> Any:
+    """Compile a root; its cache has a file of its own for each state of the sources.
+
+    Numba's index of a cache names classes of arguments by their modules: one that an earlier version of the package has left
+    cannot be read where a class has moved.
+    """
+    compiled = numba.njit(cache=True, nogil=True, **OPTIONS)(function)
+    cache = getattr(compiled, "_cache", None)
+    if isinstance(getattr(cache, "_cache_file", None), IndexDataCacheFile):
+        stamp = cache._impl.locator.get_source_stamp()
+        cache._cache_file = IndexDataCacheFile(cache.cache_path, f"{cache._impl.filename_base}-{SOURCE:x}", stamp)
+    return compiled
+
+
 device = numba.njit(**HELPER)
 inlined = numba.njit(forceinline=True, **HELPER)
 summing = numba.njit(**{**HELPER, "fastmath": {"contract", "reassoc"}})

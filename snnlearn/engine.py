@@ -141,7 +141,7 @@ class Engine:
     def lockstep(self, job: Job) -> Result:
         """A batch from the initial state whose trials advance together; weights change every `interval` steps."""
         plan = self.cutter.plan(job, streaming=False, interval=self.interval)
-        block = self.cutter.block(job.n_steps, plan.window)
+        block = self.cutter.block(job.n_steps, plan)
         lane = self.lanes.fit("lockstep", job.n_trials, block, plan)
         self.lanes.rest(lane, job.n_trials)
         outcome, blocks = make_outcome(job.n_trials, self.arrays.n_out), []
@@ -157,7 +157,7 @@ class Engine:
         if plan.directions is not None and job.n_steps % plan.window:
             raise _check.fail("Simulator.run", f"get pieces of a multiple of {plan.window} steps for this rule", job.n_steps)
         closes = self.interval is None
-        block = self.cutter.block(job.n_steps, plan.window)
+        block = self.cutter.block(job.n_steps, plan)
         lane = self.stream_lane(block, plan)
         if plan.rate_first:
             self._rehearse(lane, job)
@@ -269,7 +269,7 @@ class Engine:
         self.lanes.rest(lane, n)
         if lane.plan.rate_first:
             self._rehearse(lane, job)
-        block = self.cutter.block(job.n_steps, lane.plan.window)
+        block = self.cutter.block(job.n_steps, lane.plan)
         for start in range(0, job.n_steps, block):
             steps, origin = range(start, min(job.n_steps, start + block)), 0 if lane.plan.whole else start
             self._advance(lane, job, outcome, steps, origin, group=group, base=base)

@@ -17,10 +17,12 @@ from .losses import SIGNAL
 from .network import NetArrays
 from .parts import STEPS
 from .rules.base import NO_WINDOW, Rule
+from .rules.interval import SPAN
 from .tape import WINDOW_STEPS, tape_bytes
 
 ACCUMULATORS = 8  # at most; a constant, because it decides the order of sums
 TAPE_LIMIT = 256 * 2**20  # bytes of tape of one lane; beyond, it runs fewer trials at a time
+LONGEST_TAPE = 2**30  # bytes of the tape of an interval; longer ones are digested in parts
 BLOCK_WORK = 1_000_000  # neurons x steps of one compiled call: under a second, so that Ctrl-C answers
 CACHED = 2 * 2**20  # bytes of tape that stay in the caches of a core until the rule goes back over them
 SHARING = 16  # trials that share a pass over the weights, going back; more gain nothing
@@ -66,9 +68,9 @@ class Cutter(NamedTuple):
         interval = self.interval if streaming or job.learn else None
         plan, n = self.plan(job, streaming, interval), job.n_trials
         if streaming or interval is not None:
-            return Layout(plan, (0, n), n, self.block(job.n_steps, plan.window), 0)
+            return Layout(plan, (0, n), n, self.block(job.n_steps, plan), 0)
         shares = np.linspace(0, n, min(ACCUMULATORS, n) + 1).astype(int)
-        rows = job.n_steps if plan.whole else self.block(job.n_steps, plan.window)
+        rows = job.n_steps if plan.whole else self.block(job.n_steps, plan)
         segment = self.segment(job, plan, rows)
         rows = segment or rows
         bytes_ = self.tape_bytes(rows, plan)
@@ -125,9 +127,13 @@ class Cutter(NamedTuple):
     def block_steps(self) -> int:
         return int(np.clip(BLOCK_WORK // self.arrays.n, 16, 20_000))
 
-    def block(self, n_steps: int, window: int) -> int:
+    def block(self, n_steps: int, plan: Plan) -> int:
         """Steps of one compiled call."""
-        steps = self.block_steps() if window == 1 else min(WINDOW_STEPS, self.block_steps())
+        window, steps = plan.window, self.block_steps()
+        if window > 1:
+            steps = min(WINDOW_STEPS, steps)
+        if "interval" in (plan.directions or ()):  # whole intervals: each part of one takes passes over all synapses
+            steps = max(steps, min(self.interval or SPAN, SPAN, LONGEST_TAPE // self.tape_bytes(1, plan)))
         return min(n_steps, max(1, steps // window) * window)
 
     def tape_bytes(self, rows: int, plan: Plan) -> int:
