@@ -96,8 +96,8 @@ def kernel(function: Callable) -> Any:
     Numba's index of a cache names classes of arguments by their modules: one that an earlier version of the package has left
     cannot be read where a class has moved.
     """
-    compiled = numba.njit(cache=True, nogil=True, **OPTIONS)(function)
-    cache = getattr(compiled, "_cache", None)
+    compiled: Any = numba.njit(cache=True, nogil=True, **OPTIONS)(function)
+    cache: Any = getattr(compiled, "_cache", None)
     if isinstance(getattr(cache, "_cache_file", None), IndexDataCacheFile):
         stamp = cache._impl.locator.get_source_stamp()
         cache._cache_file = IndexDataCacheFile(cache.cache_path, f"{cache._impl.filename_base}-{SOURCE:x}", stamp)
