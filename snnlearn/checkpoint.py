@@ -201,6 +201,7 @@ def _plan(engine: Engine) -> dict[str, Any] | None:
     if lane is None:
         return None
     plan = lane.plan._asdict()
+    del plan["asked"], plan["members"]  # of the recorder and of this machine: a stream goes on without
     directions = plan["directions"]
     return plan | {"directions": None if directions is None else list(directions), "full": sorted(plan["full"])}
 

@@ -14,8 +14,8 @@ import numpy as np
 from scipy import sparse
 
 from . import _check
+from ._jit import SOURCE, kernel, summing
 from .connectivity import Dense, DenseProjection, Masked, Sparse, SparseProjection
-from .drawing import CHUNK
 from .neurons import base
 from .neurons.base import Neuron
 
@@ -294,9 +294,22 @@ def unflatten(flat: Any, like: Weights, copy: bool = True) -> Weights:
 
 
 def norm(flat: np.ndarray) -> float:
-    """Euclidean norm, in float64 without a copy of all."""
-    parts = (flat[first : first + CHUNK] for first in range(0, flat.size, CHUNK))
-    return math.sqrt(math.fsum(float(np.square(part, dtype=np.float64).sum()) for part in parts))
+    """Euclidean norm of a contiguous array, summed in float64."""
+    return math.sqrt(_sum_of_squares(flat))
+
+
+@kernel
+def _sum_of_squares(flat, source=SOURCE):
+    return square_sum(flat)
+
+
+@summing
+def square_sum(flat):
+    """Sum of the squares of a flat array, in float64."""
+    total = 0.0
+    for s in range(flat.shape[0]):
+        total += np.float64(flat[s]) * np.float64(flat[s])
+    return total
 
 
 def structure(flat: FlatWeights, weights: Weights, arrays: NetArrays) -> Weights:

@@ -24,7 +24,7 @@ import numpy as np
 from . import _check
 from ._jit import SOURCE, device, generic, inlined, kernel
 from ._processor import flush_denormals, restore
-from .network import WEIGHT_NAMES, FlatWeights, Network
+from .network import WEIGHT_NAMES, FlatWeights, Network, square_sum
 from .team import leads, meet, share
 
 Schedule = Callable[[int], float]
@@ -358,11 +358,7 @@ def _readout(opt, weights, grad, group, factor, lr, keep, count):
 
 @device
 def _square_sum(learns, g):
-    total = 0.0
-    if learns:
-        for s in range(g.shape[0]):
-            total += np.float64(g[s]) * np.float64(g[s])
-    return total
+    return square_sum(g) if learns else 0.0
 
 
 @kernel
