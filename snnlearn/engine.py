@@ -2,7 +2,8 @@
 
 Three ways to run, each on lanes (`lanes.py`):
 
-    trials     weights change after the batch: trials are independent and are dealt to threads
+    trials     weights change after the batch: trials are independent and are dealt to threads; where there are fewer trials
+               than threads, threads share the neurons of each (`parts.py`)
     lockstep   weights change every K steps: the trials of a batch advance together
     piece      a stream: one lane whose state lives on
 
@@ -120,7 +121,7 @@ class Engine:
                     done.append((first, run(lane, job.part(first, min(hi, first + slots)), group, first)))
             return done
 
-        workers = 1 if job.error is not None else max(1, min(self.threads, len(tasks)))
+        workers = 1 if job.error is not None or plan.members > 1 else max(1, min(self.threads, len(tasks)))
         if workers > 1 and set(plan.directions or ()) - {"adjoint"}:
             needed = sum(array.nbytes for array in carried(self.lanes.fit(("trials", 0, job.learn), slots, rows, plan).rule))
             workers = max(1, min(workers, max(r.max_bytes or MAX_BYTES for r in self.rules) // max(needed, 1)))

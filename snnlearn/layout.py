@@ -77,14 +77,13 @@ class Cutter(NamedTuple):
         at_a_time = max(1, min(self.block_steps() // rows, CACHED // bytes_))
         if plan.whole and any(r.crosses for r in self.rules):
             at_a_time = max(SHARING, self.block_steps() // rows)
-        most = min(TAPE_LIMIT // bytes_, int(np.diff(shares).max()), at_a_time)
+        most = 1 if plan.members > 1 else min(TAPE_LIMIT // bytes_, int(np.diff(shares).max()), at_a_time)
         return Layout(plan, tuple(map(int, shares)), 1 if segment else int(max(1, most)), rows, segment)
 
     def plan(self, job: Job, streaming: bool, interval: int | None) -> Plan:
         names = set(job.variables or ()) | ({"psi", "local"} if job.chosen is not None else set())
         asked = self.full_rows(names, learns=False)
-        alone = job.n_trials > 1 or job.error is not None or job.targets.kind == SIGNAL or job.n_steps < STEPS
-        ends: dict[str, Any] = {"columns": self.columns(job), "asked": asked, "members": 1 if alone else self.members}
+        ends: dict[str, Any] = {"columns": self.columns(job), "asked": asked, "members": self.members_of(job, interval)}
         if not job.learn or not self.rules:
             return Plan(None, False, 1, False, asked, **ends)
         signal = job.targets.kind == SIGNAL
@@ -102,6 +101,12 @@ class Cutter(NamedTuple):
             full=self.full_rows(names, learns=True),
             **ends,
         )
+
+    def members_of(self, job: Job, interval: int | None) -> int:
+        """Threads that share the neurons of a trial: where there are more of them than trials to deal out."""
+        few = job.n_trials == 1 or (interval is None and job.n_trials < self.members)
+        ours = job.error is None and job.targets.kind != SIGNAL and job.n_steps >= STEPS
+        return self.members if few and ours else 1
 
     def columns(self, job: Job) -> tuple[int, ...]:
         """Neurons of which the hidden state is asked for; () where it is all of them, or nothing is asked for."""

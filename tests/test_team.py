@@ -81,6 +81,19 @@ def test_a_team_gives_the_same_bits(small, name):
             assert_array_equal(a, b)
 
 
+def test_fewer_trials_than_threads(small):
+    """A batch of three: dealt to two threads, one after the other on four that share the neurons."""
+    found = []
+    for threads in (1, 2, 4):
+        sim, data = made("trial adam", threads)
+        batch = {key: np.stack([value, value[::-1], value]) for key, value in data.items()}
+        found.append((sim, sim.run(**batch).losses, sim.run(**batch, learn=False).losses))
+        assert members(sim) == (4 if threads == 4 else 1)
+    for sim, *losses in found[1:]:
+        same(found[0][0], sim)
+        assert_array_equal(losses, found[0][1:])
+
+
 def test_a_recording_is_the_same(small, tmp_path):
     """All of a neuron's variables, and those of a few neurons, as the members have left them."""
     for choice in ({"v": True, "a": True, "psi": True, "threshold": True, "learning_signal": True}, {"v": [1, 30], "a": [2]}):
