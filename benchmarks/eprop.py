@@ -6,6 +6,10 @@ Dense networks of n LIF neurons with n inputs, float32, one thread. Each row is 
 median over repeats with the range, in ns per synapse (n inputs + n recurrent sources, times n) and step,
 and the ratio to the forward simulation of the same run. Before timing, the gradients of the three forms
 are compared: nothing here is fast and wrong.
+
+"in place" carries the traces of every synapse from step to step, for LIF and ALIF neurons with a detached reset: the time of
+learning without the forward simulation, the bytes that it reads and writes (16 and 24 a synapse and step) over it, and how
+far that is from the memory's bandwidth at that size, as y *= c gets it in NumPy.
 """
 
 from __future__ import annotations
@@ -31,6 +35,37 @@ def validate(n: int) -> float:
         sim.run(x[:100], target)
         changes.append(sim.weights.w_rec - weights.w_rec)
     return max(worst, np.abs(changes[1] - changes[0]).max() / np.abs(changes[0]).max())
+
+
+def scaling(megabytes: float) -> float:
+    """GB/s of y *= c in an array of this size: as traces, all that is read is written."""
+    y, c = np.ones(int(megabytes * 1e6 / 4), np.float32), np.float32(1.0 + 1e-7)
+    inner = max(1, int(2e7 / y.size))
+
+    def call() -> None:
+        for _ in range(inner):
+            np.multiply(y, c, out=y)
+
+    return float(8.0 * y.size * inner / seconds(call, 7).min() / 1e9)
+
+
+def in_place(sizes: list[int], repeats: int) -> None:
+    """Print the table of traces in place."""
+    print(f"{'n':>6} {'neurons':>8} {'ns/syn/step':>12} {'GB/s':>6} {'MB':>7} {'GB/s of y *= c':>15} {'x floor':>8}")
+    for n in sizes:
+        net, weights, x = network(n, 10.0)
+        steps = int(np.clip(2e8 // (n * n), 60, 500))
+        x, target, synapses = np.resize(x, (steps, n)), np.zeros((steps, 2)), 2 * n * n
+        common = {"tau_m": 20.0, "threshold": 1.0, "refractory": 2.0, "current": 0.025}
+        for group, moved in ((sl.LIF(n, **common), 16), (sl.ALIF(n, **common, tau_a=200.0, beta=0.05), 24)):
+            net = sl.Network(n, group, net.readout)
+            sim = sl.Simulator(net, weights, sl.EProp(feedback="random", method="forward"), sl.SGD(1e-9), threads=1)
+            without = np.median(seconds(lambda sim=sim, x=x: sim.run(x, learn=False), repeats))
+            took = np.median(seconds(lambda sim=sim, x=x, t=target: sim.run(x, t), repeats)) - without
+            ns, megabytes = took / (synapses * steps) * 1e9, synapses * moved / 2e6
+            floor = scaling(megabytes)
+            name = type(group).__name__
+            print(f"{n:6d} {name:>8} {ns:12.4f} {moved / ns:6.0f} {megabytes:7.1f} {floor:15.0f} {floor * ns / moved:8.2f}")
 
 
 def main() -> None:
@@ -64,6 +99,7 @@ def main() -> None:
             print(
                 f"{n:6d} {rate:8.1f} {name:>12} {np.median(times):12.4f} {spread:>17} {np.median(times) / base:10.1f} {bandwidth}"
             )
+    in_place([100, 200, *(int(s) for s in options.sizes.split(",") if int(s) > 200), 2000], options.repeats)
 
 
 if __name__ == "__main__":
