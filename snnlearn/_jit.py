@@ -72,6 +72,7 @@ def _source_digest() -> int:
     for path in sorted(kernel_sources()):
         digest.update(path.relative_to(root).as_posix().encode())
         digest.update(path.read_bytes())
+    digest.update(repr(numba.config.BOUNDSCHECK).encode())  # type: ignore[attr-defined]  # which Numba's key leaves out
     return int.from_bytes(digest.digest()[:6], "big")
 
 
