@@ -4,8 +4,9 @@
 
 A dense network of LIF neurons with as many inputs, at about 10 Hz, float32. For each way to call it: microseconds a call, and of
 the same steps in one piece of `Simulator.run`, where the calls of one kernel cost nothing. With K = 10 a single step is a
-part of an interval that is digested by itself, so its kernel has more to do than in a piece: "kernel" is the time within
-the compiled call alone. Before timing, weights after steps and after the piece are compared bit by bit.
+part of an interval that is digested by itself, so its kernel has more to do than in a piece; with K = trial each step is an
+interval of its own, with its update. "kernel" is the time within the compiled calls alone. Before timing, weights after steps
+and after the piece are compared bit by bit.
 """
 
 from __future__ import annotations
@@ -24,17 +25,19 @@ from snnlearn.bench import network, seconds
 def within(sim: sl.Simulator, run: Callable[[], None], steps: int) -> float:
     """Microseconds a call that are spent in compiled code, over one run."""
     spent = 0.0
-    for call in sim._stepper.calls.values():
+    stepper = sim._stepper
+    for frame in [call.frame for call in stepper.calls.values()] + [f for f in (stepper.ending,) if f is not None]:
 
-        def timed(kernel: Callable[[], None] = call.frame.call) -> None:
+        def timed(kernel: Callable[[], None] = frame.call) -> None:
             nonlocal spent
             began = time.perf_counter()
             kernel()
             spent += time.perf_counter() - began
 
-        call.frame.call = timed
+        frame.call = timed
     run()
-    sim._stepper.calls.clear()
+    stepper.calls.clear()
+    stepper.ending = None
     return 1e6 * spent / steps
 
 
@@ -54,8 +57,8 @@ def main() -> None:
         "error, a function": {"error": lambda y: y},
         "learning signal": {"learning_signal": np.full(options.neurons, 1e-3)},
     }
-    print(f"{'K':>3} {'what':>18} {'us a call':>10} {'range':>15} {'kernel':>7} {'beside it':>10} {'us a step of a piece':>21}")
-    for k in (1, 10):
+    print(f"{'K':>5} {'what':>18} {'us a call':>10} {'range':>15} {'kernel':>7} {'beside it':>10} {'us a step of a piece':>21}")
+    for k in (1, 10, "trial"):
         sims = [sl.Simulator(net, weights, sl.EProp(), sl.SGD(1e-3), update_every=k) for _ in range(2)]
         for one in x:
             sims[0].step(one, zero)
@@ -72,12 +75,12 @@ def main() -> None:
             times = 1e6 * seconds(run, options.repeats) / options.steps
             kernel = within(sim, run, options.steps)
             whole = ""
-            if name in ("no target", "target"):
+            if k != "trial" and name in ("no target", "target"):
                 learn = None if name == "target" else False
                 alone = seconds(lambda sim=sim, learn=learn: sim.run(iter([(x, piece)]), learn=learn), options.repeats)
                 whole = f"{1e6 * np.median(alone) / options.steps:21.2f}"
             median, spread = np.median(times), f"{times.min():.2f} .. {times.max():.2f}"
-            print(f"{k:3d} {name:>18} {median:10.2f} {spread:>15} {kernel:7.2f} {median - kernel:10.2f} {whole}", flush=True)
+            print(f"{k:>5} {name:>18} {median:10.2f} {spread:>15} {kernel:7.2f} {median - kernel:10.2f} {whole}", flush=True)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,7 @@ class _HelperLibrary(JITCodeLibrary):
 
     def finalize(self) -> None:
         for library in dict.fromkeys(self._linking_libraries):
-            if hasattr(library, "_reload_init"):  # Numba >= 0.61
-                self._reload_init.update(library._reload_init)
+            self._reload_init.update(library._reload_init)
             self._final_module.link_in(library._get_module_for_linking(), preserve=True)
         self._finalize_dynamic_globals()
         self._finalized = True

@@ -21,6 +21,7 @@ again in the on-disk cache. With NUMBA_DISABLE_JIT=1 the same table is looked up
 from __future__ import annotations
 
 import functools
+import gc
 import hashlib
 import inspect
 import pathlib
@@ -73,6 +74,7 @@ def _source_digest() -> int:
     for path in sorted(kernel_sources()):
         digest.update(path.relative_to(root).as_posix().encode())
         digest.update(path.read_bytes())
+    digest.update(repr(numba.config.BOUNDSCHECK).encode())  # type: ignore[attr-defined]  # which Numba's key leaves out
     return int.from_bytes(digest.digest()[:6], "big")
 
 
@@ -87,7 +89,6 @@ def _imports(path: pathlib.Path, root: pathlib.Path) -> set[pathlib.Path]:
 
 
 SOURCE = _source_digest()
-
 
 
 def kernel(function: Callable) -> Any:
@@ -190,24 +191,40 @@ def _class_of(numba_type: types.Type) -> type:
     return getattr(numba_type, "instance_class", type(numba_type))
 
 
-class _Notice(event.Listener):
-    """Tells once, on standard error, that kernels are being compiled."""
+class _Compiling(event.Listener):
+    """While kernels compile: tells so once, on standard error, and keeps the garbage collector from going through all that a
+    compiler makes, again and again, which takes a tenth of the time.
+    """
 
     def __init__(self) -> None:
-        self.told = False
+        self.told, self.depth, self.collects = False, 0, False
         self.lock = threading.Lock()
 
     def on_start(self, event: Any) -> None:
-        details = getattr(event, "data", None) or {}
-        function = getattr(details.get("dispatcher"), "py_func", None)
+        if not _is_kernel(event):
+            return
         with self.lock:
-            if self.told or not getattr(function, "__module__", "").startswith("snnlearn."):
-                return
-            self.told = True
-        print("snnlearn: compiling kernels for this kind of network (once; later runs find them on disk)", file=sys.stderr)
+            first, self.told = not self.told, True
+            if self.depth == 0:
+                self.collects = gc.isenabled()
+                gc.disable()
+            self.depth += 1
+        if first:
+            print("snnlearn: compiling kernels for this kind of network (once; later runs find them on disk)", file=sys.stderr)
 
     def on_end(self, event: Any) -> None:
-        pass
+        if not _is_kernel(event):
+            return
+        with self.lock:
+            self.depth -= 1
+            if self.depth == 0 and self.collects:
+                gc.enable()
 
 
-event.register("numba:compile", _Notice())
+def _is_kernel(event: Any) -> bool:
+    """Whether what Numba compiles is a function of the package."""
+    function = getattr((getattr(event, "data", None) or {}).get("dispatcher"), "py_func", None)
+    return getattr(function, "__module__", "").startswith(f"{__package__}.")
+
+
+event.register("numba:compile", _Compiling())

@@ -70,9 +70,12 @@ def bandwidth(megabytes: float, repeats: int = 7) -> float:
     return float(12.0 * x.size * inner / seconds(call, repeats).min() / 1e9)
 
 
-def start(cache: str | None = None) -> tuple[float, float, float]:
-    """Seconds of a new process until the package is imported, until the first update since then, and of the process."""
-    environment = dict(os.environ) if cache is None else {**os.environ, "NUMBA_CACHE_DIR": cache}
+def start(cache: str) -> tuple[float, float, float]:
+    """Seconds of a new process until the package is imported, until the first update since then, and of the process.
+
+    cache : folder of compiled kernels
+    """
+    environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
     began = time.perf_counter()
     out = subprocess.run([sys.executable, "-c", STARTS], env=environment, check=True, capture_output=True, text=True).stdout
     imported, updated = map(float, out.split())
@@ -91,14 +94,13 @@ def speeds(n: int, steps: int = 500, repeats: int = 5) -> Iterator[tuple[str, fl
         yield name, took / (2 * n * n * steps) * 1e9, took / base
 
 
-def bench(cold: bool = False) -> None:
-    """Print the table. cold : also start with no kernel on disk."""
+def bench() -> None:
+    """Print the table."""
     print(f"memory bandwidth, one thread: {bandwidth(0.3):.0f} GB/s in 0.3 MB, {bandwidth(200):.0f} GB/s in 200 MB")
-    if cold:
-        with tempfile.TemporaryDirectory() as cache:
-            print("cold start: import {:.2f} s, first update {:.2f} s, whole process {:.2f} s".format(*start(cache)))
-    start()
-    print("warm start: import {:.2f} s, first update {:.2f} s, whole process {:.2f} s".format(*start()))
+    with tempfile.TemporaryDirectory() as cache:
+        for kind in ("cold", "warm"):  # without and with kernels on disk
+            times = "import {:.2f} s, first update {:.2f} s, whole process {:.2f} s".format(*start(cache))
+            print(f"{kind} start: {times}", flush=True)
     print(f"{'n':>6} {'what':>10} {'ns/synapse/step':>16} {'x forward':>10}")
     for n in (100, 1000):
         for name, ns, ratio in speeds(n):

@@ -27,9 +27,10 @@ from typing import Any
 import numpy as np
 
 from . import _check
+from ._frame import Frame
 from .block import runner
 from .job import Block, Divergence, Job, Result, cut_blocks
-from .lanes import Lane, Lanes, cores
+from .lanes import Lane, Lanes, cores, detour
 from .layout import ACCUMULATORS, Cutter, Plan
 from .losses import NONE, RateRegularizer, rate_arrays
 from .network import FlatWeights, Network, Weights, flatten, norm, structure, unflatten, zeros_like
@@ -82,7 +83,7 @@ class Engine:
         self.cutter = Cutter(*setting, self._members())
         decay, adaptive = (rule.feedback_decay, rule.adaptive) if rule is not None else (0.0, False)
         self.opt = (optimizer or IDLE).arrays(net, self.weights, decay, adaptive)
-        self.detour = self._detour(passive)
+        self.detour = detour(rule, optimizer, interval, passive)
         self.straight = not self.detour
         self.block_opt = self.opt if interval is not None else NoOptimizer(0)
         if self.straight:  # what is left for the optimizer
@@ -167,11 +168,8 @@ class Engine:
             steps = range(start, min(job.n_steps, start + block))
             self._advance(lane, job, outcome, steps, start, update=job.learn, offset=offset, closes=closes)
             blocks += self._blocks(lane, job, steps, start, 0)
-        if closes and job.learn and self.optimizer is not None:
-            for total, g in zip(self.total[:4], self.stream_grad[:4], strict=True):
-                if total.size:
-                    total += g
-            self.update(1, self.stream_grad)
+        if closes and job.learn:
+            self.end_piece()
         return Result(outcome, lane.state.counts.copy(), blocks)
 
     def stream_lane(self, steps: int, plan: Plan) -> Lane:
@@ -182,23 +180,38 @@ class Engine:
             self.lanes.rest(lane, 1)
         return lane
 
+    def end_piece(self, prepared: Frame | None = None) -> None:
+        """The update at the end of a piece which is an interval of its own. prepared : the call of it."""
+        if self.optimizer is not None:
+            for total, g in zip(self.total[:4], self.stream_grad[:4], strict=True):
+                if total.size:
+                    total += g
+            self.update(1, self.stream_grad, prepared)
+
     def rate(self) -> float:
         """Learning rate of the next update."""
         assert self.optimizer is not None
         lr, done = self.optimizer.lr, int(self.opt.done[0])
-        return self.optimizer.rates(done, 1)[0] if callable(lr) else lr
+        return float(self.optimizer.rates(done, 1)[0] if callable(lr) else lr)
 
-    def update(self, trials: int, grad: FlatWeights | None = None) -> None:
+    def update(self, trials: int, grad: FlatWeights | None = None, prepared: Frame | None = None) -> None:
         """Apply accumulator 0, the gradient summed over so many trials, and clear it."""
-        assert self.optimizer is not None
-        lr, grad = self.optimizer.rates(int(self.opt.done[0]), 1)[0], self.grad if grad is None else grad
+        lr, grad = self.rate(), self.grad if grad is None else grad
         self.norm = None
         if self.norms is not None or self.weighs:
             norms = self._norms(grad, trials)
             self.norm, self.weighs = math.hypot(*norms), False
             if self.norms is not None:
                 self.norms[:] = norms
-        apply_together(apply_gradient, self.pool, self.threads, self.opt, self._absent, self.weights, grad, trials, lr)
+        if prepared is None:
+            apply_together(apply_gradient, self.pool, self.threads, self.update_arguments(trials, grad), lr)
+        else:
+            prepared.give(lr)
+            prepared.call()
+
+    def update_arguments(self, trials: int, grad: FlatWeights) -> tuple[Any, ...]:
+        """What `apply_gradient` takes, but for the learning rate."""
+        return self.opt, self._absent, self.weights, grad, trials, ALONE
 
     def _norms(self, grad: FlatWeights, trials: int) -> list[float]:
         """Norms of accumulator 0 averaged over so many trials, of the matrices that learn; absent synapses are cleared first."""
@@ -234,23 +247,6 @@ class Engine:
         return unflatten(self.weights, self.like, copy=False)
 
     # ---- parts --------------------------------------------------------------------------------------
-
-    def _detour(self, passive: Sequence[Rule]) -> str:
-        """Why hidden weights do not take each step's gradient at once, in place; "" where they do."""
-        rule, optimizer = self.rule, self.optimizer
-        if self.interval != 1:
-            return "weights do not change at every step"
-        if not isinstance(rule, (EProp, RFLO)) or getattr(rule, "order", 1) != 1:
-            return f"{type(rule).__name__} carries more than one trace per synapse"
-        if type(optimizer) is not SGD:
-            return f"{type(optimizer).__name__} changes every weight at every step"
-        if passive:
-            return "passive rules are compared with the gradient"
-        if optimizer.momentum != 0 or optimizer.weight_decay != 0 or optimizer.clip_norm is not None:
-            return "SGD has momentum, weight_decay or clip_norm"
-        if callable(optimizer.lr) or optimizer.bounds is not None:
-            return "SGD has a schedule or bounds"
-        return ""
 
     def _members(self) -> int:
         """Threads that may share the neurons of a trial: rules whose gradient crosses no recurrent synapse can be split."""

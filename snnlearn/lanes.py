@@ -10,7 +10,9 @@ import numpy as np
 
 from .layout import Plan
 from .network import FlatWeights, NetArrays
+from .optimizers import SGD, Optimizer
 from .parts import Cut, Part, cut, split
+from .rules import RFLO, EProp
 from .rules.base import NoRule, Rule
 from .rules.eprop import EligibilityArrays, read_lazily
 from .rules.several import several, silence
@@ -116,6 +118,23 @@ class Lanes(dict[Any, Lane]):
             return tuple(rule.direction(self.interval, streaming, False) for rule in self.rules)
         except ValueError:  # rules that cannot learn in a stream may still be evaluated there
             return tuple(rule.direction(None, False, False) for rule in self.rules)
+
+
+def detour(rule: Rule | None, optimizer: Optimizer | None, interval: int | None, passive: Sequence[Rule]) -> str:
+    """Why hidden weights do not take each step's gradient at once, in place; "" where they do."""
+    if interval != 1:
+        return "weights do not change at every step"
+    if not isinstance(rule, (EProp, RFLO)) or getattr(rule, "order", 1) != 1:
+        return f"{type(rule).__name__} carries more than one trace per synapse"
+    if type(optimizer) is not SGD:
+        return f"{type(optimizer).__name__} changes every weight at every step"
+    if passive:
+        return "passive rules are compared with the gradient"
+    if optimizer.momentum != 0 or optimizer.weight_decay != 0 or optimizer.clip_norm is not None:
+        return "SGD has momentum, weight_decay or clip_norm"
+    if callable(optimizer.lr) or optimizer.bounds is not None:
+        return "SGD has a schedule or bounds"
+    return ""
 
 
 def cores() -> int:

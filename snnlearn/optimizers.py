@@ -362,7 +362,7 @@ def _square_sum(learns, g):
 
 
 @kernel
-def apply_gradient(opt, net, weights, grad, trials, lr, team, source=SOURCE):
+def apply_gradient(opt, net, weights, grad, trials, team, lr, source=SOURCE):
     """Update from accumulator 0, which is summed over so many trials; clears it."""
     register = flush_denormals()
     update(opt, net, weights, grad, 0, trials, lr, team)

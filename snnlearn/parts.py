@@ -19,7 +19,7 @@ from .network import FlatWeights, NetArrays
 from .rules.lazy import LazyAdaptive
 from .stretches import stretches
 from .tape import ELSEWHERE, HERE, Outcome, State, Tape, apart, make_outcome, make_tape
-from .team import ALONE, PAD, Team, make_team
+from .team import PAD, Team, make_team
 
 NEURONS = 500  # of a member at least: with fewer, meeting costs more than it gains
 SYNAPSES = 500_000  # from so many on, members share the step of the optimizer
@@ -234,20 +234,19 @@ def together(kernel: Callable, pool: Executor, calls: Sequence[tuple[Any, ...]],
         future.result()
 
 
-def apply_together(
-    kernel: Callable, pool: Executor, threads: int, opt: Any, net: NetArrays, weights: FlatWeights, *rest: Any
-) -> None:
-    """`apply_gradient` by as many threads as are worth it."""
+def apply_together(kernel: Callable, pool: Executor, threads: int, arguments: tuple[Any, ...], lr: float) -> None:
+    """`apply_gradient` on these arguments, which are those of one thread, by as many threads as are worth it."""
+    opt, net, weights, *rest, _ = arguments
     size = min(threads, (weights.w_in.size + weights.w_rec.size) // SYNAPSES)
     if size < 2 or not compiled():
-        kernel(opt, net, weights, *rest, ALONE)
+        kernel(*arguments, lr)
         return
     absent = zip(*(np.array_split(a, size) for a in (net.absent_in, net.absent_rec)), strict=True)
     calls = []
     for team, (absent_in, absent_rec) in zip(make_team(np.arange(size + 1)), absent, strict=True):
         counted = opt if team.rank == 0 else opt._replace(done=opt.done.copy())
-        calls.append((counted, net._replace(absent_in=absent_in, absent_rec=absent_rec), weights, *rest, team))
-    together(kernel, pool, calls, calls[0][-1])
+        calls.append((counted, net._replace(absent_in=absent_in, absent_rec=absent_rec), weights, *rest, team, lr))
+    together(kernel, pool, calls, calls[0][-2])
 
 
 def _deal(state: State, part: Part, lo: int) -> None:

@@ -19,6 +19,7 @@ from .events import InputArrays
 from .job import Divergence, Job, Noise
 from .lanes import Lane
 from .losses import ENTROPY, ERROR, NONE, SIGNAL, SQUARED, TargetArrays
+from .optimizers import apply_gradient
 from .report import Step
 from .tape import Outcome, Span
 
@@ -60,6 +61,7 @@ class Stepper:
         self.sums = s = np.zeros(3 + net.n_outputs)
         self.outcome = Outcome(s[0:1], s[1:2], s[2:3], s[3:].reshape(1, -1), np.zeros(4, np.int64))
         self.calls: dict[tuple[int, bool, bool], Call] = {}
+        self.ending: Frame | None = None  # the update where each step is an interval of its own
 
     def fill(self, x: Any, target: Any, mask: Any, learn: Any, error: Any, signal: Any) -> Asked | None:
         """Write what a caller gives into the buffers, if it is as it mostly is; None where it needs a closer look."""
@@ -138,6 +140,8 @@ class Stepper:
         if trouble[0]:
             trouble[0] = 0
             raise Divergence(0, offset, int(trouble[3]))
+        if asked.learn and self.engine.interval is None:
+            self.engine.end_piece(self.ending)
         return Step(call.lane.state.z[0] != 0, call.lane.tape.readout[0, 0].copy(), self.sums.item(0))
 
     def _job(self, asked: Asked, noise: Noise) -> Job:
@@ -158,11 +162,13 @@ class Stepper:
         """
         engine = self.engine
         plan = engine.cutter.plan(job, streaming=True, interval=engine.interval)
-        if plan.rate_first or plan.window != 1 or plan.whole or (job.learn and engine.interval is None):
+        if plan.rate_first or plan.window != 1 or plan.whole:
             return None
         lane = engine.stream_lane(1, plan)
         span = engine.span(job, range(1), 0, update=job.learn, closes=engine.interval is None)
         arguments = engine.arguments(span, lane, job, self.outcome, self.noise)
+        if job.learn and engine.interval is None and self.ending is None:
+            self.ending = Frame(apply_gradient, (*engine.update_arguments(1, engine.stream_grad), engine.rate()))
         return Call(Frame(engine.run_block, (*arguments, self.lr, span)), lane, span, span.interval if span.update else 0)
 
     def _stands(self, call: Call) -> bool:

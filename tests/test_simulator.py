@@ -4,6 +4,7 @@ import dataclasses
 import warnings
 
 import naive
+import numba
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -205,14 +206,21 @@ def test_steps_equal_a_run(update_every, rule, rtol):
 @SHORT
 @pytest.mark.parametrize("noise", [0.0, 0.3])
 @pytest.mark.parametrize("optimizer", [sl.SGD(0.002), sl.Adam(sl.ExponentialDecay(0.01, 0.5, 3))], ids=["sgd", "adam"])
-def test_steps_of_all_kinds_equal_pieces_of_one_step(optimizer, noise):
+@pytest.mark.parametrize("update_every", [3, "trial"])
+def test_steps_of_all_kinds_equal_pieces_of_one_step(update_every, optimizer, noise):
     """Bit for bit, where calls that are prepared follow each other, a piece comes in between, and the stream starts anew."""
     case = stream_case(delay=3)
     net, weights, _ = library(case)
     net = dataclasses.replace(net, neurons=[dataclasses.replace(group, noise=noise) for group in net.neurons])
     by_step, by_piece = (
         sl.Simulator(
-            net, weights, EPROP, optimizer, update_every=3, dtype="float64", regularizer=sl.RateRegularizer(20.0, 1.0, 50.0)
+            net,
+            weights,
+            EPROP,
+            optimizer,
+            update_every=update_every,
+            dtype="float64",
+            regularizer=sl.RateRegularizer(20.0, 1.0, 50.0),
         )
         for _ in range(2)
     )
@@ -236,6 +244,8 @@ def test_steps_of_all_kinds_equal_pieces_of_one_step(optimizer, noise):
         assert step.loss == run.loss
         assert_same(by_step.weights, by_piece.weights, rtol=0)
     assert by_step.updates_done == by_piece.updates_done > 8 and np.ptp(losses) > 0
+    if not numba.config.DISABLE_JIT:
+        assert all(call.frame.prepared for call in by_step._stepper.calls.values()) and len(by_step._stepper.calls) == 3
     assert np.abs(by_step.weights.w_rec - weights.w_rec).max() > 1e-6
 
 

@@ -94,7 +94,7 @@ def replay(options: argparse.Namespace) -> int:
 def bench(options: argparse.Namespace) -> int:
     from ..bench import bench
 
-    bench(options.cold)
+    bench()
     return 0
 
 

@@ -131,11 +131,10 @@ def make_parser() -> argparse.ArgumentParser:
     plan.set_defaults(run=training.plan)
 
     text = (
-        "Measure this machine: memory bandwidth, the time from a cold and a warm start to the first update of a network, and a "
-        "step of e-prop per synapse, in ratio to the forward simulation."
+        "Measure this machine: memory bandwidth, the time from a cold start (no kernel on disk) and a warm one to the "
+        "first update of a network, and a step of e-prop per synapse, in ratio to the forward simulation."
     )
     bench = commands.add_parser("bench", help="measure this machine", description=text, formatter_class=Help)
-    bench.add_argument("--cold", action="store_true", help="also the start with no kernel on disk (compiles: 10 to 60 s)")
     bench.set_defaults(run=looking.bench)
 
     text = "Print the table of learning rules: what each follows, can do and costs."
