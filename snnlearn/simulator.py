@@ -45,7 +45,7 @@ class Simulator:
     dtype : "float32" or "float64"
     seed : of the weights, where none are given, and of the background noise
     threads : trials of a batch are dealt to them; of fewer trials and of streams they share the neurons, from 1000 neurons
-        on, with e-prop of order 1, RFLO or no rule. None: all cores. Results do not depend on it
+        on, with e-prop of order 1, RFLO or no rule, and no regularizer. None: all cores. Results do not depend on it
     passive : rules that do not update but whose gradients are computed on the same trajectory, as [sl.BPTT()]; a
         run's report, the history and a recording say how close they come to the updating rule's (`Alignment`)
     passive_every : updates between two alignments. Where weights change within a trial and in streams, passive

@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 from twin import draw, simulator
 
 import snnlearn as sl
-from snnlearn import parts
+from snnlearn import lanes, parts
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="plain Python does not run kernels at the same time")
 
@@ -148,3 +148,13 @@ def test_a_missing_thread_is_an_error(small):
         sim.run(**data)
     for name, weights in before.items():
         assert_array_equal(naive.plain(sim.weights)[name], weights)
+
+
+def test_cores_are_those_that_a_container_grants(tmp_path, monkeypatch):
+    """A quota of one and a half cores is two threads; more threads than cores would wait for one another."""
+    file = tmp_path / "cpu.max"
+    monkeypatch.setattr(lanes, "CGROUP", file)
+    bound = lanes.cores()
+    for text, want in (("150000 100000\n", min(2, bound)), ("max 100000\n", bound), ("20000 100000\n", 1), ("", bound)):
+        file.write_text(text, encoding="utf-8")
+        assert lanes.cores() == want
