@@ -301,7 +301,8 @@ def _(opt, net, weights, grad, group, trials, lr64, team):
     if opt.learns[1]:
         for s in net.absent_rec:
             g_rec[s] = 0
-    meet(team)
+    if not meet(team):  # a thread is missing, and no weight may change
+        return
     factor = one / as_dtype(trials)
     if opt.clip_norm < np.inf:
         total = 0.0

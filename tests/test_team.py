@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 from twin import draw, simulator
 
 import snnlearn as sl
-from snnlearn import lanes, parts
+from snnlearn import lanes, optimizers, parts
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="plain Python does not run kernels at the same time")
 
@@ -158,3 +158,22 @@ def test_cores_are_those_that_a_container_grants(tmp_path, monkeypatch):
     for text, want in (("150000 100000\n", min(2, bound)), ("max 100000\n", bound), ("20000 100000\n", 1), ("", bound)):
         file.write_text(text, encoding="utf-8")
         assert lanes.cores() == want
+
+
+def test_a_member_that_is_missing_in_an_update_changes_nothing(small):
+    """As where Ctrl-C comes between the start of one thread and that of the next."""
+    sim, _ = made("trial adam", 2)
+    engine = sim._engine
+    engine.grad.w_rec[0] = 1.0
+    before, began = engine.weights.w_rec.copy(), []
+
+    def kernel(*arguments):
+        began.append(arguments)
+        if len(began) == 2:
+            raise KeyboardInterrupt
+        return optimizers.apply_gradient(*arguments)
+
+    with pytest.raises(KeyboardInterrupt):
+        parts.apply_together(kernel, engine.pool, 2, engine.update_arguments(1, engine.grad), 0.1)
+    assert len(began) == 2
+    assert_array_equal(engine.weights.w_rec, before)
