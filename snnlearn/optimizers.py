@@ -28,6 +28,7 @@ from .network import WEIGHT_NAMES, FlatWeights, Network, square_sum
 from .team import leads, meet, share
 
 Schedule = Callable[[int], float]
+CLEARED = 2048  # synapses of an update at a time
 
 
 @dataclass(frozen=True)
@@ -334,8 +335,10 @@ def _(opt, net, weights, grad, group, trials, lr64, team):
 def _share_of(team, opt, w, g, first, second, factor, lr, keep, low, high, count):
     """This thread's share of one flat matrix."""
     a, b = share(team, w.shape[0])
-    step(opt.method, w[a:b], g[a:b], first[a:b], second[a:b], factor, lr, keep, low, high, count)
-    g[a:b].fill(0)
+    for c in range(a, b, CLEARED):  # g is cleared while it is in the cache
+        d = min(b, c + CLEARED)
+        step(opt.method, w[c:d], g[c:d], first[c:d], second[c:d], factor, lr, keep, low, high, count)
+        g[c:d].fill(0)
 
 
 @inlined
