@@ -42,6 +42,7 @@ The package, in the order in which its parts build on each other:
     simulator      Simulator
     resume         resume: going on from a file
     forking        fork: going on differently, from any point of a run
+    memory         bytes that a run needs, and what fits instead
     planning       plan: memory, time and kernels of a run before it runs
     bench          what this machine gives
     replay         replay: a window of a run again, with more recorded; replaying: its trials, batches or pieces

@@ -7,7 +7,6 @@ about a second with the caller's inputs, so what is measured is this machine at 
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 import tempfile
 import time
@@ -19,22 +18,18 @@ import numpy as np
 
 from . import _check
 from .compare import describe
-from .connectivity import Masked, Sparse
-from .engine import Engine
 from .events import Events
-from .family import KINDS, STANDARD, Size, parse_rule, taxonomy
 from .guards import RunWarning
 from .intake import make_job
-from .job import Job
-from .layout import TAPE_LIMIT
 from .losses import CrossEntropy
+from .memory import bytes_needed, machine_bytes, refuse, refuse_run, size_text
 from .network import Network, Weights
+from .optimizers import SGD
 from .recording import Recorder
 from .rules import Rule
 from .rules.eprop import EligibilityArrays, obstacle
 from .rules.lazy import SHORTEST, is_lazy
 from .simulator import Simulator
-from .tape import make_state
 
 PATHS = {
     "adjoint": "adjoints on the tape of a trial",
@@ -79,16 +74,16 @@ class RunPlan(NamedTuple):
 
     def __str__(self) -> str:
         lines = [self.network, f"rule     {self.rule}", f"path     {self.path}", f"         {self.reason}"]
-        parts = ", ".join(f"{name} {_size(n)}" for name, n in self.bytes.items() if n)
+        parts = ", ".join(f"{name} {size_text(n)}" for name, n in self.bytes.items() if n)
         per_synapse = self.total_bytes / max(self.synapses, 1)
-        lines.append(f"memory   {_size(self.total_bytes)}: {parts}; {per_synapse:.1f} bytes a synapse")
+        lines.append(f"memory   {size_text(self.total_bytes)}: {parts}; {per_synapse:.1f} bytes a synapse")
         if self.seconds_per_step == self.seconds_per_step:
             speed = f"{1e6 * self.seconds_per_step:.3g} us a step of {self.batch} trial{'s' if self.batch > 1 else ''}"
             lines.append(f"time     {speed}; {self.real_time_factor:.3g} s a simulated second; at {self.rate:.1f} Hz")
             lines.append(f"         10^6 steps of a trial take {_duration(1e6 * self.seconds_per_step / self.batch)}")
         if self.recording_bytes_per_step == self.recording_bytes_per_step:
-            simulated = _size(self.recording_bytes_per_step / self.batch * 3.6e6 / self.dt)
-            hour = _size(self.recording_bytes_per_hour)
+            simulated = size_text(self.recording_bytes_per_step / self.batch * 3.6e6 / self.dt)
+            hour = size_text(self.recording_bytes_per_hour)
             lines.append(f"disk     {hour} an hour of running, {simulated} a simulated hour")
         return "\n".join(lines)
 
@@ -128,9 +123,9 @@ def plan(
     seconds = _check.number("plan.seconds", seconds, "be a time in seconds, not negative", low=0.0)
     if streaming and batch != 1:
         raise _check.fail("plan.batch", "be 1 where streaming", batch)
-    limit = _memory() if max_bytes is None else _check.integer("plan.max_bytes", max_bytes, "be a number of bytes", low=1)
+    limit = machine_bytes() if max_bytes is None else _check.integer("plan.max_bytes", max_bytes, "be a number of bytes", low=1)
     itemsize = np.dtype(options.get("dtype", "float32")).itemsize
-    _refuse(net, rule, n_steps, batch, itemsize, limit, bool(streaming or options.get("update_every", "trial") != "trial"))
+    refuse(net, rule, n_steps, itemsize, limit, bool(streaming or options.get("update_every", "trial") != "trial"))
     still = optimizer  # the calibration learns at a rate of zero, so that the network stays as it is
     if optimizer is not None:
         still = dataclasses.replace(optimizer, lr=_zero if callable(optimizer.lr) else 0.0)
@@ -138,13 +133,7 @@ def plan(
     engine, x = simulator._engine, _inputs(net, inputs, n_steps)
     learn = rule is not None and optimizer is not None
     job = make_job(simulator, *_feed(simulator, x, batch), None, learn, None, None)
-    needed = _bytes_needed(engine, job, streaming)
-    total = sum(needed.values())
-    if total > limit:
-        most = max(needed, key=lambda name: needed[name])
-        raise MemoryError(
-            f"plan: the run needs {_size(total)}, {_size(needed[most])} of it for {most}, and {_size(limit)} are there"
-        )
+    refuse_run(engine, job, streaming, limit, lambda: Simulator(net, simulator.weights, rule, SGD(0.0), **options)._engine)
     path, reason = _path(simulator, job, streaming)
     measured: tuple[float, float, float] = (np.nan, np.nan, np.nan)
     if seconds > 0:
@@ -156,7 +145,7 @@ def plan(
         rule="none" if rule is None else describe(rule),
         path=path,
         reason=reason,
-        bytes=needed,
+        bytes=bytes_needed(engine, job, streaming),
         synapses=synapses,
         rate=measured[0],
         seconds_per_step=measured[1],
@@ -164,33 +153,6 @@ def plan(
         batch=batch,
         recording_bytes_per_step=measured[2],
     )
-
-
-def _bytes_needed(engine: Engine, job: Job, streaming: bool) -> dict[str, int]:
-    """Bytes of the arrays that such a job needs, by what they hold."""
-    layout = engine.cutter.layout(job, streaming)
-    lanes = 1 if streaming or engine.interval is not None else min(engine.threads, len(layout.shares) - 1)
-    hidden = sum(array.nbytes for array in engine.weights[:4])
-    needed = {
-        "weights": hidden + _nbytes(tuple(engine.arrays)),
-        "gradient": hidden * (len(layout.shares) - 1) * (1 + len(engine.passive_grads)) if job.learn else 0,
-        "optimizer": _nbytes(tuple(engine.opt)) if job.learn else 0,
-        "state": lanes * _nbytes(tuple(make_state(engine.arrays, engine.hidden, layout.slots))),
-        "tape": lanes * layout.slots * engine.cutter.tape_bytes(layout.rows, layout.plan),
-        "rule": 0,
-    }
-    if layout.plan.directions is not None:
-        needed["rule"] = lanes * _nbytes(engine.lanes.rule_arrays(layout.plan.directions, layout.slots, streaming))
-    return needed
-
-
-def _nbytes(arrays: Any) -> int:
-    """Bytes of nested tuples of arrays and sparse matrices."""
-    if isinstance(arrays, tuple):
-        return sum(map(_nbytes, arrays))
-    if hasattr(arrays, "indptr"):
-        return sum(a.nbytes for a in (arrays.data, arrays.indices, arrays.indptr))
-    return arrays.nbytes if isinstance(arrays, np.ndarray) else 0
 
 
 def _path(simulator: Simulator, job: Any, streaming: bool) -> tuple[str, str]:
@@ -282,81 +244,8 @@ def _feed(simulator: Simulator, x: np.ndarray, batch: int) -> tuple[np.ndarray, 
     return (x, target) if batch == 1 else (np.stack([x] * batch), np.stack([target] * batch))
 
 
-def _refuse(net: Network, rule: Rule | None, n_steps: int, batch: int, itemsize: int, limit: float, online: bool) -> None:
-    """MemoryError where the network or the rule cannot fit, from the configuration alone: nothing is allocated for it."""
-    counts = [_synapses(net.inputs, net.n_inputs, net.n, False), _synapses(net.recurrent, net.n, net.n, True)]
-    synapses = sum(counts)
-    stored = [isinstance(c, Sparse) for c in (net.inputs, net.recurrent)]
-    targets = 4 * sum(count for count, sparse in zip(counts, stored, strict=True) if sparse)
-    built = synapses * (8 + itemsize) + 2 * targets  # weights as they are drawn, in float64, and as they are kept
-    least = max(built, synapses * itemsize * (1 if rule is None else 2) + targets)
-    if least > limit:
-        hint = "sl.Sparse(indegree=...) keeps its synapses alone"
-        raise MemoryError(f"plan: the network's {synapses} synapses need {_size(least)} and {_size(limit)} are there; {hint}")
-    if rule is None:
-        return
-    size = Size(net.n, net.n_outputs, synapses, counts[1] / net.n, n_steps, len(net.variables), net.delay_steps)
-    own = _own(rule, size, online, itemsize)
-    if least + own <= limit:
-        return
-    fit = []
-    for name in STANDARD:
-        try:
-            other = _own(parse_rule(name), size, online, itemsize)
-        except ValueError:  # a rule that cannot work in this setting
-            continue
-        if least + other <= limit:
-            fit.append(f"{name} ({_size(other)})")
-    instead = f"; what fits: {', '.join(fit[:4])}" if fit else ""
-    raise MemoryError(f"plan: {describe(rule)} needs {_size(own)} and {_size(limit)} are there{instead}")
-
-
-def _own(rule: Rule, size: Size, online: bool, itemsize: int) -> float:
-    """Bytes that a rule needs, by the taxonomy; the tape of a long trial is bounded. ValueError where it cannot work."""
-    bytes_ = itemsize * _floats(rule, size, online)
-    adjoint = rule.direction(1 if online else None, online, False) == "adjoint"
-    return min(bytes_, rule.max_bytes or TAPE_LIMIT) if adjoint else bytes_
-
-
-def _floats(rule: Rule, size: Size, online: bool) -> float:
-    """Numbers that a rule keeps, by the taxonomy; 0 for a rule that it does not know. ValueError where it cannot work."""
-    direction = "adjoint" if rule.direction(1 if online else None, online, False) == "adjoint" else "forward"
-    number = next((getattr(rule, key) for key in ("order", "window", "n") if hasattr(rule, key)), 1)
-    for kind, entry in KINDS.items():
-        if entry.make is type(rule):
-            name = kind if entry.number is None else f"{kind}:{'all' if number is None else number}"
-            return taxonomy().find(name, direction).floats(size._replace(number=number or 1))
-    return 0.0
-
-
-def _synapses(connectivity: Any, n_pre: int, n_post: int, recurrent: bool) -> int:
-    """Number of synapses, expected where it is drawn."""
-    if isinstance(connectivity, Sparse):
-        if connectivity.indegree is not None:
-            return connectivity.indegree * n_post
-        return int(float(connectivity.density or 0.0) * n_pre * n_post)
-    if isinstance(connectivity, Masked):
-        return int(connectivity.mask.sum())
-    return n_pre * n_post
-
-
 def _zero(done: int) -> float:
     return 0.0
-
-
-def _memory() -> int:
-    """Bytes of memory of this machine, or what is certainly too much where the system does not tell."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return 2**62
-
-
-def _size(n: float) -> str:
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if n >= scale:
-            return f"{n / scale:.3g} {unit}"
-    return f"{n:.0f} B"
 
 
 def _duration(seconds: float) -> str:

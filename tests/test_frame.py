@@ -9,7 +9,8 @@ import pytest
 from snnlearn import _frame
 from snnlearn._frame import Frame
 
-compiled = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is prepared without the JIT")
+UNPREPARED = numba.config.DISABLE_JIT or numba.config.BOUNDSCHECK
+compiled = pytest.mark.skipif(bool(UNPREPARED), reason="nothing is prepared without the JIT, or where bounds are checked")
 
 
 class Arrays(NamedTuple):

@@ -5,7 +5,8 @@ import pytest
 
 import snnlearn as sl
 from snnlearn.family import size_of
-from snnlearn.planning import _floats, _inputs
+from snnlearn.memory import floats
+from snnlearn.planning import _inputs
 
 NET = sl.Network(5, sl.LIF(6, tau_m=10.0, threshold=0.5), sl.Readout(2, tau=20.0))
 CUBA = sl.Network(5, sl.CubaLIF(6, tau_m=10.0, threshold=0.5), sl.Readout(2, tau=20.0))
@@ -75,8 +76,31 @@ def test_what_cannot_fit_is_refused_before_anything_is_allocated():
     big = sl.Network(10, sl.LIF(1000), sl.Readout(1))
     with pytest.raises(MemoryError, match=r"plan: RTRL\(\) needs .* 1e\+08 B|what fits: .*eprop"):
         sl.plan(big, sl.RTRL(), SGD, max_bytes=10**8)
-    with pytest.raises(MemoryError, match="of it for"):
-        sl.plan(NET, sl.EProp(), SGD, update_every=10, n_steps=1000, max_bytes=30_000, **QUIET)
+    with pytest.raises(MemoryError, match=r"synapses need .* about 200 a neuron fit"):
+        sl.plan(sl.Network(10, sl.LIF(200_000), sl.Readout(1)), max_bytes=200 * 200_000 * 20)
+
+
+def test_a_refusal_names_the_nearest_run_that_fits():
+    def nearest(rule, optimizer, pattern, max_bytes, **options):
+        with pytest.raises(MemoryError, match=f"of it for .* are there; what fits: {pattern}") as caught:
+            sl.plan(NET, rule, optimizer, max_bytes=max_bytes, **QUIET, **options)
+        return caught
+
+    eprop, online = sl.EProp(), {"update_every": 1, "n_steps": 10}
+    every = {"update_every": 5, "n_steps": 10}
+    adam = sl.plan(NET, eprop, sl.Adam(1e-3), **QUIET, **every).total_bytes
+    nearest(eprop, sl.Adam(1e-3), "sl.SGD without momentum", adam - 1, **every)
+    sl.plan(NET, eprop, SGD, max_bytes=adam - 1, **QUIET, **every)
+    online_adam = sl.plan(NET, eprop, sl.Adam(1e-3), batch=8, **QUIET, **online).total_bytes
+    nearest(eprop, sl.Adam(1e-3), r"batch=7 \(", online_adam - 1, batch=8, **online)  # SGD keeps more: rows read lazily
+
+    five = sl.plan(NET, eprop, SGD, batch=5, **QUIET, **online).total_bytes
+    nearest(eprop, SGD, r"batch=5 \(", five, batch=8, **online)
+    sl.plan(NET, eprop, SGD, batch=5, max_bytes=five, **QUIET, **online)
+
+    most = sl.plan(NET, sl.RTRL(), SGD, **QUIET, **online).total_bytes
+    found = nearest(sl.RTRL(), SGD, ".*eprop", most - 1, **online)
+    assert "rtrl" not in str(found.value)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +108,7 @@ def test_what_cannot_fit_is_refused_before_anything_is_allocated():
 )
 def test_every_rule_is_in_the_taxonomy(rule):
     size = size_of(NET, NET.init_weights(), 100)
-    assert _floats(rule, size, False) > 0
+    assert floats(rule, size, False) > 0
 
 
 @pytest.mark.parametrize(

@@ -244,7 +244,7 @@ def test_steps_of_all_kinds_equal_pieces_of_one_step(update_every, optimizer, no
         assert step.loss == run.loss
         assert_same(by_step.weights, by_piece.weights, rtol=0)
     assert by_step.updates_done == by_piece.updates_done > 8 and np.ptp(losses) > 0
-    if not numba.config.DISABLE_JIT:
+    if not (numba.config.DISABLE_JIT or numba.config.BOUNDSCHECK):
         assert all(call.frame.prepared for call in by_step._stepper.calls.values()) and len(by_step._stepper.calls) == 3
     assert np.abs(by_step.weights.w_rec - weights.w_rec).max() > 1e-6
 
