@@ -77,9 +77,9 @@ def rows(system: str, case: str, found: dict[str, float], base: dict[str, float]
 
 
 def line(row: dict[str, Any]) -> str:
-    ratio = f"{row['ratio']:.2f}" if row["ratio"] is not None else ""
-    note = f"{row['Hz']:.1f}" if row["Hz"] is not None else ""
-    return f"{row['case']:20} {row['system']:10} {row['what']:10} {row['seconds']:10.4f} {ratio:>11} {row['MB']:8.0f} {note:>6}".rstrip()
+    ratio, rate = (f"{row[key]:.{d}f}" if row[key] is not None else "" for key, d in (("ratio", 2), ("Hz", 1)))
+    start = f"{row['case']:20} {row['system']:10} {row['what']:10} {row['seconds']:10.4f}"
+    return f"{start} {ratio:>11} {row['MB']:8.0f} {rate:>6}".rstrip()
 
 
 def cpu() -> str:
@@ -111,9 +111,8 @@ def main() -> None:
             parser.error(f"{name!r} must be one of {', '.join(known)}")
     base: dict[str, float] = {}
     table: list[dict[str, Any]] = []
-    print(
-        f"{'case':20} {'system':10} {'what':10} {'seconds':>10} {'x learning':>11} {'peak MB':>8} {'Hz':>6}   ({options.threads} threads)"
-    )
+    head = f"{'case':20} {'system':10} {'what':10} {'seconds':>10} {'x learning':>11} {'peak MB':>8} {'Hz':>6}"
+    print(f"{head}   ({options.threads} threads)")
     for case in cases:
         for system in systems:
             if case not in ONLY.get(system, CASES):

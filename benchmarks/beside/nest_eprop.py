@@ -1,10 +1,12 @@
 """NEST's e-prop, models of Bellec et al. 2020: the time of Simulate() over trials that learn, one after another.
 
-The same neurons, weights and inputs in NEST's terms (`snnlearn.conventions`). A spike of a generator takes two steps to a neuron,
-by a parrot neuron, because synapses that learn need a neuron before them, and three to a readout. NEST resets the neurons before
-each trial and they take no spikes in its first step, where no case has inputs. A synapse takes the gradient of a trial at its first spike in the next; the
-first trial, which takes none, is warm-up, and every later one pays for one gradient.
-The first trial's rate and loss are compared with snnlearn's, and the first update of a number of synapses.
+The same neurons, weights and inputs in NEST's terms (`snnlearn.conventions`), in double precision. A generator's spike takes two
+steps to a neuron, by a parrot neuron, because synapses that learn need a neuron before them, and three to a readout. NEST
+resets the neurons before each trial and they take no spikes in its first step, where no case has inputs. A synapse takes the
+gradient of a trial at its first spike in the next: the first trial, which takes none, is warm-up, and every later one pays
+for one gradient. A batch is so many trials in sequence, timed together.
+
+The first trial's rate and loss are compared with snnlearn's, and the first update of some recurrent synapses.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import snnlearn as sl
 
 from .cases import BATCHES, LOSS_TOLERANCE, Case, case, check_close, check_cosine, check_rate, peak
 
+TO_NEURON, TO_READOUT = 2, 3  # steps
 LOOKED_AT = 200  # neurons whose synapses are compared
 
 

@@ -21,6 +21,7 @@ def run(name: str, threads: int, repeats: int) -> dict[str, float]:
     import torch
 
     torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
     found = {}
     for batch in BATCHES[name]:
         c, suffix = case(name, batch), f", batch {batch}" if len(BATCHES[name]) > 1 else ""
@@ -65,16 +66,10 @@ def _unrolled(c: Case) -> Callable[[], list[Any]]:
         shape = (x.shape[1], k.n)
         v, adapted, z, y = torch.zeros(shape), torch.zeros(shape), torch.zeros(shape), torch.zeros(shape[0], 2)
         left = torch.zeros(shape, dtype=torch.int64)
-        driven = x @ w_in if enter is None else None
+        driven = [enter(row, w_in) for row in x] if enter else (x @ w_in).unbind()  # an index would cost a copy of all, backward
         outputs = []
         for t in range(len(x)):
-            v = (
-                alpha * v
-                + (enter(x[t], w_in) if enter else driven[t])
-                + (recur(z, w_rec) if recur else z @ w_rec)
-                + current
-                - thr * z
-            )
+            v = alpha * v + driven[t] + (recur(z, w_rec) if recur else z @ w_rec) + current - thr * z
             over = v - thr
             if adapts:
                 adapted = rho * adapted + z
