@@ -54,7 +54,7 @@ def draw(saved: dict[str, Any]) -> Figure:
         ax.tick_params(left=False)
         ax.spines[["left", "right", "top"]].set_visible(False)
     axes[0].set_xscale("log")
-    axes[0].set_xlim(min(times) / 1.5, max(times) * 12)
+    axes[0].set_xlim(min(times) / 1.5, max(times) * 8)
     axes[0].xaxis.set_major_formatter(lambda x, _: f"{x * 1000:g} ms" if x < 1 else f"{x:g} s")
     axes[0].xaxis.set_minor_locator(NullLocator())
     threads = "one thread" if saved["threads"] == 1 else f"{saved['threads']} threads"
@@ -72,9 +72,14 @@ def _lines(rows: list[dict[str, Any]], case: str, learns: bool) -> list[tuple[di
 
 
 def _label(seconds: float, base: float) -> str:
-    ratio = seconds / base
-    time = f"{seconds * 1000:.2g} ms" if seconds < 0.1 else f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    return time if ratio == 1.0 else f"{time}   {ratio:.1f} x" if ratio < 10 else f"{time}   {ratio:.0f} x"
+    """The time, and how many times the base it is."""
+    time = f"{_short(seconds * 1000)} ms" if seconds < 0.0995 else f"{_short(seconds)} s"
+    return time if seconds == base else f"{time}   {_short(seconds / base)} x"
+
+
+def _short(value: float) -> str:
+    """About two digits."""
+    return f"{value:.2f}" if value < 0.995 else f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
 
 
 def main() -> None:
