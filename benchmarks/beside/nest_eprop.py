@@ -22,6 +22,7 @@ import snnlearn as sl
 from .cases import BATCHES, LOSS_TOLERANCE, Case, case, check_close, check_cosine, check_rate, peak
 
 TO_NEURON, TO_READOUT = 2, 3  # steps
+TIMED = {"evidence": 4, "dense": 4, "sparse": 2}  # trials, where they are no batch
 LOOKED_AT = 200  # neurons whose synapses are compared
 
 
@@ -32,24 +33,24 @@ def run(name: str, threads: int, repeats: int) -> dict[str, float]:
     found: dict[str, float] = {}
     for batch in BATCHES[name]:
         c, suffix = case(name, batch), f", batch {batch}" if len(BATCHES[name]) > 1 else ""
-        more = batch if batch > 1 else min(repeats, 2 if name == "sparse" else 4)
-        network = _build(nest, c, threads, [*range(batch), 0] if batch > 1 else [0] * (1 + more))
-        nest.Simulate(float(c.n_steps + TO_READOUT))
-        times = []
-        for _ in range(1 if batch > 1 else more):
+        times: list[float] = []
+        updated = None
+        network = _build(nest, c, threads, [*range(batch), 0] if batch > 1 else [0] * (1 + TIMED[name]))
+        nest.Simulate((c.n_steps + TO_READOUT) * c.net.dt)
+        for _ in range(1 if batch > 1 else min(repeats, TIMED[name])):
             start = time.perf_counter()
-            nest.Simulate(float(c.n_steps * batch))
+            nest.Simulate(batch * c.n_steps * c.net.dt)
             times.append(time.perf_counter() - start)
-            if batch == 1 and len(times) == 1:
-                updated = _updated(nest, network, c)
+            if batch == 1 and updated is None:
+                updated = _updated(nest, network["neurons"])
         found[f"learning{suffix}"] = float(np.median(times))
         found["MB"] = peak()
-        found["rate"] = _check(network, c, updated if batch == 1 else None)
+        found["rate"] = _check(network, c, updated)
     return found
 
 
 def _build(nest: Any, c: Case, threads: int, order: list[int]) -> dict[str, Any]:
-    """The network in NEST, with the inputs of trials in this order."""
+    """The network in NEST, with the inputs of trials in this order: its neurons, and what records the first trial."""
     steps, window = c.n_steps, int(c.masks[0].astype(bool).sum())
     nest.ResetKernel()
     nest.set(resolution=c.net.dt, local_num_threads=threads, eprop_reset_neurons_on_update=True)
@@ -65,22 +66,21 @@ def _build(nest: Any, c: Case, threads: int, order: list[int]) -> dict[str, Any]
     times = [c.xs[k].step + 1.0 + i * steps for i, k in enumerate(order)]
     channels = [c.xs[k].channel for k in order]
     times, channels = np.concatenate(times) * c.net.dt, np.concatenate(channels)
-    by_channel = np.split(
-        times[np.argsort(channels, kind="stable")], np.cumsum(np.bincount(channels, minlength=c.net.n_inputs))[:-1]
-    )
+    ends = np.cumsum(np.bincount(channels, minlength=c.net.n_inputs))
+    by_channel = np.split(times[np.argsort(channels, kind="stable")], ends[:-1])
     for generator, spikes in zip(generators, by_channel, strict=True):
         generator.spike_times = spikes
     nest.Connect(generators, inputs, "one_to_one")
     if c.entropy:
         # targets change where no trial is judged; NEST wants times above 0
         rates = nest.Create("step_rate_generator", c.net.n_outputs)
-        at = [max(1.0, i * steps + 10.0) * c.net.dt if i else c.net.dt for i in range(len(order))]
+        at = [(i * steps + 10 if i else 1) * c.net.dt for i in range(len(order))]
         for k, rate in enumerate(rates):
             rate.set(amplitude_times=at, amplitude_values=[float(c.targets[i] == k) for i in order])
         nest.Connect(rates, outputs, "one_to_one", {"synapse_model": "rate_connection_delayed", "receptor_type": 2})
         others = {"rule": "all_to_all", "allow_autapses": False}
         nest.Connect(outputs, outputs, others, {"synapse_model": "rate_connection_delayed", "receptor_type": 1})
-    _optimize(nest, c, len(order) - 1 if c.entropy and len(c.xs) > 1 else 1)
+    _synapse_model(nest, c)
     for before, w, after in (
         (inputs, c.weights.w_in, neurons),
         (neurons, c.weights.w_rec, neurons),
@@ -97,11 +97,10 @@ def _build(nest: Any, c: Case, threads: int, order: list[int]) -> dict[str, Any]
     first = {"start": TO_NEURON * c.net.dt, "stop": (TO_NEURON + steps) * c.net.dt}
     spikes = nest.Create("spike_recorder", params=first)
     nest.Connect(neurons, spikes)
-    watch = nest.Create(
-        "multimeter", params={"record_from": ["V_m"], "interval": c.net.dt, "stop": (TO_READOUT + steps) * c.net.dt}
-    )
+    until = {"interval": c.net.dt, "stop": (TO_READOUT + steps) * c.net.dt}
+    watch = nest.Create("multimeter", params={"record_from": ["V_m"], **until})
     nest.Connect(watch, outputs)
-    return {"inputs": inputs, "neurons": neurons, "outputs": outputs, "spikes": spikes, "watch": watch}
+    return {"neurons": neurons, "spikes": spikes, "watch": watch}
 
 
 def _model(group: Any, c: Case, window: int) -> tuple[str, int, dict[str, float]]:
@@ -126,10 +125,10 @@ def _model(group: Any, c: Case, window: int) -> tuple[str, int, dict[str, float]
     return "eprop_iaf_bsshslm_2020", group.n, params
 
 
-def _optimize(nest: Any, c: Case, batch: int) -> None:
+def _synapse_model(nest: Any, c: Case) -> None:
     """The synapse model "learns": gradients are averaged over the window where the loss is, as in snnlearn's tasks."""
     adam = isinstance(c.optimizer, sl.Adam)
-    optimizer = {"type": "adam" if adam else "gradient_descent", "eta": c.optimizer.lr, "batch_size": batch}
+    optimizer = {"type": "adam" if adam else "gradient_descent", "eta": c.optimizer.lr, "batch_size": len(c.xs)}
     if adam:
         optimizer |= {"beta_1": c.optimizer.beta1, "beta_2": c.optimizer.beta2, "epsilon": c.optimizer.epsilon}
         optimizer["optimize_each_step"] = False
@@ -149,18 +148,16 @@ def _pairs(w: Any, diagonal: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return (*np.nonzero(here), w[here])
 
 
-def _updated(nest: Any, network: dict[str, Any], c: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _updated(nest: Any, neurons: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Before, after and weight of recurrent synapses as they are now."""
-    neurons = network["neurons"]
-    found = nest.GetConnections(neurons[: min(LOOKED_AT, len(neurons))], neurons, synapse_model="learns").get(
-        ["source", "target", "weight"]
-    )
+    some = nest.GetConnections(neurons[: min(LOOKED_AT, len(neurons))], neurons, synapse_model="learns")
+    found = some.get(["source", "target", "weight"])
     first = neurons[0].global_id
     return np.array(found["source"]) - first, np.array(found["target"]) - first, np.array(found["weight"])
 
 
 def _check(network: dict[str, Any], c: Case, updated: tuple[np.ndarray, np.ndarray, np.ndarray] | None) -> float:
-    """The first trial's rate (Hz), after it, the loss and the first update have been compared with snnlearn's."""
+    """The first trial's rate (Hz); raises ValueError where it, the loss or the first update is not snnlearn's."""
     rate = network["spikes"].n_events / c.net.n / (c.n_steps * c.net.dt / 1000.0)
     check_rate(rate, c)
     events, mask, target = network["watch"].events, c.masks[0], c.targets[0]
