@@ -13,7 +13,7 @@ Systems, where they are installed; each says in its file in `beside/` what it do
 
     snnlearn   forward simulation, and the whole step with learning, by e-prop and by BPTT
     jax        a hand-written pair of scans: the same e-prop gradient, which is compared
-    nest       its own e-prop, in double precision, trials of a batch in sequence; rate, loss and first update are compared
+    nest       its own e-prop, in double precision, trials of a batch in sequence; rate, loss and first update equal ours
     torch      full BPTT by autograd; the gradient is compared
     brian2     C++ standalone, forward simulation alone; the rate is compared. sparse
 
