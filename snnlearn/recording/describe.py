@@ -49,6 +49,10 @@ def _origin(rec: Recording) -> list[str]:
     ]
     if rec.config.get("command"):
         lines.append(f"  command    {_cut(str(rec.config['command']))}")
+    fork = rec.config.get("fork")
+    if fork:
+        changes = f", with another {' and '.join(fork['changes'])}" if fork["changes"] else ""
+        lines.append(f"  forked     from {fork['of']} after {fork['updates']} updates{changes}")
     return lines + ([f"  seed       {attrs['seed']}"] if "seed" in attrs else [])
 
 
