@@ -30,14 +30,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _check
-from .network import Weights
 from .recording import Recorder, Recording, open_recording
 from .recording.access import frozen, open_file
 from .recording.going_on import load_checkpoints
 from .recording.reader import Spikes
 from .recording.slots import Checkpoint, kept_positions, read_kept
 from .replaying import Collected, Watcher
-from .resume import rebuild, training_task
+from .resume import beginning, rebuild, training_task
 from .simulator import Simulator
 from .training import collate
 

@@ -70,11 +70,10 @@ def make_parser() -> argparse.ArgumentParser:
     text = (
         "Begin a new run from the exact state that a training had after so many updates, with other choices, and train it to "
         "the planned end: two runs with an identical past. FILE is only read; the new recording holds what is recorded from "
-        "there on, as FILE's did. The training is simulated again to exactly there from the nearest state in FILE: its beginning, "
-        "its last checkpoints, or a state that Recorder(keep_every=...) has kept."
+        "there on, as FILE's did. The training is simulated again to exactly there from the nearest state in FILE: its "
+        "beginning, its last checkpoints, or a state that Recorder(keep_every=...) has kept."
     )
-    about = {"description": text, "epilog": FORK, "formatter_class": Text}
-    fork = commands.add_parser("fork", help="a new run from the state of another", **about)
+    fork = commands.add_parser("fork", help="a new run from another's state", description=text, epilog=FORK, formatter_class=Text)
     fork.add_argument("file", type=pathlib.Path, metavar="FILE", help="the recording of a training, with checkpoints")
     text = "updates of the weights before the fork; default: those of the last checkpoint"
     fork.add_argument("--at", type=int, metavar="UPDATE", help=text)
