@@ -22,6 +22,7 @@ import h5py
 import numpy as np
 
 from ..interrupts import shielded
+from .background import Background
 from .column import BUFFER_BYTES, CHUNK_BYTES, Column, chunk_shape
 from .journal import JournaledFile
 from .slots import Slots
@@ -93,6 +94,10 @@ class Stream:
         for column in self.columns.values():
             column.spill(self.n)
 
+    def settle(self) -> None:
+        for column in self.columns.values():
+            column.settle()
+
     def commit(self) -> None:
         if self.group is not None and self.committed != self.n:
             self.group.attrs.modify("committed", np.int64(self.n))
@@ -105,6 +110,7 @@ class Store:
     def __init__(self, file: h5py.File, journal: JournaledFile, compression: str | None, path: str):
         self.file, self.journal, self.compression, self.path = file, journal, compression, path
         self.streams: list[Stream] = []
+        self.background = journal.background = Background()
         self.slots: Slots | None = None
         self.before_closing: Callable[[], None] | None = None  # appends what waits for the end
         self.buffered, self.written = 0, False  # bytes that are pending; whether some are written but not committed
@@ -124,6 +130,8 @@ class Store:
         try:
             for stream in self.streams:
                 stream.write()
+            for stream in self.streams:
+                stream.settle()
             self.buffered, self.written = 0, True
             for stream in self.streams:
                 stream.commit()
@@ -131,6 +139,15 @@ class Store:
         except (OSError, RuntimeError) as error:
             raise self._failure("written", error) from error
         self.written, self.flushed_at = False, time.monotonic()
+
+    def settle(self) -> None:
+        """Wait until the chunks that are on their way are with HDF5. Raises OSError naming the file."""
+        try:
+            for stream in self.streams:
+                stream.settle()
+            self.journal.settle()
+        except (OSError, RuntimeError) as error:
+            raise self._failure("written", error) from error
 
     def _spill(self) -> None:
         """Hand what is pending to HDF5, of streams that have enough of it, not yet committed. Raises OSError naming the file."""
@@ -197,4 +214,5 @@ class Store:
                 raise self._failure("closed", error) from error
             finally:
                 self.journal.close()
+                self.background.close()
                 atexit.unregister(self.close)
