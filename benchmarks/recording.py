@@ -118,7 +118,9 @@ def main() -> None:
             "everything v": Variant(n, folder / "v.h5", v=True, **bare, compression=None),
             "snapshot": Variant(n, folder / "snapshot.h5", weights_every=1, **bare, compression=None),
         }
-        print(f"{n} neurons, {n * (n + N_IN):,} synapses, turns of {SMALL} and {LARGE} x {options.steps} steps, {options.rounds} rounds")
+        print(
+            f"{n} neurons, {n * (n + N_IN):,} synapses, turns of {SMALL} and {LARGE} x {options.steps} steps, {options.rounds} rounds"
+        )
         print(f"{'':16} {'us a step':>10} {'ratio':>7} {'mean':>7} {'CPU':>7} {'mean':>7} {'thread':>7} {'bytes a step':>13}")
         for variants, pieces, plain in ((small, SMALL, None), (large, LARGE, folder / "bytes")):
             store.PERIOD = period * len(variants)

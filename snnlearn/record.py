@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .interrupts import shielded
 from .job import Job, Result
 from .losses import ENTROPY, SQUARED
 from .network import WEIGHT_NAMES, Weights
@@ -12,6 +13,7 @@ from .recording.reducers import Ended
 from .report import Alignment, Run
 
 
+@shielded
 def record_run(
     recorder: Recorder,
     job: Job,

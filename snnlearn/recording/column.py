@@ -1,7 +1,7 @@
 """A data set that grows: what is appended waits in memory, and goes to the file in whole chunks.
 
 HDF5 compresses a chunk each time that it leaves its cache, and the simulation waits for that. So large columns do not pass
-through it: a chunk is encoded once, when it is full, by a thread beside the run (`encoding`, `background`), and is handed over as
+through it: a chunk is encoded once, when it is full, by a thread beside the run (`encoding`), and is handed over as
 it stands in the file, in order, when the next ones are full or with the next commit. Rows that fill no chunk reach the file with
 the next commit, and are kept until their chunk is full.
 """
@@ -11,13 +11,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections import deque
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
-from .encoding import encoded
+from .encoding import Task, encoded
 from .schema import entry
 
 if TYPE_CHECKING:
@@ -66,8 +65,8 @@ class Column:
         self.pending_bytes = 0  # of what was put since the last `write` or `spill`,
         self.held_bytes = 0  # and of what was put before and is not in the file
         self._filed = 0  # pending rows before this one are in the file too, or on their way
-        self._chunk = self.dataset.chunks
-        self._encoded: deque[tuple[tuple[int, ...], Future[bytes]]] = deque()  # chunks on their way, with their first entries
+        self._chunk, self._buffer = self.dataset.chunks, np.empty(0, dtype)
+        self._encoded: deque[tuple[tuple[int, ...], Task]] = deque()  # chunks on their way, with their first entries
         bytes_ = math.prod(self._chunk) * dtype.itemsize
         filters = self.dataset.compression, self.dataset.compression_opts, self.dataset.shuffle
         known = filters in ((None, None, False), ("gzip", 1, True))
@@ -130,6 +129,7 @@ class Column:
         for row, array in run:
             low, high = max(row, begin, self._filed), min(row + array.shape[0], end)
             if low < high:
+                self.settle()  # the cache begins with what the file has of the chunk
                 self.dataset[low:high] = array[low - row : high - row]
 
     def _write_chunks(self, run: Run, begin: int, end: int) -> None:
@@ -142,14 +142,20 @@ class Column:
             for at in itertools.product(*places):
                 chunk = self._cut(parts, first, tuple(slice(a, a + n) for a, n in zip(at, inner, strict=True)))
                 if compressed:
-                    self._encoded.append(((first, *at), self.store.background.submit(chunk.nbytes, encoded, chunk)))
+                    self._encoded.append(((first, *at), self.store.encoder.submit(encoded, chunk)))
+                    self.settle(wait=False)
                 else:
                     self.dataset.id.write_direct_chunk((first, *at), chunk)
-                self.settle(wait=False)
 
     def _cut(self, parts: Run, first: int, inner: tuple[slice, ...]) -> np.ndarray:
-        """One chunk, an array of its own; filled where nothing is known yet, or it reaches over the edge of the data set."""
-        chunk = np.empty(self._chunk, self.dtype)
+        """One chunk, contiguous; filled where nothing is known yet, or it reaches over the edge of the data set.
+
+        One that is to be encoded is an array of its own, others may be part of what is pending, and hold until the next.
+        """
+        chunk = self._buffer
+        if not chunk.size:
+            chunk = np.empty(self._chunk, self.dtype)
+            self._buffer = chunk if self.dataset.compression is None else self._buffer
         last_row, last = parts[-1]
         narrow = any(x.stop > size for x, size in zip(inner, self.width, strict=True))
         if narrow or last_row + last.shape[0] < first + self._chunk[0]:
@@ -157,6 +163,8 @@ class Column:
         for row, array in parts:
             low, high = max(row, first), min(row + array.shape[0], first + self._chunk[0])
             part = array[(slice(low - row, high - row), *inner)]
+            if part.shape == self._chunk and part.flags.c_contiguous and self.dataset.compression is None:
+                return part
             chunk[(slice(low - first, high - first), *(slice(0, n) for n in part.shape[1:]))] = part
         return chunk
 

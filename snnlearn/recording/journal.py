@@ -16,9 +16,6 @@ A reader sees the journal of a killed process as if it had been applied; a write
 without this module the file is torn only if the kill comes in the middle of overwriting, some 0.1 ms a commit.
 
 Bytes that do not fit on a full disk stay in memory until a commit can write them, so that HDF5 never sees an error.
-
-Much of (1) at once, as a chunk, is copied and written by a thread while the run goes on (`background`). Whatever needs what is on
-its way (a read or another write of the same bytes, a commit, the end) waits for it first: on the disk the order is the same.
 """
 
 from __future__ import annotations
@@ -26,19 +23,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import math
 import os
 import pathlib
 import struct
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
 
 from . import pulse
-from .background import Background
 
 try:
     import fcntl
@@ -46,7 +39,6 @@ except ImportError:  # Windows, where HDF5 does not lock files either
     fcntl = None  # type: ignore[assignment]
 
 PAGE = 4096
-LARGE = 1 << 16  # bytes that the thread writes; fewer are written at once
 FOOT = struct.Struct("<8sQQ16s16s")
 MAGIC = b"snnjrnl1"
 DIGEST_BYTES = 16
@@ -65,8 +57,6 @@ class JournaledFile:
         flags = {"x": os.O_RDWR | os.O_CREAT | os.O_EXCL, "w": os.O_RDWR | os.O_CREAT, "r+": os.O_RDWR, "r": os.O_RDONLY}
         self._file = os.open(self.path, flags[mode] | getattr(os, "O_BINARY", 0), 0o666)
         self._pages: dict[int, bytearray] = {}
-        self.background: Background | None = None  # writes what is large, where there is one
-        self._writing: deque[tuple[int, bytes, Future[None]]] = deque()  # on their way to the disk, with their place
         self._late = False  # whether pages behind the last commit wait, because the disk was full
         self._position, self._writes, self._process = 0, mode != "r", os.getpid()
         try:
@@ -121,7 +111,6 @@ class JournaledFile:
         """Fill the buffer; bytes behind the end are zero."""
         view = memoryview(buffer).cast("B")
         start, n = self._position, len(view)
-        self.settle(start, start + n)
         data = _read(self._file, start, n)
         view[: len(data)] = data
         view[len(data) :] = bytes(n - len(data))
@@ -134,21 +123,16 @@ class JournaledFile:
         self._position += n
         return n
 
-    def write(self, given: Any) -> int:
+    def write(self, data: Any) -> int:
         """Take bytes: (1) or (2)."""
-        view, position = memoryview(given).cast("B"), self._position
+        view, position = memoryview(data).cast("B"), self._position
         if os.getpid() != self._process:  # HDF5 closes what a forked process has inherited
             return len(view)
         n, new = len(view), self._safe * PAGE
         if position < new:
             self._keep(position, view[: new - position])
             view, position = view[new - position :], new
-        self.settle(position, position + len(view))
-        if self.background is not None and len(view) >= LARGE and not self._late:
-            data = bytes(view)  # HDF5 wants its own back
-            task = self.background.submit(len(data), write_at, self._file, memoryview(data), position)
-            self._writing.append((position, data, task))
-        elif len(view):
+        if len(view):
             try:
                 pages = range(position // PAGE, -(-(position + len(view)) // PAGE)) if self._late else ()
                 if any(number in self._pages for number in pages):
@@ -177,7 +161,6 @@ class JournaledFile:
 
     def commit(self) -> None:
         """Make the present state the one that a kill leaves. Raises OSError; the last commit then still holds."""
-        self.settle()
         if self._count and 0 in self._pages:  # the counters stand in it
             head = pulse.pack(self._count + 1, self._count)
             self._pages[0][: len(head)] = head
@@ -221,21 +204,10 @@ class JournaledFile:
     def close(self) -> None:
         """Close without a commit; a second call does nothing."""
         if self._file >= 0:
-            if self._writes and os.getpid() == self._process:
-                self.settle()
-                if self._committed is not None:
-                    os.ftruncate(self._file, self._committed)
+            if self._writes and os.getpid() == self._process and self._committed is not None:
+                os.ftruncate(self._file, self._committed)
             os.close(self._file)
             self._file = -1
-
-    def settle(self, low: int = 0, high: float = math.inf) -> None:
-        """Await what is on its way, where some of it lies in low .. high; what found no room is kept."""
-        wait = any(at < high and at + len(data) > low for at, data, _ in self._writing)
-        while self._writing and (wait or self._writing[0][2].done()):
-            at, data, task = self._writing[0]
-            if task.exception() is not None:
-                self._keep(at, memoryview(data))
-            self._writing.popleft()
 
     def _keep(self, position: int, data: memoryview) -> None:
         """Take bytes into pages in memory."""

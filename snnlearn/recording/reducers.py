@@ -62,6 +62,8 @@ class Ended(NamedTuple):
     gradient_norms: np.ndarray | None  # [4]
     cosine: np.ndarray | None  # [rules, matrices] of passive rules
     steps: int  # of all its trials
+
+
 SHORT = 1 << 12  # steps; bins of shorter intervals are looked up
 
 
