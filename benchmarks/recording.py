@@ -2,8 +2,8 @@
 
     python benchmarks/recording.py [--neurons 1000] [--rounds 15] [--steps 1000] [--synapses 1e7] [--folder FOLDER]
 
-A dense network of LIF neurons at about 7 Hz learns online on one thread (e-prop, an update every 100 steps, float32), in pieces of
-1000 steps. Runs that record different things take turns of some pieces, so that other work on the machine meets all of them
+A dense network of LIF neurons at about 10 Hz learns online on one thread (e-prop, an update every 100 steps, float32), in pieces
+of 1000 steps. Runs that record different things take turns of some pieces, so that other work on the machine meets all of them
 alike; commits come every two seconds of a run's own time. Printed are medians over the rounds and ratios to the turn without
 recording in the same round: of the time that passes, which is the time a run takes, and of CPU time (user and system) of all
 threads. "mean" is the ratio of the mean times, because compression works in bursts; "thread" the CPU time a step of threads
@@ -118,9 +118,7 @@ def main() -> None:
             "everything v": Variant(n, folder / "v.h5", v=True, **bare, compression=None),
             "snapshot": Variant(n, folder / "snapshot.h5", weights_every=1, **bare, compression=None),
         }
-        print(
-            f"{n} neurons, {n * (n + N_IN):,} synapses, turns of {SMALL} and {LARGE} x {options.steps} steps, {options.rounds} rounds"
-        )
+        print(f"{n} neurons, {n * (n + N_IN):,} synapses, {options.rounds} turns of {SMALL} or {LARGE} x {options.steps} steps")
         print(f"{'':16} {'us a step':>10} {'ratio':>7} {'mean':>7} {'CPU':>7} {'mean':>7} {'thread':>7} {'bytes a step':>13}")
         for variants, pieces, plain in ((small, SMALL, None), (large, LARGE, folder / "bytes")):
             store.PERIOD = period * len(variants)
@@ -133,7 +131,7 @@ def main() -> None:
 
 
 def take_turns(variants: dict[str, Variant], length: int, options: argparse.Namespace, path: Path | None) -> np.ndarray:
-    """Run all variants. length : pieces of a turn; path : of a plain file, for the bytes of all neurons' v; returns the seconds of its turns"""
+    """Run all variants. length : pieces of a turn; path : of a plain file for the bytes of v. Returns the seconds of its turns."""
     written, order = [], np.random.default_rng(0)
     plain = None if path is None else os.open(path, os.O_WRONLY | os.O_CREAT)
     for number in range(options.rounds + 1):

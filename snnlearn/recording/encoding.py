@@ -1,11 +1,11 @@
 """A chunk as HDF5's filters shuffle and deflate leave it, in a third of the time that they take.
 
-Deflate searches only for runs of equal bytes (Z_RLE): of shuffled spikes and membranes it then makes slightly fewer bytes, in less
-than half the time of a search for any repetition. Shuffled, a byte of a number lies with the same byte of all the others, in
-planes; those of a mantissa hold noise, and a plane of which a sample does not shrink is stored as it is, at a tenth of the time.
+Deflate searches only for runs of equal bytes (Z_RLE): of shuffled spikes and membranes it then makes slightly fewer bytes, in
+less than half the time of a search for any repetition. Shuffled, a byte of a number lies with the same byte of all the others,
+in planes; those of a mantissa hold noise, and a plane of which a sample does not shrink is stored as it is.
 
-    zlib stream     2 bytes of header | plane, plane, ..., each ends at a byte | an empty last block | adler32 of all       (RFC 1950)
-    plane           deflated, or stored in blocks of 1 + 2 + 2 + at most 65535 bytes                                        (RFC 1951)
+    zlib stream     2 bytes of header | plane, plane, ..., each ends at a byte | an empty last block | adler32 of all   (RFC 1950)
+    plane           deflated, or stored in blocks of 1 + 2 + 2 + at most 65535 bytes                                    (RFC 1951)
 
 A thread does this while the run goes on: both zlib and compiled code release Python's lock. It never calls HDF5, which has one
 lock for all its calls, so that whoever holds that lock (as a callback in which garbage is collected) can wait for it.
