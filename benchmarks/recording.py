@@ -131,7 +131,7 @@ def main() -> None:
 
 
 def take_turns(variants: dict[str, Variant], length: int, options: argparse.Namespace, path: Path | None) -> np.ndarray:
-    """Run all variants. length : pieces of a turn; path : of a plain file for the bytes of v. Returns the seconds of its turns."""
+    """Run all variants. length : pieces of a turn; path : of a plain file for the bytes of v. Returns seconds of its turns."""
     written, order = [], np.random.default_rng(0)
     plain = None if path is None else os.open(path, os.O_WRONLY | os.O_CREAT)
     for number in range(options.rounds + 1):

@@ -5,8 +5,8 @@
     Store       the file and its streams
 
 A flush writes the pending values of every stream, awaits the chunks that are on their way (`encoding`), raises the committed
-lengths, and commits the file (`journal`): all of it comes to the disk, or nothing, and readers are told while it does (`pulse`). Values are pending together with the row at
-which they belong, so that a flush that was interrupted can simply be repeated.
+lengths, and commits the file (`journal`): all of it comes to the disk, or nothing, and readers are told while it does (`pulse`).
+Values are pending together with the row at which they belong, so that a flush that was interrupted can simply be repeated.
 """
 
 from __future__ import annotations
@@ -138,9 +138,8 @@ class Store:
             return
         self._told = True
         hint = "compression=None, fewer neurons, every_steps, every or windows make it faster"
-        message = (
-            f"the run waits {100 * waited / since:.0f} % of its time until what it records in {self.path} is compressed; {hint}"
-        )
+        much = f"{100 * waited / since:.0f} % of its time"
+        message = f"the run waits {much} until what it records in {self.path} is compressed; {hint}"
         if self.notes is not None:
             self.notes("warning", message)
         warnings.warn(message, stacklevel=2)

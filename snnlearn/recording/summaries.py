@@ -30,6 +30,8 @@ class Summaries:
     """Tables, weights, reductions and events of an open recording."""
 
     path: pathlib.Path
+    dt: float
+    n_neurons: int
     _committed: dict[str, int]
     _read: Callable[[Callable[[h5py.File], Any]], Any]
     read_entries: Callable[..., np.ndarray]
