@@ -40,7 +40,7 @@ class Recorder(Asked):
     readout, target : record them
     weights_every : record the weights every so many updates, and the last ones
     every : raw data (spikes, variables, readout, target) of the trials 0, every, 2 every, ... only
-    compression : "gzip" or None
+    compression : "gzip", by a thread beside the run, or None; a run that must wait for it warns
     overwrite : replace a file that exists, when the simulation opens it
     variables : neurons of any other variable of the neuron model, as {"i": [0, 1]}
     checkpoint_every, checkpoint_minutes : write the state of the simulation into the file, so that `sl.resume(path)` goes on
