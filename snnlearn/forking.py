@@ -65,7 +65,7 @@ def fork(path: str | os.PathLike[str], at: int | None = None, *, threads: int | 
     given = {name: changes.pop(name, None) for name in ("task", "lr", "net", "stop")}
     for name in changes:
         _check.choice(f"{WHERE} change", name, CHANGES)
-    checkpoint = found[0] if at is None else _at(path, at, found, given, threads)
+    checkpoint = found[0] if at is None else _at(path, at, found, given, changes, threads)
     simulator = rebuild(checkpoint, str(path), given, changes, threads)
     origin = {"of": pathlib.Path(path).name, "updates": simulator.updates_done, "changes": sorted(changes)}
     kept = {name: value for name, value in found[0].values["context"].items() if name not in OF_PARENT}
@@ -73,8 +73,10 @@ def fork(path: str | os.PathLike[str], at: int | None = None, *, threads: int | 
     return simulator
 
 
-def _at(path: Any, at: Any, found: list[Checkpoint], given: dict[str, Any], threads: int | None) -> Checkpoint:
-    """The state after so many updates. found : the file's checkpoints"""
+def _at(
+    path: Any, at: Any, found: list[Checkpoint], given: dict[str, Any], changes: dict[str, Any], threads: int | None
+) -> Checkpoint:
+    """The state after so many updates, before the changes. found : the file's checkpoints"""
     at = _check.integer(f"{WHERE}.at", at, "be a number of updates, not negative", low=0)
     states = _states(path, found)
     before = [state for state in states if state.updates <= at]
@@ -84,6 +86,8 @@ def _at(path: Any, at: Any, found: list[Checkpoint], given: dict[str, Any], thre
         raise _unreachable(at, states, trains)
     checkpoint = _with_history(nearest.load(), found[0])
     begins = "begins" in checkpoint.values
+    if nearest.updates < at:
+        rebuild(found[0], str(path), given, changes, threads)  # what does not fit is told before anything runs
     if nearest.updates < at or begins:
         simulator = rebuild(checkpoint, str(path), given, {}, threads)
         if nearest.updates < at:

@@ -244,6 +244,13 @@ def test_a_training_is_forked_from_its_beginning_where_no_state_was_kept(tmp_pat
     assert same_weights(child, parent)
 
 
+def test_changes_that_do_not_fit_are_told_before_anything_is_simulated(tmp_path, monkeypatch):
+    interrupted(tmp_path / "run.h5")
+    monkeypatch.setattr("snnlearn.forking.go_on", lambda *_, **__: pytest.fail("it runs"))
+    with pytest.raises(ValueError, match="BPTT must run on whole trials with update_every='trial'"):
+        sl.fork(tmp_path / "run.h5", at=3, rule=sl.BPTT(), update_every=5)
+
+
 def test_forks_beyond_what_a_run_has(tmp_path):
     path = tmp_path / "run.h5"
     with sl.Recorder(path, keep_every=3) as recorder:

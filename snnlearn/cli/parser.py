@@ -116,6 +116,14 @@ def make_parser() -> argparse.ArgumentParser:
     info.add_argument("file", type=pathlib.Path, metavar="FILE")
     info.set_defaults(run=looking.info)
 
+    text = (
+        "Have every HDF5 reader open a recording whose process was killed in the middle of a commit. The commands of snnlearn read "
+        "and resume such a file as it is, and of any other nothing is changed."
+    )
+    repair = commands.add_parser("repair", help="after a kill, for other HDF5 readers", description=text)
+    repair.add_argument("file", type=pathlib.Path, metavar="FILE")
+    repair.set_defaults(run=looking.repair)
+
     text = "Show how a run goes on, refreshed in place until it has ended; of a finished recording, how it went."
     watch = commands.add_parser("watch", help="follow a run", description=text, formatter_class=Help)
     watch.add_argument("file", type=pathlib.Path, metavar="FILE")

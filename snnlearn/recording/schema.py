@@ -56,7 +56,7 @@ and weights.feedback; first.*, second.* (moments), done (updates); gradient.*, t
 zeros are left out.
 
 A file whose last bytes are a journal (`snnlearn.recording.journal`) was killed in the middle of a commit; the package's reader
-sees it as if it had been applied, and whoever writes it next applies it.
+sees it as if it had been applied, and whoever writes it next applies it, as `snnlearn repair` does.
 
 Data sets have the attributes "units" ("1": a pure number) and "description". Weights, traces and signals have no physical
 unit: they are in units of the membrane potential v, in which the threshold is given.
