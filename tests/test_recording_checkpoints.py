@@ -88,14 +88,21 @@ def test_a_writer_applies_the_journal_of_a_killed_one(path, twin, tmp_path, monk
     with h5py.File(other) as file, open_recording(other) as rec:
         assert file["segments"].attrs["committed"] == rec.n_trials == 2
         assert_array_equal(rec.spikes(1).step, spikes_of(twin, [1])[1])
-    with pytest.raises(ValueError, match=r"repair.path must be a file that no process writes \(got '.*run.h5'\)"):
-        repair(path)
     again = reopen(killed, newest(killed).values["recorder"], None)
     again.close()
     assert not journal.has_journal(killed)
     with h5py.File(killed) as file:
         assert file["segments"].attrs["committed"] == 1
     recorder.close()
+
+
+def test_a_file_that_is_being_written_is_not_repaired(path, twin):
+    with start(Recorder(path)) as recorder:
+        record(recorder, twin, 0, 0, T)
+        with pytest.raises(ValueError, match=r"repair.path must be a file that no process writes \(got '.*run.h5'\)"):
+            repair(path)
+    before = path.read_bytes()
+    assert not repair(path) and path.read_bytes() == before
 
 
 def limited(code, limit, *arguments):

@@ -117,8 +117,8 @@ def make_parser() -> argparse.ArgumentParser:
     info.set_defaults(run=looking.info)
 
     text = (
-        "Have every HDF5 reader open a recording whose process was killed in the middle of a commit. The commands of snnlearn read "
-        "and resume such a file as it is, and of any other nothing is changed."
+        "Have every HDF5 reader open a recording whose process was killed in the middle of a commit. The commands of snnlearn "
+        "read and resume such a file as it is. Any other file stays as it is."
     )
     repair = commands.add_parser("repair", help="after a kill, for other HDF5 readers", description=text)
     repair.add_argument("file", type=pathlib.Path, metavar="FILE")

@@ -28,6 +28,7 @@ def describe(path: str | os.PathLike[str]) -> str:
     """
     with open_recording(path) as rec:
         parts = (_origin, _run, _raw_data, _reduced, _tables, _alignment, _weights, _synapses, _other, _events, _configuration)
+        rec.goes_on()
         sections = [part(rec) for part in parts]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 

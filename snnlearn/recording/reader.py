@@ -21,6 +21,7 @@ from .schema import SIGNALS, check_format
 from .signal import Signal
 from .summaries import Summaries
 
+RUNNING = "running (still being written)"  # how such a run ended
 REQUIRED = ("status", "created", "versions", "dt", "n_neurons", "n_outputs")
 T = TypeVar("T")
 
@@ -114,6 +115,13 @@ class Recording(Summaries):
             self.__dict__.pop(name, None)
         return True
 
+    def goes_on(self) -> bool:
+        """Whether the run goes on, as `is_running`; where it does not, the recording has taken note of how it ended."""
+        running = self.is_running
+        if self.status == "running" and not running:
+            self.refresh()  # it may have ended since the file was looked at
+        return running
+
     @property
     def is_running(self) -> bool:
         """Whether the run goes on: the file is not closed, and a process holds it (where the system tells)."""
@@ -125,7 +133,7 @@ class Recording(Summaries):
         if self.status != "running":
             return self.status
         if self.is_running:
-            return "running (still being written)"
+            return RUNNING
         return "ended without closing the file (killed, or the machine stopped); what was committed is there"
 
     def __enter__(self) -> Recording:
