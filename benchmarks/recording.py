@@ -81,7 +81,8 @@ class Variant:
         for x, target in pieces:
             self.result = self.simulator.run(iter([(x, target)]), recorder=self.recorder)
         if self.recorder is not None:
-            self.recorder._store.settle()
+            for stream in self.recorder._store.streams:
+                stream.settle()
         self.turns.append(since(began))
 
 

@@ -145,6 +145,29 @@ def test_what_goes_wrong_in_the_thread_is_raised_and_nothing_committed_is_lost(t
             assert_array_equal(rec["v"][number], values(number))
 
 
+def test_a_chunk_that_found_no_memory_is_encoded_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "PERIOD", 1e9)
+    path, tries = tmp_path / "run.h5", []
+
+    def fails_once(chunk):
+        tries.append(1)
+        if len(tries) == 1:
+            raise MemoryError("no memory")
+        return encoding.encoded(chunk)
+
+    monkeypatch.setattr(column, "encoded", fails_once)
+    recorder = start(Recorder(path, v=True))
+    fill(recorder, 20)
+    with pytest.raises(OSError, match=r"the recording .*run.h5 cannot be written: no memory; what was written before is whole"):
+        recorder.flush()
+    fill(recorder, 20, 20)
+    recorder.close()
+    with open_recording(path) as rec:
+        assert rec.status == "complete" and rec.n_trials == 40
+        for number in range(40):
+            assert_array_equal(rec["v"][number], values(number))
+
+
 def test_a_recording_can_be_closed_by_its_own_thread(tmp_path, monkeypatch):
     """As garbage that is collected there closes it."""
     monkeypatch.setattr(store, "PERIOD", 1e9)

@@ -95,8 +95,13 @@ class Column:
     def settle(self, wait: bool = True) -> None:
         """Hand HDF5 the chunks that are encoded; wait : for all of them. Can be repeated where it has failed."""
         while self._encoded and (wait or self._encoded[0][1].done()):
-            at, chunk = self._encoded[0]
-            self.dataset.id.write_direct_chunk(at, chunk.result())
+            at, task = self._encoded[0]
+            try:
+                chunk = task.result()
+            except BaseException:
+                self._encoded[0] = (at, task.again())
+                raise
+            self.dataset.id.write_direct_chunk(at, chunk)
             self._encoded.popleft()
 
     def _write(self, rows: int, everything: bool) -> None:

@@ -82,6 +82,10 @@ class Task(NamedTuple):
             return self.encode(self.chunk)
         return self.future.result()
 
+    def again(self) -> Task:
+        """The same once more, after an error."""
+        return self.encoder.submit(self.encode, self.chunk)
+
 
 class Encoder:
     """The thread that encodes chunks, in order; it begins with the first one, and its owner must `close` it."""

@@ -159,14 +159,6 @@ class Store:
             raise self._failure("written", error) from error
         self.written, self.flushed_at = False, time.monotonic()
 
-    def settle(self) -> None:
-        """Wait until the chunks that are on their way are with HDF5. Raises OSError naming the file."""
-        try:
-            for stream in self.streams:
-                stream.settle()
-        except (OSError, RuntimeError, MemoryError) as error:
-            raise self._failure("written", error) from error
-
     def _spill(self) -> None:
         """Hand what is pending to HDF5, of streams that have enough of it, not yet committed. Raises OSError naming the file."""
         waiting = 0
