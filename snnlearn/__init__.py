@@ -30,11 +30,11 @@ The package, in the order in which its parts build on each other:
     tasks          what to learn
     training       batches, evaluation, History
     functional     simulate, gradient
+    eligibility    e-prop's traces of chosen synapses, for recordings and to look at
     synapse_traces e-prop's traces and learning signals of single synapses, to look at
     family         taxonomy: what each rule follows, can do and costs; names of rules
     compare        rules side by side
     report         Run, Alignment: what a run reports
-    eligibility    traces of chosen synapses, for recordings
     guards         what goes wrong while a network learns, with the likely remedy
     record         what of a simulator's runs goes into a recording
     checkpoint     the state of a simulator, as arrays and back

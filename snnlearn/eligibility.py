@@ -1,4 +1,4 @@
-"""Eligibility traces of a few chosen synapses, from what the tape of a block holds; for recordings, whatever the rule.
+"""Eligibility traces of a few chosen synapses, from what the tape of a block holds; whatever the rule.
 
 The traces are those of e-prop of order 1 (Bellec et al. 2020, eqs 13, 22-25), by the chain rule through the postsynaptic
 neuron's own state (`neurons/chain.py`), with the derivatives A, b, c, k, r of its model and the arrival x_i of the synapse
@@ -10,6 +10,9 @@ i -> j (an input, or a spike of i `delay` steps ago):
 
 `attached` is 1 where the rule differentiates the reset. Rules that keep no traces (adjoints, spike-driven updates) or others
 (RFLO, influence) run as they do; these are computed beside them, in float64, from psi of the block.
+
+    Chain      the equations, for some postsynaptic neurons
+    Follower   a run's blocks, for recordings
 """
 
 from __future__ import annotations
@@ -59,6 +62,32 @@ def follow(params, d, arrivals, psi, local, constants, state, out, source=SOURCE
             out.e[t, s], out.ebar[t, s] = e, state.ebar[s]
 
 
+class Chain:
+    """The traces of synapses onto these neurons, a synapse each.
+
+    posts : int [chosen]; attached : whether the reset is differentiated
+    """
+
+    def __init__(self, net: Network, posts: np.ndarray, attached: bool):
+        self.n, self.n_hidden = posts.size, len(net.variables)
+        self.params = cast(_at(join(net.neurons, net.dt, np.float64), posts, net.n), np.float64)
+        self.scratch: Derivatives = make_derivatives(self.n_hidden, self.n, np.float64)
+        kappa = net.readout.kappa(net.dt)
+        self.constants = np.array([float(attached), kappa, 1.0 - kappa if net.readout.normalize_input else 1.0])
+        self._follow = follow if is_ours(self.params) else uncached(follow)
+
+    def rest(self) -> Traces:
+        """Traces at zero."""
+        return Traces(np.zeros((self.n_hidden, self.n)), np.zeros(self.n), np.zeros(self.n))
+
+    def run(self, arrivals: np.ndarray, psi: Any, local: Any, state: Traces) -> Traces:
+        """The traces at each step, arrays [steps, ...]; `state` goes on. arrivals, psi, local : as of `follow`"""
+        out = Traces(*(np.zeros((arrivals.shape[0], *array.shape)) for array in state))
+        psi, local = (np.ascontiguousarray(x, np.float64) for x in (psi, local))
+        self._follow(self.params, self.scratch, arrivals, psi, local, self.constants, state, out)
+        return out
+
+
 class Follower:
     """The traces of chosen synapses as a run goes on. Trials begin at zero, a stream with its first recorded step.
 
@@ -72,13 +101,7 @@ class Follower:
         pre = {name: pairs[name][:, 0] if name in pairs else np.empty(0, np.int32) for name in ("w_in", "w_rec")}
         self.pre = pre
         self.posts = np.concatenate([pairs[name][:, 1] for name in ("w_in", "w_rec") if name in pairs])
-        self.n, self.delay = net.n, round(net.delay / net.dt)
-        self.params = cast(_at(join(net.neurons, net.dt, np.float64), self.posts, net.n), np.float64)
-        self.n_hidden = len(net.variables)
-        self.scratch: Derivatives = make_derivatives(self.n_hidden, self.posts.size, np.float64)
-        kappa = net.readout.kappa(net.dt)
-        self.constants = np.array([float(attached), kappa, 1.0 - kappa if net.readout.normalize_input else 1.0])
-        self._follow = follow if is_ours(self.params) else uncached(follow)
+        self.delay, self.chain = round(net.delay / net.dt), Chain(net, self.posts, attached)
         self._states: dict[int | None, tuple[Traces, np.ndarray]] = {}
 
     def block(self, block: Any, job: Any, trial: int | None) -> dict[str, np.ndarray]:
@@ -92,17 +115,14 @@ class Follower:
         n_in = self.pre["w_in"].size
         self._inputs(arrivals[:, :n_in], job, block)
         self._spikes(arrivals[:, n_in:], block, past)
-        out = Traces(*(np.zeros((steps, *array.shape)) for array in state))
-        psi, local = (np.ascontiguousarray(x, np.float64) for x in (block.psi, block.local))
-        self._follow(self.params, self.scratch, arrivals, psi, local, self.constants, state, out)
+        out = self.chain.run(arrivals, block.psi, block.local, state)
         if trial is not None and block.start + steps >= job.n_steps:
             del self._states[trial]
         return self._named(out, n_in, block.readout.dtype)
 
     def _rest(self) -> tuple[Traces, np.ndarray]:
         """Traces at zero, and no spikes in flight, [delay, chosen of w_rec]."""
-        n = self.posts.size
-        return Traces(np.zeros((self.n_hidden, n)), np.zeros(n), np.zeros(n)), np.zeros((self.delay, self.pre["w_rec"].size))
+        return self.chain.rest(), np.zeros((self.delay, self.pre["w_rec"].size))
 
     def _inputs(self, arrivals: np.ndarray, job: Any, block: Any) -> None:
         if not arrivals.shape[1]:

@@ -3,8 +3,9 @@
     sl.fork("run.h5", optimizer=sl.Adam(1e-3))       # from the last checkpoint
     sl.fork("run.h5", at=2000, rule=sl.RFLO())         # from 2000 updates: two rules with an identical past
 
-A file has the last two checkpoints, and with `Recorder(keep_every=...)` states of the whole run. A training is simulated from the
-nearest of these before `at` to exactly there, as it was; a stream, whose inputs no file holds, begins at the states themselves.
+A file has the last two checkpoints, the beginning, and with `Recorder(keep_every=...)` states of the whole run. A training is
+simulated from the nearest of these before `at` to exactly there, as it was; a stream, whose inputs no file holds, begins at the
+states themselves.
 """
 
 from __future__ import annotations
@@ -19,15 +20,17 @@ import numpy as np
 
 from . import _check
 from .checkpoint import CURVES, capture
+from .recording import open_recording
 from .recording.access import open_file
 from .recording.going_on import load_checkpoints
 from .recording.schema import to_json
 from .recording.slots import Checkpoint, kept_updates, read_kept
-from .resume import rebuild
+from .resume import beginning, rebuild
 from .simulator import Simulator
 from .training import go_on
 
 CHANGES = ("rule", "optimizer", "loss", "regularizer", "passive", "passive_every", "update_every", "seed")
+OF_PARENT = ("run", "digest", "command")  # of a simulator's context: how to repeat the parent, which makes no fork
 WHERE = "fork"
 
 
@@ -47,8 +50,8 @@ def fork(path: str | os.PathLike[str], at: int | None = None, *, threads: int | 
 
     path : as for `resume`; threads : None: all cores
     at : so many updates of the weights into the run; None: the last checkpoint. A training is simulated again from the last
-        checkpoint or kept state before (`Recorder(keep_every=...)`), so `at` may be any number of updates that it has after a
-        batch; of other runs it must be that of a state in the file
+        state before: a checkpoint, a kept one (`Recorder(keep_every=...)`), or the beginning, so `at` may be any number of
+        updates that it has after a batch; of other runs it must be that of a state in the file
     changes : rule, optimizer, loss, regularizer, passive, passive_every, update_every, seed of `Simulator`; and task, lr, net,
         stop for what the file cannot hold, as in `resume`
 
@@ -62,8 +65,18 @@ def fork(path: str | os.PathLike[str], at: int | None = None, *, threads: int | 
     given = {name: changes.pop(name, None) for name in ("task", "lr", "net", "stop")}
     for name in changes:
         _check.choice(f"{WHERE} change", name, CHANGES)
-    if at is None:
-        return rebuild(found[0], str(path), given, changes, threads)
+    checkpoint = found[0] if at is None else _at(path, at, found, given, changes, threads)
+    simulator = rebuild(checkpoint, str(path), given, changes, threads)
+    origin = {"of": pathlib.Path(path).name, "updates": simulator.updates_done, "changes": sorted(changes)}
+    kept = {name: value for name, value in found[0].values["context"].items() if name not in OF_PARENT}
+    simulator.context = kept | {"fork": origin}
+    return simulator
+
+
+def _at(
+    path: Any, at: Any, found: list[Checkpoint], given: dict[str, Any], changes: dict[str, Any], threads: int | None
+) -> Checkpoint:
+    """The state after so many updates, before the changes. found : the file's checkpoints"""
     at = _check.integer(f"{WHERE}.at", at, "be a number of updates, not negative", low=0)
     states = _states(path, found)
     before = [state for state in states if state.updates <= at]
@@ -72,16 +85,20 @@ def fork(path: str | os.PathLike[str], at: int | None = None, *, threads: int | 
     if nearest is None or (nearest.updates < at and not trains):
         raise _unreachable(at, states, trains)
     checkpoint = _with_history(nearest.load(), found[0])
+    begins = "begins" in checkpoint.values
     if nearest.updates < at:
+        rebuild(found[0], str(path), given, changes, threads)  # what does not fit is told before anything runs
+    if nearest.updates < at or begins:
         simulator = rebuild(checkpoint, str(path), given, {}, threads)
-        checkpoint = _simulated(simulator, at, states)
-    return rebuild(checkpoint, str(path), given, changes, threads)
+        if nearest.updates < at:
+            _simulate(simulator, at, states)
+        checkpoint = _captured(simulator)
+    return checkpoint
 
 
 def _states(path: str | os.PathLike[str], checkpoints: list[Checkpoint]) -> list[State]:
     """Checkpoints before kept states, because they hold more."""
     result = [State(_updates(c), lambda c=c: c) for c in checkpoints]  # type: ignore[misc]
-
     path = pathlib.Path(path)
 
     def load(name: str) -> Checkpoint:
@@ -90,7 +107,21 @@ def _states(path: str | os.PathLike[str], checkpoints: list[Checkpoint]) -> list
 
     with open_file(path) as file:
         kept = kept_updates(file)
-    return result + [State(updates, lambda name=name: load(name)) for name, updates in kept.items()]  # type: ignore[misc]
+    result += [State(updates, lambda name=name: load(name)) for name, updates in kept.items()]  # type: ignore[misc]
+    newest = checkpoints[0]
+    if newest.values["training"] is not None and newest.values["recorder"] is not None:
+        with open_recording(path) as recording:
+            first = beginning(recording, newest)
+        if first is not None:
+            result.append(State(0, lambda: _first(first)))
+    return result
+
+
+def _first(state: Checkpoint) -> Checkpoint:
+    """The state at the beginning of a training, which has no history."""
+    training, counters = state.values["training"], dict.fromkeys(state.values["counters"], 0)
+    training = training | {"next": training["start"], "history": {"status": "running"}}
+    return state._replace(values=state.values | {"training": training, "counters": counters})
 
 
 def _updates(checkpoint: Checkpoint) -> int:
@@ -131,8 +162,8 @@ def _with_history(state: Checkpoint, newest: Checkpoint) -> Checkpoint:
     return state._replace(values=values, arrays=state.arrays | arrays)
 
 
-def _simulated(simulator: Simulator, at: int, states: list[State]) -> Checkpoint:
-    """The state of a training once it has so many updates."""
+def _simulate(simulator: Simulator, at: int, states: list[State]) -> None:
+    """Have a training go on until it has so many updates."""
     training, passed = simulator._training, []
     assert training is not None
 
@@ -153,6 +184,10 @@ def _simulated(simulator: Simulator, at: int, states: list[State]) -> Checkpoint
         borders = [*(state.updates for state in states), *passed]
         near = [max(u for u in borders if u < at), last]
         raise _check.fail(f"{WHERE}.at", f"be the updates after a batch, of which {near} are nearest", at)
+
+
+def _captured(simulator: Simulator) -> Checkpoint:
+    """The present state."""
     values, arrays, constants, _ = capture(simulator)
     values = json.loads(to_json(values | {"recorder": None}, "fork"))
     return Checkpoint(0, values, arrays, constants)

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import _check
 from .eligibility import Follower
+from .interrupts import shielded
 from .job import Job, Result
 from .losses import ENTROPY, SQUARED
 from .network import WEIGHT_NAMES
@@ -62,6 +63,7 @@ def ask(simulator: Any, job: Job, recorder: Recorder, trial: int, streaming: boo
     return job._replace(variables=variables, wanted=takes, chosen=chosen)
 
 
+@shielded
 def record_run(
     simulator: Any, recorder: Recorder, job: Job, result: Result, run: Run, trial: int, stream: int | None = None
 ) -> None:

@@ -30,14 +30,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _check
-from .network import Weights
 from .recording import Recorder, Recording, open_recording
 from .recording.access import frozen, open_file
 from .recording.going_on import load_checkpoints
 from .recording.reader import Spikes
 from .recording.slots import Checkpoint, kept_positions, read_kept
 from .replaying import Collected, Watcher
-from .resume import rebuild, training_task
+from .resume import beginning, rebuild, training_task
 from .simulator import Simulator
 from .training import collate
 
@@ -189,15 +188,15 @@ def _nearest(recording: Recording, newest: Checkpoint, streaming: bool, start: i
     for checkpoint in load_checkpoints(recording.path, "replay.path"):
         position = int(checkpoint.values["counters"][counter])
         found.append(Origin(position, f"checkpoint {checkpoint.sequence}", lambda c=checkpoint: c))  # type: ignore[misc]
-    weights = _first_weights(recording, newest)
-    if weights is not None:
-        found.append(Origin(0, "the beginning of the run", lambda: _beginning(newest, weights)))
+    first = beginning(recording, newest)
+    if first is not None:
+        found.append(Origin(0, "the beginning of the run", lambda: first))
     usable = [origin for origin in found if origin.position <= start]
     unit = "step" if streaming else "trial"
     if not usable:
-        first = min(origin.position for origin in found)
-        hint = f"the first state in the file is that before {unit} {first}; Recorder(keep_every=...) keeps more"
-        raise _check.fail(where, f"begin at {unit} {first} or later", start, hint)
+        least = min(origin.position for origin in found)
+        hint = f"the first state in the file is that before {unit} {least}; Recorder(keep_every=...) keeps more"
+        raise _check.fail(where, f"begin at {unit} {least} or later", start, hint)
     return max(usable, key=lambda origin: origin.position)
 
 
@@ -207,21 +206,6 @@ def _kept(path: pathlib.Path, name: str) -> Callable[[], Checkpoint]:
             return read_kept(file, name)
 
     return load
-
-
-def _first_weights(recording: Recording, newest: Checkpoint) -> Weights | str | None:
-    """The weights at the beginning, "seed" where they are drawn from it; None where they are not known."""
-    begins = recording.config.get("begins")
-    if begins not in ("seed", "given"):
-        return None  # the recording began in the middle of a run
-    if recording.weight_updates.size and recording.weight_updates[0] == 0:
-        return Weights(*recording.weights(0))
-    return "seed" if begins == "seed" else None
-
-
-def _beginning(newest: Checkpoint, weights: Weights | str) -> Checkpoint:
-    """The state of a new simulator of the same configuration, as a checkpoint without arrays."""
-    return newest._replace(values=newest.values | {"begins": weights}, arrays={})
 
 
 def _cursor(state: Checkpoint, training: dict[str, Any], simulator: Simulator) -> int:

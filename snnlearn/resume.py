@@ -24,7 +24,8 @@ from typing import Any
 
 from . import _check
 from .checkpoint import MOMENTS, TRACES, check_values, initial_weights, restore, restore_training
-from .recording import open_recording
+from .network import Weights
+from .recording import Recording, open_recording
 from .recording.going_on import load_checkpoints, reopen
 from .recording.slots import Checkpoint
 from .simulator import Simulator
@@ -116,6 +117,22 @@ def rebuild(checkpoint: Checkpoint, path: str, given: dict[str, Any], changes: d
     elif {"task", "stop"} & set(given):
         raise _check.fail(where, "get a task or stop for a training only", "a file without one")
     return simulator
+
+
+def beginning(recording: Recording, newest: Checkpoint) -> Checkpoint | None:
+    """The state before the first update of a recorded run, without arrays, for `rebuild`; None where the file does not tell.
+
+    newest : a later state of the run
+    """
+    begins = recording.config.get("begins")
+    if begins not in ("seed", "given"):
+        return None  # the recording began in the middle of a run
+    weights: Weights | str = begins
+    if recording.weight_updates.size and recording.weight_updates[0] == 0:
+        weights = Weights(*recording.weights(0))
+    elif begins == "given":
+        return None
+    return newest._replace(values=newest.values | {"begins": weights}, arrays={})
 
 
 def _training(values: Any, arrays: Any, constants: Any, given: dict[str, Any], where: str, simulator: Simulator) -> Training:

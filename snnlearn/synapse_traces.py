@@ -6,7 +6,8 @@
     ebar[t]  = kappa ebar[t-1] + scale e[t]                                                             (4)
     L[t]     = sum_k B_k err_k[t]                                                                       (5)
 
-Equations (1) to (5) of `rules/eprop.py` in NumPy (Bellec et al. 2020). sum_t L ebar is the gradient of `EProp`.
+Equations (1) to (5) of `rules/eprop.py` (Bellec et al. 2020); `eligibility` computes (1) to (4). sum_t L ebar is the gradient of
+`EProp`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _check
+from .eligibility import Chain
 from .events import Events
 from .functional import check_network, simulate
 from .losses import CrossEntropy, Loss
@@ -94,18 +96,9 @@ def synapse_traces(
     if source == "recurrent":
         dense = np.concatenate([np.zeros((net.delay_steps, net.n)), run.spikes])[:n_steps]
     pre, psi = dense[:, i], run.psi[:, j]
-    rho, beta = (p.rho[j], p.beta[j]) if isinstance(p, ALIFParams) else (np.zeros(j.size), np.zeros(j.size))
-    kappa = net.readout.kappa(net.dt)
-    scale = 1.0 - kappa if net.readout.normalize_input else 1.0
-    detached = 0.0 if rule.attached else 1.0
-    eps_v, eps_a, e, ebar = (np.zeros((n_steps, j.size)) for _ in range(4))
-    last = np.zeros((4, j.size))
-    for t in range(n_steps):
-        last[0] = p.alpha[j] * last[0] + p.zeta[j] * pre[t] - (1.0 - detached) * p.thr[j] * last[2]  # (1)
-        last[1] = rho * last[1] + last[2]  # (2)
-        last[2] = psi[t] * (last[0] - beta * last[1])  # (3)
-        last[3] = kappa * last[3] + scale * last[2]  # (4)
-        eps_v[t], eps_a[t], e[t], ebar[t] = last
+    chain = Chain(net, j, rule.attached)
+    eps, e, ebar = chain.run(pre, psi, np.zeros((n_steps, 0, j.size)), chain.rest())  # (1) to (4)
+    eps_v, eps_a = eps[:, 0], eps[:, 1] if eps.shape[1] > 1 else np.zeros_like(e)
     feedback = rule.feedback_matrix(net)
     feedback = np.asarray(weights.w_out) if feedback is None else feedback
     signal = _error(run.readout, target, mask, loss) @ feedback[j].T  # (5)

@@ -21,6 +21,7 @@ from ._check import number
 from .recording import Recording, open_recording
 from .recording.access import size_text
 from .recording.describe import duration, headline, moment
+from .recording.reader import RUNNING
 
 SCORES = {"classification": "accuracy", "regression": "nmse"}
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -102,7 +103,7 @@ class View:
 
     def _progress(self) -> Progress:
         rec = self.recording
-        running, config = rec.is_running, rec.config
+        running, config = rec.goes_on(), rec.config
         trials, updates = self._new("trials"), self._new("updates")
         source = updates if "updates" in rec.tables else trials
         for name, curve in self.curves.items():
@@ -121,7 +122,7 @@ class View:
         last = rec.table("updates", slice(-10, None)) if "updates" in rec.tables else source
         return Progress(
             running=running,
-            ending=rec.ending,
+            ending=RUNNING if running else rec.ending,
             trials=n_trials,
             planned=planned,
             updates=self._rows["updates"],

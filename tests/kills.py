@@ -13,6 +13,7 @@ earnest.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import signal
@@ -45,6 +46,9 @@ class Kind(NamedTuple):
     stream: bool
     options: Any = MappingProxyType({})
     net: Any = MappingProxyType({})
+    neurons: int = 8
+    record: Any = MappingProxyType({})
+    period: float | None = None  # s between two commits, where it is not that of the command line
 
 
 MORE: dict[str, Any] = {
@@ -52,6 +56,7 @@ MORE: dict[str, Any] = {
     "synapses": {"w_in": [(1, 2), (3, 0)]},
     "reduce": {"rates": 50.0, "intervals": 200.0, "variables": 100.0, "weights": 200.0, "losses": 100.0},
 }
+WIDE = {"v": True, "weights_every": None, "checkpoint_every": 30}  # chunks are on their way much of the time
 SGD, ADAM = sl.SGD(0.01, momentum=0.9), sl.Adam(sl.ExponentialDecay(5e-3, 0.5, 50), clip_norm=5.0)
 KINDS = {
     "eprop-adjoint": Kind(sl.EProp(feedback="adaptive", seed=2), ADAM, "trial", False),
@@ -65,8 +70,18 @@ KINDS = {
     "rtrl-stream": Kind(sl.RTRL(), SGD, 11, True),
     "uoro-stream": Kind(sl.UORO(seed=4), ADAM, 4, True),
     "tbptt-stream": Kind(sl.TruncatedBPTT(10), ADAM, 10, True),
+    # chunks are on their way for much of the time
+    "wide-stream": Kind(
+        sl.EProp(),
+        sl.SGD(1e-5),
+        10,
+        True,
+        neurons=1000,
+        record={"v": True, "weights_every": None, "checkpoint_every": 30},
+        period=0.1,
+    ),
 }
-QUICK = ("eprop-adjoint", "eprop-stream")
+QUICK = ("eprop-adjoint", "eprop-stream", "wide-stream")
 
 
 def pieces(first: int) -> Any:
@@ -77,7 +92,7 @@ def pieces(first: int) -> Any:
 
 
 def begin(kind: Kind, threads: int) -> sl.Simulator:
-    net = sl.Network(TASK.n_inputs, LIF, sl.Readout(2, tau=5.0), **{"delay": 2.0} | kind.net)
+    net = sl.Network(TASK.n_inputs, dataclasses.replace(LIF, n=kind.neurons), sl.Readout(2, tau=5.0), **{"delay": 2.0} | kind.net)
     parts = {"rule": kind.rule, "optimizer": kind.optimizer, "update_every": kind.update_every, "threads": threads}
     return sl.Simulator(net, loss=sl.CrossEntropy(), seed=5, **parts, **kind.options)
 
@@ -93,7 +108,7 @@ def run(kind: Kind, path: Path, threads: int, resumed: bool) -> None:
         recorder = simulator.recorder
     else:
         simulator = begin(kind, threads)
-        recorder = sl.Recorder(path, v=[0, 3], weights_every=5, checkpoint_every=2, **MORE)
+        recorder = sl.Recorder(path, **{"v": [0, 3], "weights_every": 5, "checkpoint_every": 2} | MORE | kind.record)
     with recorder:
         if kind.stream:
             if simulator.trials_done < PIECES:
@@ -113,7 +128,7 @@ def child(kind: Kind, path: Path, threads: int, resumed: bool, report: int) -> N
             flush(self)
             os.write(report, (json.dumps(lengths(self.file)) + "\n").encode())
 
-        store.Store.flush, store.PERIOD = told, PERIOD  # type: ignore[method-assign]
+        store.Store.flush, store.PERIOD = told, kind.period or PERIOD  # type: ignore[method-assign]
         run(kind, path, threads, resumed)
         status = 0
     except BaseException:

@@ -1,6 +1,7 @@
 """Every command in a subprocess, as a user types it."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -114,6 +115,13 @@ def test_errors_are_one_sentence(arguments, sentence, tmp_path):
     assert done.returncode == 1
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="another shell")
+def test_a_reader_that_has_read_enough_is_no_error():
+    line = f"{shlex.quote(sys.executable)} -m snnlearn taxonomy | head -1"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {line}"], capture_output=True, text=True)
+    assert done.stderr == "" and done.stdout.count("\n") == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to a subprocess")

@@ -10,11 +10,12 @@ import h5py
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from recording_twin import TRIALS, T, dense_weights, record, start
+from recording_twin import TRIALS, T, dense_weights, record, spikes_of, start
 
 import snnlearn
 from snnlearn.recording import Recorder, journal, open_recording, slots
 from snnlearn.recording.going_on import load_checkpoints, reopen
+from snnlearn.recording.repair import repair
 
 resource = pytest.importorskip("resource", reason="limits the size of files")
 
@@ -82,12 +83,26 @@ def test_a_writer_applies_the_journal_of_a_killed_one(path, twin, tmp_path, monk
         with pytest.raises(KeyboardInterrupt):
             recorder.flush()
     assert journal.has_journal(killed)
+    other = shutil.copy(killed, tmp_path / "other.h5")
+    assert repair(other) and not repair(other)
+    with h5py.File(other) as file, open_recording(other) as rec:
+        assert file["segments"].attrs["committed"] == rec.n_trials == 2
+        assert_array_equal(rec.spikes(1).step, spikes_of(twin, [1])[1])
     again = reopen(killed, newest(killed).values["recorder"], None)
     again.close()
     assert not journal.has_journal(killed)
     with h5py.File(killed) as file:
         assert file["segments"].attrs["committed"] == 1
     recorder.close()
+
+
+def test_a_file_that_is_being_written_is_not_repaired(path, twin):
+    with start(Recorder(path)) as recorder:
+        record(recorder, twin, 0, 0, T)
+        with pytest.raises(ValueError, match=r"repair.path must be a file that no process writes \(got '.*run.h5'\)"):
+            repair(path)
+    before = path.read_bytes()
+    assert not repair(path) and path.read_bytes() == before
 
 
 def limited(code, limit, *arguments):

@@ -178,8 +178,12 @@ def test_fork_begins_differently(tmp_path):
     same, other = sl.fork(path), sl.fork(path, optimizer=sl.Adam(sl.StepDecay(1e-3, 0.5, 10)))
     assert same_weights(same, other) and same.updates_done == other.updates_done == 4
     assert sl.fork(path, at=2).updates_done == 2
-    with pytest.raises(ValueError, match=r"fork.at must be at least 2, the updates of the first state in the file \(got 1\)"):
-        sl.fork(path, at=1)
+    sl.fork(path, at=3).save(tmp_path / "third.h5")
+    later = sl.resume(tmp_path / "third.h5")
+    with sl.Recorder(tmp_path / "later.h5", checkpoint_every=1) as recorder:
+        later.train(recorder=recorder)
+    with pytest.raises(ValueError, match=r"fork.at must be at least 6, the updates of the first state in the file \(got 5\)"):
+        sl.fork(tmp_path / "later.h5", at=5)  # whose recording began in the middle of the run
     with pytest.raises(ValueError, match=r"fork change must be one of 'rule', 'optimizer', .* \(got 'dtype'\)"):
         sl.fork(path, dtype="float64")
     rule = sl.EProp(feedback="random", seed=9)
@@ -219,6 +223,32 @@ def test_a_fork_at_any_update_goes_on_as_its_parent_did(tmp_path, at):
     other = sl.fork(path, at=at, rule=sl.EProp(feedback="random"), passive=[])
     assert other.updates_done == at and (at == 6 or other.train().status == "complete")
     assert at == 6 or not same_weights(other, parent)
+
+
+@pytest.mark.parametrize("weights", ["drawn", "given"])
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_a_training_is_forked_from_its_beginning_where_no_state_was_kept(tmp_path, at, weights):
+    path = tmp_path / "run.h5"
+    given = {} if weights == "drawn" else {"weights": NET.init_weights(11)}
+    with sl.Recorder(path, weights_every=1, checkpoint_every=4) as recorder:
+        parent = simulator(**given)
+        history = parent.train(TASK, recorder=recorder, **PLAN)
+    child, other = sl.fork(path, at=at), sl.fork(path, at=at, seed=99)
+    with sl.open_recording(path) as rec:
+        for fork in (child, other):
+            assert fork.updates_done == at
+            assert all(np.array_equal(x, y) for x, y in zip(fork.weights, rec.weights(at), strict=True))
+    again = child.train()
+    for name in CURVES:
+        assert getattr(again, name) == getattr(history, name), name
+    assert same_weights(child, parent)
+
+
+def test_changes_that_do_not_fit_are_told_before_anything_is_simulated(tmp_path, monkeypatch):
+    interrupted(tmp_path / "run.h5")
+    monkeypatch.setattr("snnlearn.forking.go_on", lambda *_, **__: pytest.fail("it runs"))
+    with pytest.raises(ValueError, match="BPTT must run on whole trials with update_every='trial'"):
+        sl.fork(tmp_path / "run.h5", at=3, rule=sl.BPTT(), update_every=5)
 
 
 def test_forks_beyond_what_a_run_has(tmp_path):

@@ -45,6 +45,24 @@ def python(code, *arguments):
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+def test_a_run_that_ends_while_it_is_looked_at(path, twin, monkeypatch):
+    """The file is closed between the look at its contents and that at who holds it."""
+    recorder = start(Recorder(path), CONFIG)
+    write(recorder, twin, 1)
+    recorder.flush()
+    is_held = watching.Recording.is_running.fget
+
+    def closing(rec):
+        if recorder.is_open:
+            write(recorder, twin, 2)
+            recorder.close()
+        return is_held(rec)
+
+    monkeypatch.setattr(watching.Recording, "is_running", property(closing))
+    p = View(path).progress
+    assert (p.running, p.ending, p.updates) == (False, "complete", 2)
+
+
 def test_a_run_that_goes_on(path, twin):
     recorder = start(Recorder(path), CONFIG)
     for update in (1, 2):

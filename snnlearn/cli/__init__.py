@@ -2,12 +2,14 @@
 
 parser.py          the commands and their options
 training.py        train, resume, plan
+forking.py         fork
 configurations.py  train on a configuration, init, sweep
 looking.py         what reads a recording or prints a table
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import warnings
@@ -26,7 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.lasts:
             signal.signal(signal.SIGTERM, signal.default_int_handler)
-        return options.run(options)
+        status = options.run(options)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # as of `snnlearn info run.h5 | head`, which has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it at its end
+        return 0
     except (ValueError, TypeError, OSError, FloatingPointError, ImportError, KeyError, MemoryError) as error:
         print(f"snnlearn: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
         return 1

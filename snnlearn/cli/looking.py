@@ -17,6 +17,16 @@ def info(options: argparse.Namespace) -> int:
     return 0
 
 
+def repair(options: argparse.Namespace) -> int:
+    from ..recording.repair import repair
+
+    if repair(options.file):
+        print(f"{options.file}: ended the commit in which its process was killed; every HDF5 reader opens it now")
+    else:
+        print(f"{options.file} is whole; nothing to repair")
+    return 0
+
+
 def watch(options: argparse.Namespace) -> int:
     from ..watch import watch
 

@@ -6,9 +6,25 @@ import argparse
 import pathlib
 
 from .._version import __version__
-from . import configurations, looking, training
+from . import configurations, forking, looking, training
 
 RULES = "bptt, tbptt:STEPS, rtrl, eprop, eprop:ORDER, eprop:all, snap:N, rflo or uoro"  # of `family.parse_rule`
+FORK = """\
+keys of --set, each with the keys of its table in a configuration (snnlearn init writes one):
+  optimizer.lr=1e-3                      one value of the optimizer
+  optimizer={type="SGD", lr=1e-3}        another optimizer
+  rule=eprop:2                           another rule, with the feedback and seed of the old one
+  rule.feedback=symmetric                its feedback
+  regularizer=none                       likewise loss
+  regularizer.target=20                  one value of the regularizer
+  passive=["bptt"] passive_every=10      rules whose gradients are only compared
+  update_every=50                        steps between two updates, or trial
+  seed=7                                 of what is still drawn
+
+example: two rules with an identical past
+  snnlearn fork run.h5 --at 2000 --out eprop.h5
+  snnlearn fork run.h5 --at 2000 --out bptt.h5 --set rule=bptt
+"""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -48,12 +64,27 @@ def make_parser() -> argparse.ArgumentParser:
     )
     resume = commands.add_parser("resume", help="go on with a training", description=text)
     resume.add_argument("file", type=pathlib.Path, metavar="FILE")
-    text = "where the training data lie now, if they have moved"
-    resume.add_argument("--data", type=pathlib.Path, metavar="PATH", help=text)
-    resume.add_argument("--test", type=pathlib.Path, metavar="PATH", help="where the test data lie now, if they have moved")
-    resume.add_argument("--threads", type=int, metavar="N", help="default: all cores; results do not depend on it")
-    resume.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_going_on(resume)
     resume.set_defaults(run=training.resume, lasts=True)
+
+    text = (
+        "Begin a new run from the exact state that a training had after so many updates, with other choices, and train it to "
+        "the planned end: two runs with an identical past. FILE is only read; the new recording holds what is recorded from "
+        "there on, as FILE's did. The training is simulated again to exactly there from the nearest state in FILE: its "
+        "beginning, its last checkpoints, or a state that Recorder(keep_every=...) has kept."
+    )
+    fork = commands.add_parser("fork", help="a new run from another's state", description=text, epilog=FORK, formatter_class=Text)
+    fork.add_argument("file", type=pathlib.Path, metavar="FILE", help="the recording of a training, with checkpoints")
+    text = "updates of the weights before the fork; default: those of the last checkpoint"
+    fork.add_argument("--at", type=int, metavar="UPDATE", help=text)
+    fork.add_argument("--out", type=pathlib.Path, required=True, metavar="FILE", help="the recording to write")
+    text = "what changes, from there on; can be repeated; default: nothing"
+    fork.add_argument("--set", action="append", metavar="KEY=VALUE", help=text)
+    fork.add_argument("--overwrite", action="store_true", help="replace the file of --out if it exists")
+    text = "updates (batches) between two checkpoints in the new recording; default: as in FILE"
+    fork.add_argument("--checkpoint-every", type=int, metavar="N", help=text)
+    add_going_on(fork)
+    fork.set_defaults(run=forking.fork, lasts=True)
 
     text = "Simulate trials of a recorded training again, from the nearest state in its recording, and record more of them."
     replay = commands.add_parser("replay", help="trials of a training again", description=text)
@@ -84,6 +115,14 @@ def make_parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="tell what a recording holds", description="Tell what a recording holds.")
     info.add_argument("file", type=pathlib.Path, metavar="FILE")
     info.set_defaults(run=looking.info)
+
+    text = (
+        "Have every HDF5 reader open a recording whose process was killed in the middle of a commit. The commands of snnlearn "
+        "read and resume such a file as it is. Any other file stays as it is."
+    )
+    repair = commands.add_parser("repair", help="after a kill, for other HDF5 readers", description=text)
+    repair.add_argument("file", type=pathlib.Path, metavar="FILE")
+    repair.set_defaults(run=looking.repair)
 
     text = "Show how a run goes on, refreshed in place until it has ended; of a finished recording, how it went."
     watch = commands.add_parser("watch", help="follow a run", description=text, formatter_class=Help)
@@ -150,6 +189,14 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def add_going_on(command: argparse.ArgumentParser) -> None:
+    """The options of commands that go on with a training in a file."""
+    command.add_argument("--data", type=pathlib.Path, metavar="PATH", help="where the training data lie now, if they have moved")
+    command.add_argument("--test", type=pathlib.Path, metavar="PATH", help="where the test data lie now, if they have moved")
+    command.add_argument("--threads", type=int, metavar="N", help="default: all cores; results do not depend on it")
+    command.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
 def add_recipe(command: argparse.ArgumentParser, more: str = "") -> None:
     """The options that `training.recipe` reads. more : of the task's help"""
     text = "digits, evidence-accumulation or pattern-generation" + more
@@ -179,3 +226,11 @@ class Help(argparse.ArgumentDefaultsHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help if action.default in (None, False) else super()._get_help_string(action)
+
+
+class Text(argparse.RawDescriptionHelpFormatter):
+    """The description filled as everywhere else, the epilog as it stands."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        fill = argparse.RawDescriptionHelpFormatter if "\n" in text else argparse.HelpFormatter
+        return fill._fill_text(self, text, width, indent)

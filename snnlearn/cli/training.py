@@ -89,7 +89,6 @@ def train(options: argparse.Namespace) -> int:
 def resume(options: argparse.Namespace) -> int:
     from ..recording.going_on import load_checkpoints
     from ..resume import resume as go_on
-    from ..tasks import Task
 
     planned = load_checkpoints(options.file, "resume FILE")[0].values.get("training")
     if planned is None:
@@ -97,14 +96,7 @@ def resume(options: argparse.Namespace) -> int:
         raise _check.fail("resume FILE", "hold a training", str(options.file), hint)
     if planned["history"]["status"] != "running":
         raise _check.fail("resume FILE", "hold a training that waits to go on", f"it is {planned['history']['status']}")
-    task = None
-    if options.data is not None or options.test is not None:
-        from ..datasets.base import split_paths
-        from ..tasks.classification import moved
-
-        train_data, test_data = (None, options.test) if options.data is None else split_paths(options.data, options.test)
-        task = Task.from_dict(moved(planned["task"], train=train_data, test=test_data))
-    simulator = go_on(options.file, task=task, threads=options.threads)
+    simulator = go_on(options.file, task=moved_task(planned, options), threads=options.threads)
     training = simulator._training
     assert training is not None
     n_updates, done = -(-training.trials // training.batch), len(training.history.loss)
@@ -116,6 +108,18 @@ def resume(options: argparse.Namespace) -> int:
         progress.close()
     summary(training.task, history, options.file)
     return 130 if history.status == "interrupted" else 0
+
+
+def moved_task(planned: dict[str, Any], options: argparse.Namespace) -> Any:
+    """The task of a training in a file, on data that lie elsewhere now; None where they have not moved."""
+    if options.data is None and options.test is None:
+        return None
+    from ..datasets.base import split_paths
+    from ..tasks import Task
+    from ..tasks.classification import moved
+
+    train_data, test_data = (None, options.test) if options.data is None else split_paths(options.data, options.test)
+    return Task.from_dict(moved(planned["task"], train=train_data, test=test_data))
 
 
 def plan(options: argparse.Namespace) -> int:

@@ -243,6 +243,14 @@ def load_config(path: str | os.PathLike[str], moved: Mapping[str, Any] | None = 
     return reading.load(path, Config, moved)
 
 
+def change_parts(parts: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Those specs and numbers among `parts` that change, with other values at dotted keys, as of `Config.updated`.
+
+    where : what an error calls the changes. Raises ValueError for a key that is not there, and as the specs do.
+    """
+    return reading.parts(writing.changed_parts(parts, changes, where), where)
+
+
 def _same(value: Any, default: Any) -> bool:
     """Whether an option has its default, written as a list or not."""
     return value is default or (list(value) == list(default) if isinstance(default, tuple) else value == default)

@@ -242,6 +242,12 @@ def _none(value: Any) -> Any:
     return None if isinstance(value, str) and value == NONE else value
 
 
+def parts(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Specs and numbers of plain values, by section or key."""
+    source = _Source(where, "")
+    return {name: _value(value, (name,), source) for name, value in values.items()}
+
+
 def of_recording(path: str | os.PathLike[str], make: Callable[..., T], moved: Mapping[str, Any] | None = None) -> T:
     """See `Config.of_recording`; make : `Config`"""
     with open_recording(path) as recording:
@@ -250,6 +256,10 @@ def of_recording(path: str | os.PathLike[str], make: Callable[..., T], moved: Ma
         recorder = _recorded(recording)
     folder = pathlib.Path(path).resolve().parent
     where = f"the configuration of {path}"
+    if "fork" in content:
+        fork = content["fork"]
+        got = f"a fork of {fork['of']} after {fork['updates']} updates"
+        raise _check.fail(str(path), "be the recording of a run from its beginning", got)
     if "run" in content:
         return build(_moved(content["run"], moved), where, folder, make)
     if not content.get("training") or "foreign" in (content.get("task") or {}):

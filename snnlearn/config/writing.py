@@ -25,6 +25,7 @@ from . import toml
 from .settings import SCALARS, SPECS, InitialWeights, TrainingPlan
 from .toml import NONE
 
+UPDATED = "Config.updated"
 LONGEST = 90  # characters of a comment
 NUMBERS = 20  # of a list that has a comment
 
@@ -228,19 +229,39 @@ def updated(config: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
             if "seed" in values["rule"]:
                 values["rule"]["seed"] = value
             continue
-        _set(values, dotted, _named_rule(config, value) if dotted == "rule" else value)
+        _set(values, dotted, _named_rule(config.rule, value, UPDATED) if dotted == "rule" else value, UPDATED)
     return values
 
 
-def _named_rule(config: Any, value: Any) -> Any:
-    """The rule of a name, with the feedback and seed of the configuration's."""
+def changed_parts(parts: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Plain values of those specs and numbers among `parts` that change, with other values at dotted keys as `updated` takes.
+
+    where : what an error calls the source. Raises ValueError for a key that is not there.
+    """
+    result: dict[str, Any] = {}
+    for dotted, value in changes.items():
+        name = _check.choice(where, dotted.partition(".")[0], parts)
+        if name not in result:
+            whole = dotted != name and parts[name] is None  # a table that begins with this key
+            result[name] = {} if whole else _or_none(_plain(parts[name], name))
+        if dotted == "rule":
+            value = _named_rule(parts["rule"], value, where)
+        elif dotted == "passive":
+            value = [_named_rule(parts["rule"], rule, where) for rule in ([value] if isinstance(value, (str, dict)) else value)]
+        _set(result, dotted, value, where)
+    return result
+
+
+def _named_rule(rule: Any, value: Any, where: str) -> Any:
+    """The rule of a name, with the feedback and seed of this one."""
     if not isinstance(value, str):
         return value
-    return parse_rule(value, "Config.updated, rule", feedback=config.rule.feedback, seed=config.rule.seed)
+    kept = {name: getattr(rule, name) for name in ("feedback", "seed") if hasattr(rule, name)}
+    return parse_rule(value, f"{where}, rule", **kept)
 
 
-def _set(values: Any, dotted: str, value: Any) -> None:
-    where = f"Config.updated, {dotted}"
+def _set(values: Any, dotted: str, value: Any, where: str) -> None:
+    where = f"{where}, {dotted}"
     keys = dotted.split(".")
     for k, key in enumerate(keys):
         last = k == len(keys) - 1

@@ -1,9 +1,8 @@
 """A data set that grows: what is appended waits in memory, and goes to the file in whole chunks.
 
 HDF5 compresses a chunk each time that it leaves its cache, and the simulation waits for that. So large columns do not pass
-through it: a chunk is encoded here once, when it is full, as HDF5's filters shuffle and deflate do, and is handed over as it
-stands in the file. Deflate searches only for runs of equal bytes (Z_RLE): of shuffled spikes and membranes it then makes
-slightly fewer bytes, in less than half the time of a search for any repetition. Rows that fill no chunk reach the file with
+through it: a chunk is encoded once, when it is full, by a thread beside the run (`encoding`), and is handed over as
+it stands in the file, in order, when the next ones are full or with the next commit. Rows that fill no chunk reach the file with
 the next commit, and are kept until their chunk is full.
 """
 
@@ -11,12 +10,13 @@ from __future__ import annotations
 
 import itertools
 import math
-import zlib
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
+from .encoding import Task, encoded
 from .schema import entry
 
 if TYPE_CHECKING:
@@ -64,8 +64,9 @@ class Column:
         self.pending: Run = []  # in order of rows, with those of the last chunk while it is not full
         self.pending_bytes = 0  # of what was put since the last `write` or `spill`,
         self.held_bytes = 0  # and of what was put before and is not in the file
-        self._filed = 0  # pending rows before this one are in the file too
-        self._chunk, self._buffer = self.dataset.chunks, np.zeros(0, dtype)
+        self._filed = 0  # pending rows before this one are in the file too, or on their way
+        self._chunk, self._buffer = self.dataset.chunks, np.empty(0, dtype)
+        self._encoded: deque[tuple[tuple[int, ...], Task]] = deque()  # chunks on their way, with their first entries
         bytes_ = math.prod(self._chunk) * dtype.itemsize
         filters = self.dataset.compression, self.dataset.compression_opts, self.dataset.shuffle
         known = filters in ((None, None, False), ("gzip", 1, True))
@@ -84,12 +85,24 @@ class Column:
         self.store.buffered += array.nbytes + OVERHEAD_BYTES
 
     def write(self, rows: int) -> None:
-        """Write what is pending, and bring the data set to this number of rows."""
+        """Write what is pending, and bring the data set to this number of rows; `settle` ends it."""
         self._write(rows, everything=True)
 
     def spill(self, rows: int) -> None:
         """The same, except for the rows of a chunk that is not full yet, where that is small enough to wait in memory."""
         self._write(rows, everything=False)
+
+    def settle(self, wait: bool = True) -> None:
+        """Hand HDF5 the chunks that are encoded; wait : for all of them. Can be repeated where it has failed."""
+        while self._encoded and (wait or self._encoded[0][1].done()):
+            at, task = self._encoded[0]
+            try:
+                chunk = task.result()
+            except BaseException:
+                self._encoded[0] = (at, task.again())
+                raise
+            self.dataset.id.write_direct_chunk(at, chunk)
+            self._encoded.popleft()
 
     def _write(self, rows: int, everything: bool) -> None:
         """Can be repeated where it has failed: nothing is forgotten before the end."""
@@ -121,41 +134,44 @@ class Column:
         for row, array in run:
             low, high = max(row, begin, self._filed), min(row + array.shape[0], end)
             if low < high:
+                self.settle()  # the cache begins with what the file has of the chunk
                 self.dataset[low:high] = array[low - row : high - row]
 
     def _write_chunks(self, run: Run, begin: int, end: int) -> None:
         """Write chunks past HDF5's cache; what the last one lacks is filled."""
         rows, *inner = self._chunk
         places = [range(0, size, step) for size, step in zip(self.width, inner, strict=True)]
+        compressed = self.dataset.compression is not None
         for first in range(begin, end, rows):
             parts = [(row, array) for row, array in run if row < first + rows and row + array.shape[0] > first]
             for at in itertools.product(*places):
                 chunk = self._cut(parts, first, tuple(slice(a, a + n) for a, n in zip(at, inner, strict=True)))
-                encoded = chunk if self.dataset.compression is None else _encoded(chunk)
-                self.dataset.id.write_direct_chunk((first, *at), encoded)
+                if compressed:
+                    self._encoded.append(((first, *at), self.store.encoder.submit(encoded, chunk)))
+                    self.settle(wait=False)
+                else:
+                    self.dataset.id.write_direct_chunk((first, *at), chunk)
 
     def _cut(self, parts: Run, first: int, inner: tuple[slice, ...]) -> np.ndarray:
-        """One chunk, contiguous; filled where nothing is known yet, or it reaches over the edge of the data set."""
+        """One chunk, contiguous; filled where nothing is known yet, or it reaches over the edge of the data set.
+
+        One that is to be encoded is an array of its own, others may be part of what is pending, and hold until the next.
+        """
+        chunk = self._buffer
+        if not chunk.size:
+            chunk = np.empty(self._chunk, self.dtype)
+            self._buffer = chunk if self.dataset.compression is None else self._buffer
         last_row, last = parts[-1]
         narrow = any(x.stop > size for x, size in zip(inner, self.width, strict=True))
-        if not self._buffer.size:
-            self._buffer = np.zeros(self._chunk, self.dtype)
         if narrow or last_row + last.shape[0] < first + self._chunk[0]:
-            self._buffer[...] = self.dataset.fillvalue
+            chunk[...] = self.dataset.fillvalue
         for row, array in parts:
             low, high = max(row, first), min(row + array.shape[0], first + self._chunk[0])
             part = array[(slice(low - row, high - row), *inner)]
-            if part.shape == self._chunk and part.flags.c_contiguous:
+            if part.shape == self._chunk and part.flags.c_contiguous and self.dataset.compression is None:
                 return part
-            self._buffer[(slice(low - first, high - first), *(slice(0, n) for n in part.shape[1:]))] = part
-        return self._buffer
-
-
-def _encoded(chunk: np.ndarray) -> bytes:
-    """A chunk as HDF5's filters shuffle and deflate leave it."""
-    shuffled = np.ascontiguousarray(chunk.reshape(-1).view(np.uint8).reshape(-1, chunk.dtype.itemsize).T)
-    deflate = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
-    return deflate.compress(shuffled.data) + deflate.flush()
+            chunk[(slice(low - first, high - first), *(slice(0, n) for n in part.shape[1:]))] = part
+        return chunk
 
 
 def _open_to_append(group: h5py.Group, name: str) -> h5py.Dataset:

@@ -28,6 +28,7 @@ def describe(path: str | os.PathLike[str]) -> str:
     """
     with open_recording(path) as rec:
         parts = (_origin, _run, _raw_data, _reduced, _tables, _alignment, _weights, _synapses, _other, _events, _configuration)
+        rec.goes_on()
         sections = [part(rec) for part in parts]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
@@ -49,6 +50,10 @@ def _origin(rec: Recording) -> list[str]:
     ]
     if rec.config.get("command"):
         lines.append(f"  command    {_cut(str(rec.config['command']))}")
+    fork = rec.config.get("fork")
+    if fork:
+        changes = f", with another {' and '.join(fork['changes'])}" if fork["changes"] else ""
+        lines.append(f"  forked     from {fork['of']} after {fork['updates']} updates{changes}")
     return lines + ([f"  seed       {attrs['seed']}"] if "seed" in attrs else [])
 
 

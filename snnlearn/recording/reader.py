@@ -6,7 +6,6 @@ import json
 import math
 import os
 import pathlib
-from collections import namedtuple
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
@@ -16,12 +15,13 @@ import numpy as np
 
 from .._check import fail
 from . import convert, pulse
-from .access import OpenFile, choose, entries, frozen, in_order, listed, neighbours, plain, size_text, stamp, window
+from .access import OpenFile, choose, entries, frozen, in_order, neighbours, plain, size_text, stamp, window
 from .pieces import Piece, iter_trials, iter_windows
-from .reduced import read_reduction, read_synapses, reduced_names
 from .schema import SIGNALS, check_format
 from .signal import Signal
+from .summaries import Summaries
 
+RUNNING = "running (still being written)"  # how such a run ended
 REQUIRED = ("status", "created", "versions", "dt", "n_neurons", "n_outputs")
 T = TypeVar("T")
 
@@ -32,14 +32,6 @@ class Spikes(NamedTuple):
     trial: np.ndarray  # int64
     step: np.ndarray  # int64, counted within the trial; the time is step * dt
     neuron: np.ndarray  # int64
-
-
-class Event(NamedTuple):
-    """Something that happened during the run."""
-
-    time: str  # ISO 8601, UTC
-    kind: str
-    message: str
 
 
 class Segments(NamedTuple):
@@ -63,7 +55,7 @@ def open_recording(path: str | os.PathLike[str]) -> Recording:
     return Recording(path)
 
 
-class Recording:
+class Recording(Summaries):
     """A recording, open for reading; a context manager.
 
     path : of the HDF5 file; raises as `open_recording`
@@ -123,6 +115,13 @@ class Recording:
             self.__dict__.pop(name, None)
         return True
 
+    def goes_on(self) -> bool:
+        """Whether the run goes on, as `is_running`; where it does not, the recording has taken note of how it ended."""
+        running = self.is_running
+        if self.status == "running" and not running:
+            self.refresh()  # it may have ended since the file was looked at
+        return running
+
     @property
     def is_running(self) -> bool:
         """Whether the run goes on: the file is not closed, and a process holds it (where the system tells)."""
@@ -134,7 +133,7 @@ class Recording:
         if self.status != "running":
             return self.status
         if self.is_running:
-            return "running (still being written)"
+            return RUNNING
         return "ended without closing the file (killed, or the machine stopped); what was committed is there"
 
     def __enter__(self) -> Recording:
@@ -306,101 +305,6 @@ class Recording:
     def to_neo(self, **selection: Any) -> Any:
         """A neo.Block with one segment a trial; see `convert.to_neo`."""
         return convert.to_neo(self, **selection)
-
-    # Tables, weights, events
-
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """Names of the tables."""
-        return tuple(name.removeprefix("tables/") for name in self._committed if name.startswith("tables/"))
-
-    def n_rows(self, table: str) -> int:
-        """Number of rows of a table; 0 where there is no such table."""
-        return self._committed.get(f"tables/{table}", 0)
-
-    def table(self, name: str, rows: slice = slice(None)) -> Any:
-        """A NamedTuple of the table's columns, read-only arrays [rows]. Raises KeyError that lists the tables.
-
-        name : one of `tables`; rows : those to read, as slice(-100, None) for the last hundred
-        """
-        if name not in self.tables:
-            raise KeyError(f"{self.path} has no table {name!r}; it has {', '.join(map(repr, self.tables)) or 'no tables'}")
-        group, part = f"tables/{name}", slice(*rows.indices(self.n_rows(name)))
-
-        def read(h5: h5py.File) -> dict[str, np.ndarray]:
-            columns = sorted(h5[group], key=lambda column: h5[group][column].attrs["position"])
-            return {column: frozen(entries(h5, f"{group}/{column}", part)) for column in columns}
-
-        values = self._read(read)
-        return namedtuple(name.capitalize(), values)(**values)  # type: ignore[misc]
-
-    def about(self, name: str) -> tuple[str, str]:
-        """Unit and description of a data set. name : as "tables/trials/loss"."""
-        return self._read(lambda h5: (str(h5[name].attrs["units"]), str(h5[name].attrs["description"])))
-
-    @cached_property
-    def weight_updates(self) -> np.ndarray:
-        """The number of updates before each snapshot of the weights, int64."""
-        if "weights" not in self._committed:
-            return frozen(np.empty(0, np.int64))
-        return frozen(self.read_entries("weights/update", slice(0, self._committed["weights"])))
-
-    def weights(self, update: int | None = None) -> Any:
-        """The weights after `update` updates; None or -1: the last snapshot.
-
-        Returns a NamedTuple (w_in, w_rec, w_out, b_out) of read-only arrays [pre, post] or csr_array.
-        Raises KeyError where there are no weights, IndexError that lists the updates with a snapshot.
-        """
-        updates = self.weight_updates
-        if not updates.size:
-            raise KeyError(f"{self.path} has no weights; Recorder(weights_every=...) records them")
-        update = int(updates[-1]) if update is None or update == -1 else update
-        where = np.flatnonzero(updates == update)
-        if where.size != 1:
-            raise fail("Recording.weights.update", f"be one of {listed(updates)}", update, error=IndexError)
-        at = slice(int(where[0]), int(where[0]) + 1)
-
-        def read(h5: h5py.File) -> dict[str, Any]:
-            group = h5["weights"]
-            names = [name for name in group if name != "update" and "shape" in group[name].attrs]
-            values = {}
-            for name in sorted(names, key=lambda name: group[name].attrs["position"]):
-                values[name] = frozen(entries(h5, f"weights/{name}", at)[0])
-                if f"{name}_indptr" in group:
-                    from scipy.sparse import csr_array
-
-                    indices, indptr = (group[f"{name}_{part}"][...] for part in ("indices", "indptr"))
-                    values[name] = csr_array((values[name], indices, indptr), shape=tuple(group[name].attrs["shape"]))
-            return values
-
-        values = self._read(read)
-        return namedtuple("Weights", values)(**values)  # type: ignore[misc]
-
-    @property
-    def synapses(self) -> Any:
-        """Weights of chosen synapses: a NamedTuple of update [rows], and of w_rec [rows, chosen] and w_rec_pairs [chosen, 2],
-        (pre, post), for each matrix. Raises KeyError where there are none."""
-        return read_synapses(self)
-
-    @property
-    def reduced(self) -> tuple[str, ...]:
-        """Names of the reducers that summed up the run, for `reduction`."""
-        return reduced_names(self)
-
-    def reduction(self, name: str) -> Any:
-        """What the reducer of this `name` left: a NamedTuple of columns [bins], see `snnlearn.recording.reducers`.
-
-        time (ms of simulated time, at the bin's end), duration (ms), trial, update, the reducer's own columns, edges of its
-        histograms, and rate (Hz) for "rates" [bins] and "neuron_rates" [bins, n]. Raises KeyError that lists the names.
-        """
-        return read_reduction(self, name)
-
-    @cached_property
-    def events(self) -> tuple[Event, ...]:
-        """What happened during the run, in order."""
-        part = slice(0, self._committed["events"])
-        columns = [[text.decode() for text in self.read_entries(f"events/{name}", part)] for name in Event._fields]
-        return tuple(Event(*values) for values in zip(*columns, strict=True))
 
     # Access to the file
 

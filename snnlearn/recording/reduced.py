@@ -11,10 +11,10 @@ import numpy as np
 from .access import entries, frozen
 
 if TYPE_CHECKING:
-    from .reader import Recording
+    from .summaries import Summaries
 
 
-def read_reduction(recording: Recording, name: str) -> Any:
+def read_reduction(recording: Summaries, name: str) -> Any:
     """A NamedTuple of what a reducer wrote; see `Recording.reduction`."""
     known = reduced_names(recording)
     if name not in known:
@@ -44,12 +44,12 @@ def read_reduction(recording: Recording, name: str) -> Any:
     return namedtuple(name.title().replace("_", ""), values)(**values)  # type: ignore[misc]
 
 
-def reduced_names(recording: Recording) -> tuple[str, ...]:
+def reduced_names(recording: Summaries) -> tuple[str, ...]:
     """Names of the reducers of a recording."""
     return tuple(name.removeprefix("reduced/") for name in recording._committed if name.startswith("reduced/"))
 
 
-def read_synapses(recording: Recording) -> Any:
+def read_synapses(recording: Summaries) -> Any:
     """A NamedTuple of the weights of chosen synapses; see `Recording.synapses`."""
     if "synapses" not in recording._committed:
         raise KeyError(f"{recording.path} has no weights of chosen synapses; Recorder(synapses=...) records them")

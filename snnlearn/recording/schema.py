@@ -56,7 +56,7 @@ and weights.feedback; first.*, second.* (moments), done (updates); gradient.*, t
 zeros are left out.
 
 A file whose last bytes are a journal (`snnlearn.recording.journal`) was killed in the middle of a commit; the package's reader
-sees it as if it had been applied, and whoever writes it next applies it.
+sees it as if it had been applied, and whoever writes it next applies it, as `snnlearn repair` does.
 
 Data sets have the attributes "units" ("1": a pure number) and "description". Weights, traces and signals have no physical
 unit: they are in units of the membrane potential v, in which the threshold is given.
@@ -71,12 +71,15 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from collections.abc import Mapping
+from importlib import metadata
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._check import fail
+from .._version import __version__
 
 FORMAT = "snnlearn-recording"
 VERSION = "1.2"
@@ -196,3 +199,14 @@ def to_json(values: Mapping[str, Any], where: str) -> str:
         raise fail(where, "hold JSON values and arrays only", value, error=TypeError)
 
     return json.dumps(values, default=plain)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the software that a result depends on."""
+    result = {"snnlearn": __version__, "python": platform.python_version()}
+    for name in ("numpy", "numba", "h5py"):
+        try:
+            result[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            result[name] = "not installed"
+    return result

@@ -12,9 +12,9 @@ import numpy as np
 
 from .._check import fail
 from .access import window
-from .column import Column, describe_dataset
+from .column import TEXT, Column, describe_dataset
 from .schema import entry
-from .store import COLUMNS_PER_CHUNK, TABLE_CHUNK_BYTES, Store, Stream
+from .store import COLUMNS_PER_CHUNK, TABLE_CHUNK_BYTES, TEXT_CHUNK_BYTES, Store, Stream, now
 
 TRIALS_REMEMBERED = 1 << 16  # of which the end is known, so that a step recorded twice is noticed
 MAX_STEP = 2**32  # steps of spikes are u4
@@ -229,6 +229,21 @@ def _check_column(where: str, name: str, value: Any) -> np.ndarray:
     if dtype.kind != "f" and x.dtype.kind == "f" and x.size:
         raise fail(where, "be a whole number", value, error=TypeError)
     return x.astype(dtype, copy=False)
+
+
+class Events(Stream):
+    """What happened, with the time."""
+
+    def __init__(self, store: Store):
+        super().__init__(store, store.file.require_group("events"))
+        for name in ("time", "kind", "message"):
+            self.add(name, TEXT, nbytes=TEXT_CHUNK_BYTES)
+
+    def append(self, kind: str, message: str) -> None:
+        """Add an event."""
+        texts = {"time": now(), "kind": str(kind), "message": str(message)}
+        self.extend(1, {name: np.array([text], object) for name, text in texts.items()})
+        self.store.buffered += len(texts["message"])
 
 
 class Snapshots:

@@ -4,9 +4,9 @@
     Stream      columns of one length, as the spikes (step, neuron) or the rows of a table
     Store       the file and its streams
 
-A flush writes the pending values of every stream, raises the committed lengths, and commits the file (`journal`): all of it
-comes to the disk, or nothing, and readers are told while it does (`pulse`). Values are pending together with the row at
-which they belong, so that a flush that was interrupted can simply be repeated.
+A flush writes the pending values of every stream, awaits the chunks that are on their way (`encoding`), raises the committed
+lengths, and commits the file (`journal`): all of it comes to the disk, or nothing, and readers are told while it does (`pulse`).
+Values are pending together with the row at which they belong, so that a flush that was interrupted can simply be repeated.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import atexit
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -23,11 +24,13 @@ import numpy as np
 
 from ..interrupts import shielded
 from .column import BUFFER_BYTES, CHUNK_BYTES, Column, chunk_shape
+from .encoding import Encoder
 from .journal import JournaledFile
 from .slots import Slots
 
 LITTLE_BYTES = 1 << 16  # but those of a stream that has fewer wait for the next commit, because each write costs time
 PERIOD = 2.0  # s; the first append so long after the last commit makes the next one
+SLOW = 0.2  # part of its time for which the run stands still, and is told so
 TABLE_CHUNK_BYTES = 1 << 15
 TEXT_CHUNK_BYTES = 1 << 11  # of references; texts are stored elsewhere in the file
 COLUMNS_PER_CHUNK = 256  # of a trace, so that reading one neuron of many does not read all
@@ -93,6 +96,10 @@ class Stream:
         for column in self.columns.values():
             column.spill(self.n)
 
+    def settle(self) -> None:
+        for column in self.columns.values():
+            column.settle()
+
     def commit(self) -> None:
         if self.group is not None and self.committed != self.n:
             self.group.attrs.modify("committed", np.int64(self.n))
@@ -105,7 +112,10 @@ class Store:
     def __init__(self, file: h5py.File, journal: JournaledFile, compression: str | None, path: str):
         self.file, self.journal, self.compression, self.path = file, journal, compression, path
         self.streams: list[Stream] = []
+        self.encoder = Encoder()
         self.slots: Slots | None = None
+        self.notes: Callable[[str, str], None] | None = None  # takes events, by kind and message
+        self._waited, self._told = 0.0, False
         self.before_closing: Callable[[], None] | None = None  # appends what waits for the end
         self.buffered, self.written = 0, False  # bytes that are pending; whether some are written but not committed
         self.flushed_at = time.monotonic()
@@ -114,21 +124,38 @@ class Store:
 
     def flush_if_due(self) -> None:
         """Write where much is pending; commit what was written where the last commit is long ago."""
-        if (self.buffered or self.written) and time.monotonic() - self.flushed_at > PERIOD:
+        since = time.monotonic() - self.flushed_at
+        if (self.buffered or self.written) and since > PERIOD:
             self.flush()
+            self._tell_of_waiting(since)
         elif self.buffered >= BUFFER_BYTES:
             self._spill()
+
+    def _tell_of_waiting(self, since: float) -> None:
+        """Say, once, where the run stands still for much of its time because chunks cannot be compressed as fast as they come."""
+        waited, self._waited = self.encoder.waited - self._waited, self.encoder.waited
+        if waited < SLOW * since or self._told:
+            return
+        self._told = True
+        hint = "compression=None, fewer neurons, every_steps, every or windows make it faster"
+        much = f"{100 * waited / since:.0f} % of its time"
+        message = f"the run waits {much} until what it records in {self.path} is compressed; {hint}"
+        if self.notes is not None:
+            self.notes("warning", message)
+        warnings.warn(message, stacklevel=2)
 
     def flush(self) -> None:
         """Write everything that is pending and commit it. Raises OSError naming the file."""
         try:
             for stream in self.streams:
                 stream.write()
+            for stream in self.streams:
+                stream.settle()
             self.buffered, self.written = 0, True
             for stream in self.streams:
                 stream.commit()
             self.commit()
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, MemoryError) as error:
             raise self._failure("written", error) from error
         self.written, self.flushed_at = False, time.monotonic()
 
@@ -146,7 +173,7 @@ class Store:
                 for stream in self.streams:
                     stream.write()
                 waiting = held = 0
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, MemoryError) as error:
             raise self._failure("written", error) from error
         self.buffered, self.written = waiting + held, True
 
@@ -197,4 +224,5 @@ class Store:
                 raise self._failure("closed", error) from error
             finally:
                 self.journal.close()
+                self.encoder.close()
                 atexit.unregister(self.close)

@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import platform
 import time
 import weakref
 from collections.abc import Mapping
-from importlib import metadata
 from typing import Any
 
 import h5py
 import numpy as np
 
 from .._check import fail
-from .._version import __version__
 from ..interrupts import shielded
 from . import pulse
 from .asked import Asked
@@ -25,9 +22,9 @@ from .going_on import OPTIONS, describe_recorder, own_arrays, without_history
 from .journal import JournaledFile
 from .reducers import STREAM, Ended
 from .reductions import Reductions
-from .schema import FINAL_STATUS, FORMAT, SIGNALS, VERSION, to_json
-from .sections import RawData, Snapshots, Synapses, Tables, schedule
-from .store import TEXT_CHUNK_BYTES, Store, Stream, now
+from .schema import FINAL_STATUS, FORMAT, SIGNALS, VERSION, to_json, versions
+from .sections import Events, RawData, Snapshots, Synapses, Tables, schedule
+from .store import Store, now
 
 PER_TRIAL = ("trials", "updates", "alignment", "gradient_norms")  # tables that `tables=False` leaves out
 
@@ -43,7 +40,7 @@ class Recorder(Asked):
     readout, target : record them
     weights_every : record the weights every so many updates, and the last ones
     every : raw data (spikes, variables, readout, target) of the trials 0, every, 2 every, ... only
-    compression : "gzip" or None
+    compression : "gzip", by a thread beside the run, or None; a run that must wait for it warns
     overwrite : replace a file that exists, when the simulation opens it
     variables : neurons of any other variable of the neuron model, as {"i": [0, 1]}
     checkpoint_every, checkpoint_minutes : write the state of the simulation into the file, so that `sl.resume(path)` goes on
@@ -140,7 +137,7 @@ class Recorder(Asked):
 
     @property
     def buffered_bytes(self) -> int:
-        """Bytes that wait in memory for the next flush."""
+        """Bytes that wait in memory for the next flush, but for full chunks that are being compressed (8 MB at most)."""
         return self._store.buffered if self._store is not None else 0
 
     @shielded
@@ -194,7 +191,7 @@ class Recorder(Asked):
                 "version": VERSION,
                 "status": "running",
                 "created": now(),
-                "versions": json.dumps(_versions()),
+                "versions": json.dumps(versions()),
                 "dt": float(dt),
                 "dt_units": "ms",
                 "n_neurons": int(n_neurons),
@@ -227,9 +224,8 @@ class Recorder(Asked):
             store.before_closing = self._reductions.finish
         self._tables = Tables(store)
         self._snapshots: Snapshots | None = None
-        self._events = Stream(store, file.require_group("events"))
-        for name in ("time", "kind", "message"):
-            self._events.add(name, TEXT, nbytes=TEXT_CHUNK_BYTES)
+        self._events = Events(store)
+        store.notes = self._events.append
         self._status = "running"
 
     @shielded
@@ -321,9 +317,7 @@ class Recorder(Asked):
     def event(self, kind: str, message: str) -> None:
         """Record what happened, such as a warning, with the time."""
         store = self._opened("event")
-        texts = {"time": now(), "kind": str(kind), "message": str(message)}
-        self._events.extend(1, {name: np.array([text], object) for name, text in texts.items()})
-        store.buffered += len(texts["message"])
+        self._events.append(kind, message)
         store.flush_if_due()
 
     @shielded
@@ -388,14 +382,3 @@ class Recorder(Asked):
         if self.path.exists() and not self.overwrite:
             hint = "the file exists; overwrite=True replaces it"
             raise fail("Recorder.path", "name a new file", str(self.path), hint, FileExistsError)
-
-
-def _versions() -> dict[str, str]:
-    """Versions of the software that a result depends on."""
-    result = {"snnlearn": __version__, "python": platform.python_version()}
-    for name in ("numpy", "numba", "h5py"):
-        try:
-            result[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            result[name] = "not installed"
-    return result

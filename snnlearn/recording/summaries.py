@@ -1,0 +1,130 @@
+"""What a recording holds besides raw data: tables, weights, sums of reducers, events. The part of `Recording` that reads them."""
+
+from __future__ import annotations
+
+import pathlib
+from collections import namedtuple
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, NamedTuple, TypeVar
+
+import h5py
+import numpy as np
+
+from .._check import fail
+from .access import entries, frozen, listed
+from .reduced import read_reduction, read_synapses, reduced_names
+
+T = TypeVar("T")
+
+
+class Event(NamedTuple):
+    """Something that happened during the run."""
+
+    time: str  # ISO 8601, UTC
+    kind: str
+    message: str
+
+
+class Summaries:
+    """Tables, weights, reductions and events of an open recording."""
+
+    path: pathlib.Path
+    dt: float
+    n_neurons: int
+    _committed: dict[str, int]
+    _read: Callable[[Callable[[h5py.File], Any]], Any]
+    read_entries: Callable[..., np.ndarray]
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the tables."""
+        return tuple(name.removeprefix("tables/") for name in self._committed if name.startswith("tables/"))
+
+    def n_rows(self, table: str) -> int:
+        """Number of rows of a table; 0 where there is no such table."""
+        return self._committed.get(f"tables/{table}", 0)
+
+    def table(self, name: str, rows: slice = slice(None)) -> Any:
+        """A NamedTuple of the table's columns, read-only arrays [rows]. Raises KeyError that lists the tables.
+
+        name : one of `tables`; rows : those to read, as slice(-100, None) for the last hundred
+        """
+        if name not in self.tables:
+            raise KeyError(f"{self.path} has no table {name!r}; it has {', '.join(map(repr, self.tables)) or 'no tables'}")
+        group, part = f"tables/{name}", slice(*rows.indices(self.n_rows(name)))
+
+        def read(h5: h5py.File) -> dict[str, np.ndarray]:
+            columns = sorted(h5[group], key=lambda column: h5[group][column].attrs["position"])
+            return {column: frozen(entries(h5, f"{group}/{column}", part)) for column in columns}
+
+        values = self._read(read)
+        return namedtuple(name.capitalize(), values)(**values)  # type: ignore[misc]
+
+    def about(self, name: str) -> tuple[str, str]:
+        """Unit and description of a data set. name : as "tables/trials/loss"."""
+        return self._read(lambda h5: (str(h5[name].attrs["units"]), str(h5[name].attrs["description"])))
+
+    @cached_property
+    def weight_updates(self) -> np.ndarray:
+        """The number of updates before each snapshot of the weights, int64."""
+        if "weights" not in self._committed:
+            return frozen(np.empty(0, np.int64))
+        return frozen(self.read_entries("weights/update", slice(0, self._committed["weights"])))
+
+    def weights(self, update: int | None = None) -> Any:
+        """The weights after `update` updates; None or -1: the last snapshot.
+
+        Returns a NamedTuple (w_in, w_rec, w_out, b_out) of read-only arrays [pre, post] or csr_array.
+        Raises KeyError where there are no weights, IndexError that lists the updates with a snapshot.
+        """
+        updates = self.weight_updates
+        if not updates.size:
+            raise KeyError(f"{self.path} has no weights; Recorder(weights_every=...) records them")
+        update = int(updates[-1]) if update is None or update == -1 else update
+        where = np.flatnonzero(updates == update)
+        if where.size != 1:
+            raise fail("Recording.weights.update", f"be one of {listed(updates)}", update, error=IndexError)
+        at = slice(int(where[0]), int(where[0]) + 1)
+
+        def read(h5: h5py.File) -> dict[str, Any]:
+            group = h5["weights"]
+            names = [name for name in group if name != "update" and "shape" in group[name].attrs]
+            values = {}
+            for name in sorted(names, key=lambda name: group[name].attrs["position"]):
+                values[name] = frozen(entries(h5, f"weights/{name}", at)[0])
+                if f"{name}_indptr" in group:
+                    from scipy.sparse import csr_array
+
+                    indices, indptr = (group[f"{name}_{part}"][...] for part in ("indices", "indptr"))
+                    values[name] = csr_array((values[name], indices, indptr), shape=tuple(group[name].attrs["shape"]))
+            return values
+
+        values = self._read(read)
+        return namedtuple("Weights", values)(**values)  # type: ignore[misc]
+
+    @property
+    def synapses(self) -> Any:
+        """Weights of chosen synapses: a NamedTuple of update [rows], and of w_rec [rows, chosen] and w_rec_pairs [chosen, 2],
+        (pre, post), for each matrix. Raises KeyError where there are none."""
+        return read_synapses(self)
+
+    @property
+    def reduced(self) -> tuple[str, ...]:
+        """Names of the reducers that summed up the run, for `reduction`."""
+        return reduced_names(self)
+
+    def reduction(self, name: str) -> Any:
+        """What the reducer of this `name` left: a NamedTuple of columns [bins], see `snnlearn.recording.reducers`.
+
+        time (ms of simulated time, at the bin's end), duration (ms), trial, update, the reducer's own columns, edges of its
+        histograms, and rate (Hz) for "rates" [bins] and "neuron_rates" [bins, n]. Raises KeyError that lists the names.
+        """
+        return read_reduction(self, name)
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        """What happened during the run, in order."""
+        part = slice(0, self._committed["events"])
+        columns = [[text.decode() for text in self.read_entries(f"events/{name}", part)] for name in Event._fields]
+        return tuple(Event(*values) for values in zip(*columns, strict=True))
