@@ -7,7 +7,9 @@ NEST (models `eprop_iaf_bsshslm_2020`, `eprop_iaf_adapt_bsshslm_2020`, `eprop_re
     regular_spike_arrival = false   scales inputs by 1 - exp(-dt/tau_m): normalize_input=True                 (2)
     I_e (pA)                        current = I_e tau_m / C_m (1 - exp(-dt/tau_m)), before (2)                (3)
     gamma, beta                     psi = gamma max(0, 1 - beta |v - A|); without beta (NEST 3.7)
-                                    psi = gamma/V_th max(0, 1 - |v - A|/V_th), as here                        (4)
+                                    psi = gamma/V_th max(0, 1 - |v - A|/V_th), as here; in NEST 3.10
+    surrogate_gradient_height,      psi = height max(0, 1 - |v - A|/width)                                    (4)
+    surrogate_gradient_width
     adam                            Adam(epsilon_form="tensorflow")                                           (5)
     average_gradient = true         a mask of 1/steps, which `tasks` have, and c_reg divided by the steps     (6)
 
@@ -46,6 +48,7 @@ __all__ = [
 
 NEST_NEURON = (
     *("C_m", "E_L", "I_e", "V_m", "V_th", "V_min", "t_ref", "tau_m", "gamma", "beta", "surrogate_gradient_function"),
+    *("surrogate_gradient_height", "surrogate_gradient_width"),
     *("regular_spike_arrival", "c_reg", "f_target", "adapt_beta", "adapt_tau", "adaptation"),
 )
 NEST_READOUT = ("C_m", "E_L", "I_e", "V_m", "V_min", "tau_m", "regular_spike_arrival", "loss")
@@ -185,6 +188,17 @@ def _nest_surrogate(where: str, params: Mapping[str, Any], threshold: float) -> 
     name = params.get("surrogate_gradient_function", "piecewise_linear")
     kinds = {"piecewise_linear": PiecewiseLinear, "exponential": Exponential, "fast_sigmoid_derivative": FastSigmoid}
     kind = kinds[_check.choice(f"{where}.surrogate_gradient_function", name, kinds)]
+    renamed = ("surrogate_gradient_height", "surrogate_gradient_width")
+    if any(key in params for key in renamed):
+        if not all(key in params for key in renamed) or "gamma" in params or "beta" in params or kind is not PiecewiseLinear:
+            got = ", ".join(key for key in params if key in (*renamed, "gamma", "beta", "surrogate_gradient_function"))
+            need = "come with surrogate_gradient_width and the piecewise linear surrogate, without gamma and beta"
+            raise _check.fail(f"{where}.surrogate_gradient_height", need, got)
+        height, width = (_number(where, params, key, 0.0) for key in renamed)
+        if abs(width / threshold - 1.0) > WIDTH_TOLERANCE:
+            need = f"be V_th - E_L = {threshold:g}, because the surrogates here are as wide as the threshold"
+            raise _check.fail(f"{where}.surrogate_gradient_width", need, width)
+        return kind(height * threshold)
     gamma = _number(where, params, "gamma", 0.3)
     if "beta" not in params:
         if kind is not PiecewiseLinear:

@@ -20,6 +20,9 @@ def test_the_published_training_in_the_terms_of_nest():
     neurons = conventions.neurons_from_nest(100, NEST)
     assert neurons == sines.net.neurons[0]
     assert conventions.neurons_from_nest(100, NEST | {"gamma": 10.0, "beta": 1 / 0.03}).surrogate.gamma == pytest.approx(0.3)
+    renamed = {k: v for k, v in NEST.items() if k not in ("gamma", "beta")}
+    renamed |= {"surrogate_gradient_height": 10.0, "surrogate_gradient_width": 0.03}
+    assert conventions.neurons_from_nest(100, renamed).surrogate.gamma == pytest.approx(0.3)
     readout = conventions.readout_from_nest(1, {"tau_m": 30.0, "regular_spike_arrival": False, "loss": "mean_squared_error"})
     assert readout == sines.net.readout
     assert conventions.regularizer_from_nest(NEST) == sines.regularizer
@@ -67,6 +70,14 @@ def test_adaptation_of_tensorflow_cells():
         (lambda: conventions.neurons_from_nest(2, {"V_min": -80.0}), "V_min must be absent"),
         (lambda: conventions.neurons_from_nest(2, {"V_th": -75.0}), "V_th must lie above E_L"),
         (lambda: conventions.neurons_from_nest(2, NEST | {"beta": 1.0}), r"beta must be 1/\(V_th - E_L\) = 33"),
+        (
+            lambda: conventions.neurons_from_nest(2, NEST | {"surrogate_gradient_width": 0.03}),
+            "surrogate_gradient_height must come with",
+        ),
+        (
+            lambda: conventions.neurons_from_nest(2, {"surrogate_gradient_height": 1.0, "surrogate_gradient_width": 1.0}),
+            "surrogate_gradient_width must be V_th - E_L = 15",
+        ),
         (lambda: conventions.readout_from_nest(2, {"I_e": 1.0}), "I_e must be 0"),
         (lambda: conventions.optimizer_from_nest({"type": "rms"}), "type must be one of 'gradient_descent', 'adam'"),
         (lambda: conventions.neurons_from_tensorflow("GRU", 2, {}), "cell must be one of 'LightLIF'"),
