@@ -97,8 +97,8 @@ def to_pandas(
 ) -> Any:
     """A pandas.DataFrame of a table, of "spikes" (trial, time in ms, neuron), of "events", of a reduction, or of a signal.
 
-    name : "reduced/rates" is what the reducer "rates" left, a histogram's bins as columns "intervals[0]", ...; None gives a dict of
-        all tables and reductions, "events" and, where they were recorded, "spikes"
+    name : "reduced/rates" is what the reducer "rates" left, a histogram's bins as columns "intervals[0]", ...; None gives a dict
+        of all tables and reductions, "events" and, where they were recorded, "spikes"
     trials, time, neurons : of spikes and signals, as in `Recording.spikes`
     max_bytes : raise MemoryError for more
 
