@@ -56,7 +56,8 @@ def report(job: Job, result: Result, n: int, dt: float, alignment: Alignment | N
     accuracy = nmse = np.nan
     if job.targets.kind == ENTROPY:
         if job.labels_per_step:
-            scores = outcome.correct / np.maximum(job.targets.mask.sum(axis=1), 1e-300)
+            weight = job.targets.mask.sum(axis=1, dtype=np.float64)
+            scores = np.minimum(outcome.correct / np.maximum(weight, 1e-300), 1.0)  # both are sums of rounded numbers
         else:
             scores = (outcome.summed.argmax(axis=1) == job.targets.label[:, 0]).astype(np.float64)
         accuracy = float(scores.mean())

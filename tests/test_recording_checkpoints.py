@@ -118,7 +118,7 @@ def limited(code, limit, *arguments):
 FULL = """
 import sys
 from recording_twin import *
-twin, recorder = draw_twin(), start(Recorder(sys.argv[1], v=True, psi=True, compression=None))
+twin, recorder = draw_twin(), start(Recorder(sys.argv[1], v=True, psi=True, compression=COMPRESSION))
 for number in range(100_000):
     record(recorder, twin, number % TRIALS, 0, T, number)
     if number % 50 == 0:
@@ -127,8 +127,9 @@ for number in range(100_000):
 """
 
 
-def test_a_full_disk_is_told_and_nothing_is_lost(path, twin):
-    result = limited(FULL, 5_000_000, path)
+@pytest.mark.parametrize("compression", ["gzip", None])
+def test_a_full_disk_is_told_and_nothing_is_lost(path, twin, compression):
+    result = limited(FULL.replace("COMPRESSION", repr(compression)), 5_000_000, path)
     assert "run.h5 cannot be written: File too large; what was written before is whole" in result.stderr
     committed = int(result.stdout.split()[-1])
     with open_recording(path) as rec:

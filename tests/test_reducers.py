@@ -56,6 +56,21 @@ def test_rates_and_histograms(path, twin, cut):
         assert rec.n_trials == (TRIALS if cut == T else 0)
 
 
+def test_reductions_as_frames(path, twin):
+    pytest.importorskip("pandas")
+    reduce_twin(path, twin, T)
+    with open_recording(path) as rec:
+        found, frames = rec.reduction("intervals"), rec.to_pandas()
+        assert {f"reduced/{name}" for name in rec.reduced} < set(frames)
+        frame = frames["reduced/intervals"]
+        assert_array_equal(frame.time, found.time)
+        assert_array_equal(frame[[f"intervals[{k}]" for k in range(found.intervals.shape[1])]], found.intervals)
+        assert not any("edges" in name for name in frame)
+        assert_array_equal(rec.to_pandas("reduced/rates").rate, rec.reduction("rates").rate)
+        with pytest.raises(KeyError, match="'reduced/rates'"):
+            rec.to_pandas("rates")
+
+
 def test_intervals(path, twin):
     reduce_twin(path, twin, 9)
     with open_recording(path) as rec:

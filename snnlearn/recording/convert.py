@@ -95,9 +95,10 @@ def to_pandas(
     neurons: Any = None,
     max_bytes: int = MAX_BYTES,
 ) -> Any:
-    """A pandas.DataFrame of a table, of "spikes" (trial, time in ms, neuron), of "events", or of a signal.
+    """A pandas.DataFrame of a table, of "spikes" (trial, time in ms, neuron), of "events", of a reduction, or of a signal.
 
-    name : None gives a dict of all tables, "events" and, where they were recorded, "spikes"
+    name : "reduced/rates" is what the reducer "rates" left, a histogram's bins as columns "intervals[0]", ...; None gives a dict
+        of all tables and reductions, "events" and, where they were recorded, "spikes"
     trials, time, neurons : of spikes and signals, as in `Recording.spikes`
     max_bytes : raise MemoryError for more
 
@@ -105,13 +106,15 @@ def to_pandas(
     that lists the names.
     """
     pandas = need("pandas", "to_pandas")
-    own = (*(("spikes",) if recording.has_spikes else ()), "events")
+    own = (*(("spikes",) if recording.has_spikes else ()), "events", *(f"reduced/{name}" for name in recording.reduced))
     if name is None:
         rest = {"trials": trials, "time": time, "neurons": neurons, "max_bytes": max_bytes}
         return {x: to_pandas(recording, x, **(rest if x == "spikes" else {})) for x in (*recording.tables, *own)}
     _check_names(recording, [name], (*recording.tables, *recording.names, *own))
     if name in recording.tables:
         return pandas.DataFrame(recording.table(name)._asdict())
+    if name.startswith("reduced/"):
+        return pandas.DataFrame(_flat(recording.reduction(name.removeprefix("reduced/"))))
     if name == "events":
         frame = pandas.DataFrame(list(recording.events), columns=["time", "kind", "message"])
         return frame.assign(time=pandas.to_datetime(frame.time, utc=True, format="ISO8601"))
@@ -133,6 +136,15 @@ def to_pandas(
     columns = [name] if len(signal.shape) == 1 else _columns(signal, neurons)
     joined = np.concatenate(values[1:] or values)
     return pandas.DataFrame(joined, pandas.MultiIndex.from_arrays(index, names=["trial", "time"]), columns)
+
+
+def _flat(reduction: Any) -> dict[str, np.ndarray]:
+    """The columns of a reduction, each [bins]."""
+    columns: dict[str, np.ndarray] = {}
+    for name, x in reduction._asdict().items():
+        if "edges" not in name:
+            columns |= {name: x} if x.ndim == 1 else {f"{name}[{k}]": x[:, k] for k in range(x.shape[1])}
+    return columns
 
 
 def to_neo(

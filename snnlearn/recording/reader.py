@@ -297,7 +297,7 @@ class Recording(Summaries):
     def to_pandas(self, name: str | None = None, **selection: Any) -> Any:
         """A pandas.DataFrame; see `convert.to_pandas`.
 
-        name : a table, "spikes", "events" or a signal; None: a dict of all
+        name : a table, "spikes", "events", a signal, or "reduced/rates"; None: a dict of all but signals
         selection : trials, time, neurons
         """
         return convert.to_pandas(self, name, **selection)
