@@ -1,10 +1,12 @@
 """Compilation: one specialisation per kind of network, found again on disk, and the same numbers without it."""
 
+import gc
 import inspect
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from twin import assert_same, draw, library, simulator
 
 import snnlearn as sl
 from snnlearn import _jit
-from snnlearn._jit import kernel_sources
+from snnlearn._jit import _Compiling, kernel_sources
 from snnlearn.block import run_block
 
 compiled = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled")
@@ -178,3 +180,19 @@ def test_denormal_numbers_are_zero_in_kernels_and_there_alone():
     assert not ((v != 0) & (np.abs(v) < tiny)).any()
     outside = np.array([tiny, tiny]) * np.float32(0.5)
     assert (outside > 0).all()  # the caller's own numbers are as they were
+
+
+@compiled
+@pytest.mark.parametrize("collects", [True, False])
+def test_the_garbage_collector_is_afterwards_as_it_was(collects):
+    listener, compiling = _Compiling(), SimpleNamespace(data={"dispatcher": run_block})
+    listener.told, before = True, gc.isenabled()
+    (gc.enable if collects else gc.disable)()
+    try:
+        listener.on_start(compiling), listener.on_start(compiling)  # a helper within a kernel
+        listener.on_end(compiling)
+        assert not gc.isenabled()
+        listener.on_end(compiling)
+        assert gc.isenabled() == collects
+    finally:
+        (gc.enable if before else gc.disable)()
