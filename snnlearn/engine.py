@@ -30,7 +30,7 @@ from . import _check
 from ._frame import Frame
 from .block import runner
 from .job import Block, Divergence, Job, Result, cut_blocks
-from .lanes import Lane, Lanes, cores, detour
+from .lanes import Lane, Lanes, detour
 from .layout import ACCUMULATORS, Cutter, Plan
 from .losses import NONE, RateRegularizer, rate_arrays
 from .network import FlatWeights, Network, Weights, flatten, norm, structure, unflatten, zeros_like
@@ -43,7 +43,7 @@ from .rules.influence import MAX_BYTES
 from .rules.lazy import SHORTEST
 from .rules.several import carried
 from .tape import Outcome, Span, make_outcome, make_state
-from .team import ALONE
+from .team import ALONE, cores
 
 NEVER = 2**62  # an update interval that does not end
 IDLE = SGD(0.0)

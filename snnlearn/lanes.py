@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import os
-import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,8 +16,6 @@ from .rules.base import NoRule, Rule
 from .rules.eprop import EligibilityArrays, read_lazily
 from .rules.several import several, silence
 from .tape import State, Tape, apart, make_state, make_tape
-
-CGROUP = pathlib.Path("/sys/fs/cgroup/cpu.max")  # "quota period" in us, or "max period"; Linux
 
 
 class Lane(NamedTuple):
@@ -139,13 +134,3 @@ def detour(rule: Rule | None, optimizer: Optimizer | None, interval: int | None,
     if callable(optimizer.lr) or optimizer.bounds is not None:
         return "SGD has a schedule or bounds"
     return ""
-
-
-def cores() -> int:
-    """Cores that this process may use: those it is bound to, no more than the share that a container grants it."""
-    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = CGROUP.read_text().split()
-        return max(1, min(bound, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError):  # no such file, or "max"
-        return bound

@@ -11,6 +11,9 @@ both. Members meet before they read what it has written.
 
 from __future__ import annotations
 
+import math
+import os
+import pathlib
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +21,10 @@ import numpy as np
 from ._jit import generic
 from ._processor import add_and_get, peek, rest
 
-PATIENCE = 2000  # looks at the gate before a thread offers its core to others
+PATIENCE = 100_000  # looks at the gate, some milliseconds, before a thread offers its core to others: they may keep it for long
+CROWDED = 100  # the same where there are more threads than cores, and who is waited for may need this one
 PAD = 16  # entries of eight bytes: numbers of different threads are kept apart
+CGROUP = pathlib.Path("/sys/fs/cgroup/cpu.max")  # "quota period" in us, or "max period"; Linux
 
 
 class Alone(NamedTuple):
@@ -34,6 +39,7 @@ class Team(NamedTuple):
     rank: int
     size: int
     first: int  # number of its first neuron
+    patience: int  # looks at the gate before it offers its core to others
     gate: np.ndarray  # int64 [2 * PAD] arrivals at meetings; entry PAD: whether a member is missing
     found: np.ndarray  # int32 [2, size, n] numbers of the neurons that have spiked
     many: np.ndarray  # int64 [2, size, PAD] how many; -1 where a state is not finite
@@ -45,10 +51,11 @@ ALONE = Alone(0)
 def make_team(borders: np.ndarray) -> list[Team]:
     """A member for each stretch of neurons borders[m] .. borders[m + 1] - 1."""
     size = len(borders) - 1
+    patience = PATIENCE if size <= cores() else CROWDED
     gate = np.zeros(2 * PAD, np.int64)
     found = np.zeros((2, size, int(np.diff(borders).max()) + 2 * PAD), np.int32)
     many = np.zeros((2, size, PAD), np.int64)
-    return [Team(m, size, int(borders[m]), gate, found, many) for m in range(size)]
+    return [Team(m, size, int(borders[m]), patience, gate, found, many) for m in range(size)]
 
 
 @generic(1)
@@ -85,7 +92,7 @@ def _(team):
         if peek(team.gate, PAD) != 0:
             return False
         looks += 1
-        rest(looks >= PATIENCE)
+        rest(looks >= team.patience)
     return peek(team.gate, PAD) == 0
 
 
@@ -102,3 +109,13 @@ def _(team, total):
 @share.register(Team)
 def _(team, total):
     return total * team.rank // team.size, total * (team.rank + 1) // team.size
+
+
+def cores() -> int:
+    """Cores that this process may use: those it is bound to, no more than the share that a container grants it."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = CGROUP.read_text().split()
+        return max(1, min(bound, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no such file, or "max"
+        return bound

@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 from twin import draw, simulator
 
 import snnlearn as sl
-from snnlearn import lanes, optimizers, parts
+from snnlearn import optimizers, parts, team
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="plain Python does not run kernels at the same time")
 
@@ -153,11 +153,11 @@ def test_a_missing_thread_is_an_error(small):
 def test_cores_are_those_that_a_container_grants(tmp_path, monkeypatch):
     """A quota of one and a half cores is two threads; more threads than cores would wait for one another."""
     file = tmp_path / "cpu.max"
-    monkeypatch.setattr(lanes, "CGROUP", file)
-    bound = lanes.cores()
+    monkeypatch.setattr(team, "CGROUP", file)
+    bound = team.cores()
     for text, want in (("150000 100000\n", min(2, bound)), ("max 100000\n", bound), ("20000 100000\n", 1), ("", bound)):
         file.write_text(text, encoding="utf-8")
-        assert lanes.cores() == want
+        assert team.cores() == want
 
 
 def test_a_member_that_is_missing_in_an_update_changes_nothing(small):

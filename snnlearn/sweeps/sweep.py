@@ -33,9 +33,9 @@ from numba.core import event
 from .. import _check
 from ..config import grid
 from ..config.configuration import Config, load_config
-from ..lanes import cores
 from ..recording import open_recording
 from ..resume import resume
+from ..team import cores
 from . import pools
 from .table import SweepResult, gather
 
