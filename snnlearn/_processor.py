@@ -129,11 +129,14 @@ def _rest(context, long):  # type: ignore[no-untyped-def]
             builder.call(hint, [number(1)])
         if sys.platform != "win32":
             with builder.if_then(builder.trunc(arguments[0], ir.IntType(1)), likely=False):
-                give_way = cgutils.get_or_insert_function(builder.module, ir.FunctionType(number, []), "sched_yield")
-                builder.call(give_way, [])
+                sleep = cgutils.get_or_insert_function(builder.module, ir.FunctionType(number, [number]), "usleep")
+                builder.call(sleep, [number(NAP)])
         return context.get_dummy_value()
 
     return types.void(types.boolean), generate
+
+
+NAP = 20  # us; systems round it up to about 70
 
 
 def add_and_get(array: Any, index: int) -> int:
@@ -148,7 +151,11 @@ def peek(array: Any, index: int) -> int:
 
 
 def rest(long: bool) -> None:
-    """Wait for a few cycles; where `long`, offer the core to other threads (where the system has a word for that)."""
+    """Wait for a few cycles; where `long`, sleep for `NAP` (but on Windows, whose naps are too long).
+
+    On a machine whose cores are all busy, a thread that keeps its core while it waits has used up its turn when the one that
+    it waits for gets its own; one that sleeps is woken at once. Offering the core by sched_yield gives it away for milliseconds.
+    """
 
 
 @overload(add_and_get, jit_options=HELPER, strict=False)  # type: ignore[arg-type]

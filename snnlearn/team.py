@@ -21,8 +21,9 @@ import numpy as np
 from ._jit import generic
 from ._processor import add_and_get, peek, rest
 
-PATIENCE = 100_000  # looks at the gate, some milliseconds, before a thread offers its core to others: they may keep it for long
-CROWDED = 100  # the same where there are more threads than cores, and who is waited for may need this one
+PATIENCE = 30_000  # looks at the gate before a thread sleeps between them: longer than a nap, or one would follow from another
+HASTE = 200  # the same where it has had to sleep before: the machine is busy, and who is waited for may need this core
+AGAIN = 8  # meetings after which it is patient again
 PAD = 16  # entries of eight bytes: numbers of different threads are kept apart
 CGROUP = pathlib.Path("/sys/fs/cgroup/cpu.max")  # "quota period" in us, or "max period"; Linux
 
@@ -39,10 +40,10 @@ class Team(NamedTuple):
     rank: int
     size: int
     first: int  # number of its first neuron
-    patience: int  # looks at the gate before it offers its core to others
     gate: np.ndarray  # int64 [2 * PAD] arrivals at meetings; entry PAD: whether a member is missing
     found: np.ndarray  # int32 [2, size, n] numbers of the neurons that have spiked
     many: np.ndarray  # int64 [2, size, PAD] how many; -1 where a state is not finite
+    patience: np.ndarray  # int64 [size, PAD] looks before a nap, for each member to change
 
 
 ALONE = Alone(0)
@@ -51,11 +52,11 @@ ALONE = Alone(0)
 def make_team(borders: np.ndarray) -> list[Team]:
     """A member for each stretch of neurons borders[m] .. borders[m + 1] - 1."""
     size = len(borders) - 1
-    patience = PATIENCE if size <= cores() else CROWDED
     gate = np.zeros(2 * PAD, np.int64)
     found = np.zeros((2, size, int(np.diff(borders).max()) + 2 * PAD), np.int32)
     many = np.zeros((2, size, PAD), np.int64)
-    return [Team(m, size, int(borders[m]), patience, gate, found, many) for m in range(size)]
+    patience = np.full((size, PAD), PATIENCE)
+    return [Team(m, size, int(borders[m]), gate, found, many, patience) for m in range(size)]
 
 
 @generic(1)
@@ -87,12 +88,15 @@ def _(team):
 def _(team):
     come = add_and_get(team.gate, 0)
     wanted = (come + team.size - 1) // team.size * team.size
-    looks = 0
+    looks, patience = 0, team.patience[team.rank, 0]
+    if come // team.size % AGAIN == 0:
+        patience = PATIENCE
     while peek(team.gate, 0) < wanted:
         if peek(team.gate, PAD) != 0:
             return False
         looks += 1
-        rest(looks >= team.patience)
+        rest(looks >= patience)
+    team.patience[team.rank, 0] = HASTE if looks >= patience else patience
     return peek(team.gate, PAD) == 0
 
 
