@@ -12,7 +12,7 @@ SMALL = ["--neurons", "10", "--iterations", "6", "--batch", "2", "--quiet"]
 @pytest.fixture(scope="module")
 def parent(tmp_path_factory):
     path = tmp_path_factory.mktemp("parent") / "run.h5"
-    done = command("train", "pattern-generation", "--out", path, "--checkpoint-every", 2, *SMALL)
+    done = command("train", "pattern-generation", "--out", path, "--checkpoint-every", 2, "--keep-every", 3, *SMALL)
     assert done.returncode == 0, done.stderr
     return path
 
@@ -44,6 +44,14 @@ def test_a_fork_is_that_of_the_library(parent, tmp_path):
     with pytest.raises(ValueError, match=r"must be the recording of a run from its beginning \(got 'a fork of run.h5 after 4"):
         sl.Config.of_recording(out)
     assert parent.read_bytes() == before
+
+
+def test_states_are_kept(parent):
+    with sl.open_recording(parent) as rec:
+        kept = rec.file["checkpoint/kept"]
+        assert [int(kept[name].attrs["updates"]) for name in kept] == [0, 3, 6]
+        assert rec.config["run"]["recorder"]["keep_every"] == 3 and "--keep-every 3" in rec.config["command"]
+    assert sl.Config.of_recording(parent).recorder["keep_every"] == 3
 
 
 def test_a_fork_without_changes_is_its_parent_and_can_be_resumed(parent, tmp_path):

@@ -35,7 +35,9 @@ KEYS = {
 }
 
 
-def of_recipe(recipe: Recipe, stop: float | None = None, checkpoint_every: int | None = None) -> Config:
+def of_recipe(
+    recipe: Recipe, stop: float | None = None, checkpoint_every: int | None = None, keep_every: int | None = None
+) -> Config:
     """The configuration of a recipe, recorded as `snnlearn train TASK` does."""
     simulator, net = recipe.simulator, recipe.simulator.net
     names = ("rule", "optimizer", "loss", "regularizer", "update_every", "seed")
@@ -54,6 +56,7 @@ def of_recipe(recipe: Recipe, stop: float | None = None, checkpoint_every: int |
             "weights_every": max(1, updates // 10),
             "checkpoint_every": checkpoint_every,
             "checkpoint_minutes": 1.0 if checkpoint_every is None else None,
+            "keep_every": keep_every,
         },
     )
 
@@ -61,7 +64,7 @@ def of_recipe(recipe: Recipe, stop: float | None = None, checkpoint_every: int |
 def sign(recipe: Recipe, options: argparse.Namespace) -> None:
     """Have the recording of a recipe hold its configuration, where its task is one that can be written down."""
     if isinstance(recipe.task, Task):
-        of_recipe(recipe, options.stop, options.checkpoint_every).sign(recipe.simulator)
+        of_recipe(recipe, options.stop, options.checkpoint_every, options.keep_every).sign(recipe.simulator)
 
 
 def init(options: argparse.Namespace) -> int:
@@ -105,6 +108,8 @@ def configuration(options: argparse.Namespace) -> Config:
         changes["training.stop"] = options.stop
     if options.checkpoint_every is not None:
         changes |= {"recorder.checkpoint_every": options.checkpoint_every, "recorder.checkpoint_minutes": "none"}
+    if options.keep_every is not None:
+        changes["recorder.keep_every"] = options.keep_every
     return config.updated(changes) if changes else config
 
 

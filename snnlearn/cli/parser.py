@@ -45,6 +45,8 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument("--stop", type=float, metavar="SCORE", help="stop once an evaluation reaches this score")
     text = "updates (batches) between two checkpoints in FILE, from which resume goes on; default: every minute"
     train.add_argument("--checkpoint-every", type=int, metavar="N", help=text)
+    text = "updates (batches) between two states that FILE keeps for good, from which fork and replay begin; default: none"
+    train.add_argument("--keep-every", type=int, metavar="N", help=text)
     train.add_argument("--quiet", action="store_true", help="no progress bar")
     train.set_defaults(run=training.train, lasts=True)
 

@@ -47,8 +47,9 @@ def train(options: argparse.Namespace) -> int:
     recipe = recipe_of(options)
     net, n_updates = recipe.simulator.net, -(-recipe.trials // recipe.batch)
     recorder = None
-    if options.checkpoint_every is not None and options.out is None:
-        raise _check.fail("--checkpoint-every", "come with --out", options.checkpoint_every)
+    for name in ("checkpoint_every", "keep_every"):
+        if getattr(options, name) is not None and options.out is None:
+            raise _check.fail(f"--{name.replace('_', '-')}", "come with --out", getattr(options, name))
     if options.out is not None:
         every = max(1, recipe.trials // 20)  # raw data of some twenty trials; tables hold all of them
         show = np.unique(np.linspace(0, net.n - 1, 4).astype(int)).tolist()
@@ -61,6 +62,7 @@ def train(options: argparse.Namespace) -> int:
             overwrite=options.overwrite,
             checkpoint_every=options.checkpoint_every,
             checkpoint_minutes=1.0 if options.checkpoint_every is None else None,
+            keep_every=options.keep_every,
         )
     groups = " + ".join(f"{g.n} {type(g).__name__}" for g in net.neurons)
     print(f"{recipe.task.name}: {net.n_inputs} inputs, {groups}, {net.n_outputs} outputs, {recipe.task.n_steps} steps a trial")
