@@ -53,6 +53,8 @@ class Engine:
     """A network with its weights, rules and optimizer, ready to run.
 
     interval : K in steps, or None for one update a trial (or batch)
+    threads : None: all cores for trials of a batch, and one for the neurons of a trial, because threads that share them wait for
+        each other at every step, which takes cores of their own
     passive : rules whose gradients are computed beside the one that updates, on the same trajectory
     """
 
@@ -70,7 +72,7 @@ class Engine:
     ):
         self.net, self.dtype, self.rule, self.optimizer = net, np.dtype(dtype), rule, optimizer
         self.rules = () if rule is None else (rule, *passive)
-        self.interval, self.threads = interval, threads or cores()
+        self.interval, self.threads, self.sharing = interval, threads or cores(), threads or 1
         self.arrays = net.arrays(weights, self.dtype)
         self.weights = flatten(weights, self.dtype, None if rule is None else rule.feedback_matrix(net))
         self.like = structure(self.weights, weights, self.arrays)
@@ -80,7 +82,7 @@ class Engine:
         self.rate_form = None if not active else "online" if self.rates.per_step > 0 else "trial"
         state = sum(array.nbytes for array in make_state(self.arrays, self.hidden, 1))
         setting = (self.rules, interval, self.rate_form, self.arrays, net.variables, self.dtype.itemsize, state)
-        self.cutter = Cutter(*setting, self._members())
+        self.cutter = Cutter(*setting, self.members(self.sharing))
         decay, adaptive = (rule.feedback_decay, rule.adaptive) if rule is not None else (0.0, False)
         self.opt = (optimizer or IDLE).arrays(net, self.weights, decay, adaptive)
         self.detour = detour(rule, optimizer, interval, passive)
@@ -204,7 +206,7 @@ class Engine:
             if self.norms is not None:
                 self.norms[:] = norms
         if prepared is None:
-            apply_together(apply_gradient, self.pool, self.threads, self.update_arguments(trials, grad), lr)
+            apply_together(apply_gradient, self.pool, self.sharing, self.update_arguments(trials, grad), lr)
         else:
             prepared.give(lr)
             prepared.call()
@@ -248,10 +250,10 @@ class Engine:
 
     # ---- parts --------------------------------------------------------------------------------------
 
-    def _members(self) -> int:
-        """Threads that may share the neurons of a trial: rules whose gradient crosses no recurrent synapse can be split."""
+    def members(self, threads: int) -> int:
+        """Of so many threads, those that may share the neurons of a trial: rules that cross no recurrent synapse can be split."""
         splits = all(isinstance(rule, (EProp, RFLO)) and not rule.crosses for rule in self.rules) and len(self.rules) < 2
-        return members(self.threads, self.arrays) if splits and self.rate_form is None else 1
+        return members(threads, self.arrays) if splits and self.rate_form is None else 1
 
     @property
     def pool(self) -> ThreadPoolExecutor:

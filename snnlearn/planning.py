@@ -30,6 +30,7 @@ from .rules import Rule
 from .rules.eprop import EligibilityArrays, obstacle
 from .rules.lazy import SHORTEST, is_lazy
 from .simulator import Simulator
+from .team import cores
 
 PATHS = {
     "adjoint": "adjoints on the tape of a trial",
@@ -135,6 +136,11 @@ def plan(
     job = make_job(simulator, *_feed(simulator, x, batch), None, learn, None, None)
     refuse_run(engine, job, streaming, limit, lambda: Simulator(net, simulator.weights, rule, SGD(0.0), **options)._engine)
     path, reason = _path(simulator, job, streaming)
+    share = engine.cutter.layout(job, streaming).plan.members
+    if share > 1:
+        path += f", by {share} threads that share the neurons"
+    elif batch == 1 and options.get("threads") is None and engine.members(cores()) > 1:
+        reason += f"; threads={engine.members(cores())} would share the neurons"
     measured: tuple[float, float, float] = (np.nan, np.nan, np.nan)
     if seconds > 0:
         measured = _calibrate(simulator, x, batch, streaming, record, seconds)
