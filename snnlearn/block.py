@@ -21,12 +21,12 @@ import numpy as np
 from ._jit import SOURCE, device, generic, inlined, is_ours, kernel, summing, uncached
 from ._processor import flush_denormals, restore
 from .connectivity import AHEAD, add_row, fetch_row
-from .losses import ENTROPY, NONE, SIGNAL, error_step, rate_step, rate_trial
+from .losses import ENTROPY, NONE, SIGNAL, error_step, rate_step, rate_trial, sum_and_clear
 from .neurons.base import advance, threshold
 from .optimizers import update
 from .rules.base import any_set, before, digest
 from .tape import ELSEWHERE, HERE
-from .team import Alone, Team, leads, meet
+from .team import Alone, Team, begins, leads, meet
 
 SCANNED = 64  # neurons that one test for spikes covers
 
@@ -62,6 +62,12 @@ def _run(net, weights, state, inputs, targets, noise, rates, tape, outcome, rule
                     return
             if span.backward and leads(span.team):
                 _errors(targets, tape, outcome, b, span, t, end)
+        if span.forward and rates.strength > 0 and rates.per_step > 0:
+            meet(span.team)
+            if leads(span.team):
+                for b in range(span.trials):
+                    outcome.regularization[b] += sum_and_clear(tape.cost[b])
+            meet(span.team)
         if span.learn:
             meet(span.team)  # all need the errors
             digest(rule, net, weights, grad, tape, inputs, targets, span, t, end)
@@ -126,6 +132,7 @@ def _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, span,
     hidden, z, refractory, y, current = state.hidden[b], state.z[b], state.refractory[b], state.readout[b], tape.current[b]
     n, spikes = z.shape[0], tape.spike_index[b]
     one = current.dtype.type(1)
+    first = begins(span.team)
     noisy, keep_hidden, n_columns = noise.shape[0] > 0, tape.hidden.shape[1] > 0, tape.columns.shape[0]
     for t in range(start, stop):
         row = t - span.origin
@@ -179,7 +186,7 @@ def _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, span,
             threshold(p, hidden, tape.threshold[b, row])
         if rates.strength > 0 and rates.per_step > 0:
             reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
-            outcome.regularization[b] += rate_step(rates, z, state.running[b], reg)
+            rate_step(rates, z, state.running[b], reg, tape.cost[b, first : first + n])
     if rates.strength > 0 and rates.per_step == 0 and stop == span.n_steps:
         outcome.regularization[b] = rate_trial(rates, state.counts[b], span.n_steps, tape.rate_signal[b, 0])
 

@@ -253,7 +253,7 @@ class Engine:
     def members(self, threads: int) -> int:
         """Of so many threads, those that may share the neurons of a trial: rules that cross no recurrent synapse can be split."""
         splits = all(isinstance(rule, (EProp, RFLO)) and not rule.crosses for rule in self.rules) and len(self.rules) < 2
-        return members(threads, self.arrays) if splits and self.rate_form is None else 1
+        return members(threads, self.arrays) if splits else 1
 
     @property
     def pool(self) -> ThreadPoolExecutor:

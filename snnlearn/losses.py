@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from . import _check
-from ._jit import device
+from ._jit import SOURCE, device, kernel
 
 NONE, SQUARED, ENTROPY, ERROR, SIGNAL = range(5)  # what the target arrays hold
 
@@ -130,15 +130,29 @@ def error_step(kind, mask, y, value, label, err):
 
 
 @device
-def rate_step(rates, z, running, reg):
-    """Online form: update the running rates (n,) with z and fill reg (n,); returns this step's E_reg."""
-    total = 0.0
+def rate_step(rates, z, running, reg, cost):
+    """Online form: update the running rates (n,) with z, fill reg (n,) and add this step's E_reg of each neuron to cost (n,)."""
     for j in range(z.shape[0]):
         running[j] = rates.decay * running[j] + (1 - rates.decay) * z[j]
         excess = running[j] / rates.dt - rates.target
         reg[j] = rates.strength * excess * rates.per_step
-        total += 0.5 * rates.strength * excess * excess * rates.per_step
+        cost[j] += 0.5 * rates.strength * excess * excess * rates.per_step
+
+
+@device
+def sum_and_clear(cost):
+    """The sum of cost (n,), in order, which is zero afterwards."""
+    total = 0.0
+    for j in range(cost.shape[0]):
+        total += cost[j]
+        cost[j] = 0
     return total
+
+
+@kernel
+def rate_loss(rates, counts, n_steps, reg, source=SOURCE):
+    """`rate_trial`, called from Python."""
+    return rate_trial(rates, counts, n_steps, reg)
 
 
 @device

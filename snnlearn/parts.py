@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._jit import compiled, is_ours
+from .losses import rate_loss
 from .network import FlatWeights, NetArrays
 from .rules.lazy import LazyAdaptive
 from .stretches import stretches
@@ -184,6 +185,7 @@ def _tape(
         spike_index=tape.spike_index if first else np.empty_like(tape.spike_index),
         readout=tape.readout,
         error=tape.error,
+        cost=tape.cost,
     )
 
 
@@ -213,6 +215,9 @@ def run(
             break
     if outcome.trouble[0] == ELSEWHERE:
         raise RuntimeError("a thread of the simulation did not start")
+    if rates.strength > 0 and rates.per_step == 0 and span.stop == span.n_steps:
+        counts = np.concatenate([part.state.counts[0] for part in parts])
+        outcome.regularization[0] = rate_loss(rates, counts, span.n_steps, np.empty(counts.size, state.hidden.dtype))
     for part in parts:
         _collect(state, tape, part, part.team.first, span, asked)
 

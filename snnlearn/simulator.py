@@ -45,8 +45,8 @@ class Simulator:
     dtype : "float32" or "float64"
     seed : of the weights, where none are given, and of the background noise
     threads : trials of a batch are dealt to them; None: all cores. Where a number is given, so many threads share the neurons
-        of a stream, or of fewer trials than threads: from 1000 neurons on, with e-prop of order 1, RFLO or no rule, and no
-        regularizer. They wait for each other at every step, so give no more than there are idle cores. Results do not depend on it
+        of a stream, or of fewer trials than threads: from 1000 neurons on, with e-prop of order 1, RFLO or no rule. They
+        wait for each other at every step: give no more than there are idle cores. Results do not depend on it
     passive : rules that do not update but whose gradients are computed on the same trajectory, as [sl.BPTT()]; a
         run's report, the history and a recording say how close they come to the updating rule's (`Alignment`)
     passive_every : updates between two alignments. Where weights change within a trial and in streams, passive

@@ -44,6 +44,7 @@ class Tape(NamedTuple):
     rate_signal: np.ndarray  # [slots, steps*, n] of the regulariser; one row for the per-trial form
     signal: np.ndarray  # [slots, steps*, n] learning signal
     current: np.ndarray  # [slots, n] scratch
+    cost: np.ndarray  # float64 [slots, all neurons] E_reg of the online regulariser since the interval began
 
 
 class Outcome(NamedTuple):
@@ -112,6 +113,7 @@ def make_tape(
         rate_signal=np.zeros((slots, rows("rate_signal"), n), dtype),
         signal=np.zeros((slots, rows("signal"), n), dtype),
         current=np.zeros((slots, n), dtype),
+        cost=np.zeros((slots, n)),
     )
 
 

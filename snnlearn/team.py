@@ -75,6 +75,21 @@ def _(team):
 
 
 @generic(1)
+def begins(team):
+    """The number of this thread's first neuron."""
+
+
+@begins.register(Alone)
+def _(team):
+    return 0
+
+
+@begins.register(Team)
+def _(team):
+    return team.first
+
+
+@generic(1)
 def meet(team):
     """Wait until all members have come here; what each has written before is then seen by all. False where one is missing."""
 

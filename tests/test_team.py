@@ -43,6 +43,12 @@ def small(monkeypatch):
     monkeypatch.setattr(parts, "SYNAPSES", 10)
 
 
+def regularized(name):
+    """The per-trial form, or the online form where weights change within a trial; half of the settings have one."""
+    tau = {"trial adam": None, "trial forward": None, "interval": 20.0, "on read": 20.0, "in place": 20.0}
+    return {"regularizer": sl.RateRegularizer(20.0, 0.1, tau[name])} if name in tau else {}
+
+
 def members(sim):
     lanes = list(sim._engine.lanes.values())
     return max(1 if lane.parts is None else len(lane.parts) for lane in lanes)
@@ -66,15 +72,17 @@ def test_a_team_gives_the_same_bits(small, name):
     """Trials and a stream, learning and not, with one, two and four threads; weights change and neurons fire."""
     found = []
     for threads in (1, 2, 4):
-        sim, data = made(name, threads)
+        sim, data = made(name, threads, **regularized(name))
         before = naive.plain(sim.weights)
         runs = [sim.run(**data), sim.run(**data, learn=False), sim.run(**data)]
+        assert (runs[0].regularization > 0) == bool(regularized(name))
         assert members(sim) == threads
         pieces = [tuple(data[k][a:b] for k in ("inputs", "targets", "mask")) for a, b in ((0, 21), (21, 42), (42, 60))]
         stream = sim.run(iter(pieces))
         step = sim.step(data["inputs"][0], data["targets"][0])
         assert runs[0].rate > 0 and np.abs(naive.plain(sim.weights)["w_rec"] - before["w_rec"]).max() > 1e-6
-        found.append((sim, [r.losses for r in runs], [r.rate for r in runs], stream.loss, step.readout, step.spikes))
+        reports = [(r.loss, r.rate, r.regularization) for r in (*runs, stream)]
+        found.append((sim, reports, step.readout, step.spikes))
     for other in found[1:]:
         same(found[0][0], other[0])
         for a, b in zip(found[0][1:], other[1:], strict=True):
@@ -130,10 +138,10 @@ def test_divergence_names_the_first_neuron(small):
 
 
 def test_who_cannot_share(small):
-    """Rules that cross recurrent synapses, a regulariser, batches and single steps are run as before."""
+    """Rules that cross recurrent synapses, passive rules, batches and single steps are run as before."""
     case = draw(T=60, n=34, n_in=6, **CASES["lif"])
-    for rule, reg in ((sl.BPTT(), None), (sl.EProp(), case.reg)):
-        sim, data = simulator(case, rule, sl.SGD(1e-2), threads=2, reg=reg)
+    for rule, options in ((sl.BPTT(), {}), (sl.EProp(), {"passive": sl.BPTT()})):
+        sim, data = simulator(case, rule, sl.SGD(1e-3), threads=2, **options)
         sim.run(**data)
         assert members(sim) == 1
 
