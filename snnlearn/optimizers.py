@@ -22,11 +22,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _check
-from ._jit import SOURCE, device, generic, kernel
+from ._jit import SOURCE, device, generic, kernel, summing
 from ._processor import flush_denormals, restore
 from .network import WEIGHT_NAMES, FlatWeights, Network
 
 Schedule = Callable[[int], float]
+
+LOOKED = 4000  # steps between two updates within a run whose gradient is measured; fewer at first
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ class OptimizerArrays(NamedTuple):
     clip_norm: float  # inf: off
     feedback_decay: float  # negative: the feedback is not adaptive
     done: np.ndarray  # int64 [1], updates so far
+    look_every: int  # most updates between two whose gradient is measured for the guards; 0: none is
+    looks: np.ndarray  # float64 [3] updates since the last that was measured, and until the next; largest norm since it was read
 
 
 @dataclass(frozen=True)
@@ -171,6 +175,8 @@ class Optimizer:
             clip_norm=dtype.type(np.inf if self.clip_norm is None else self.clip_norm),
             feedback_decay=dtype.type(feedback_decay if adaptive else -1.0),
             done=np.zeros(1, np.int64),
+            look_every=0,
+            looks=np.zeros(3),
         )
 
     def _moments(self) -> tuple[bool, bool]:
@@ -305,8 +311,14 @@ def _(opt, net, weights, grad, group, trials, lr64):
         total += _square_sum(opt.learns[0], g_in) + _square_sum(opt.learns[1], g_rec)
         total += _square_sum(opt.learns[2], g_out) + _square_sum(opt.learns[3], g_b)
         norm = np.sqrt(total) * np.float64(factor)
+        _keep_norm(opt, norm)
         if norm > opt.clip_norm:
             factor = as_dtype(np.float64(factor) * np.float64(opt.clip_norm) / norm)  # (1)
+    elif _is_looked_at(opt, g_b):
+        total = 0.0
+        for learns, g in ((opt.learns[0], g_in), (opt.learns[1], g_rec), (opt.learns[2], g_out), (opt.learns[3], g_b)):
+            total += _squares(g) if learns else 0.0
+        _keep_norm(opt, np.sqrt(total) * np.float64(factor))
     opt.done[0] += 1
     count, keep = opt.done[0], one - lr * opt.weight_decay
     m, s2, low, high = opt.first, opt.second, opt.low, opt.high
@@ -341,6 +353,36 @@ def _square_sum(learns, g):
         for s in range(g.shape[0]):
             total += np.float64(g[s]) * np.float64(g[s])
     return total
+
+
+@summing
+def _squares(g):
+    total = 0.0
+    for s in range(g.shape[0]):
+        total += np.float64(g[s]) * np.float64(g[s])
+    return total
+
+
+@device
+def _is_looked_at(opt, g_b):
+    """Whether this update is measured: the first, then more and more seldom.
+
+    Steps without an error say nothing: the next update that has one is taken instead.
+    """
+    if opt.look_every == 0:
+        return False
+    opt.looks[0] += 1
+    taught = False
+    for k in range(g_b.shape[0]):
+        taught |= g_b[k] != 0
+    return taught and opt.looks[0] >= opt.looks[1]
+
+
+@device
+def _keep_norm(opt, norm):
+    opt.looks[0], opt.looks[1] = 0, min(np.float64(opt.look_every), max(1.0, 2 * opt.looks[1]))
+    if not (norm <= opt.looks[2]):  # also where it is not a number
+        opt.looks[2] = norm
 
 
 @kernel
