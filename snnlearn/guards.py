@@ -232,7 +232,7 @@ def _gradient(state: dict[str, Any], job: Job, run: Run, weights: Weighing, neur
 
 
 def _explosion(state: dict[str, Any], norm: float | None, loss: float, zero: float, neurons: int) -> tuple[str, str] | None:
-    """norm : of a gradient; loss : what it is the gradient of, 0.0 where that is not known; zero : that of zero outputs, or 0.0"""
+    """norm : of a gradient; loss : what it is the gradient of, 0.0: not known; zero : that of outputs that are zero, or 0.0"""
     if norm is None:
         return None
     if not math.isfinite(norm):

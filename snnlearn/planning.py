@@ -73,6 +73,10 @@ class RunPlan(NamedTuple):
         """How long so many trials take, as text."""
         return _duration(self.seconds_per_step / self.batch * trials * n_steps)
 
+    def recording_size(self, trials: int, n_steps: int) -> str:
+        """How much the recording of so many trials of so many steps each holds, in words."""
+        return _size(self.recording_bytes_per_step / self.batch * trials * n_steps)
+
     def __str__(self) -> str:
         lines = [self.network, f"rule     {self.rule}", f"path     {self.path}", f"         {self.reason}"]
         parts = ", ".join(f"{name} {_size(n)}" for name, n in self.bytes.items() if n)
@@ -85,7 +89,7 @@ class RunPlan(NamedTuple):
         if self.recording_bytes_per_step == self.recording_bytes_per_step:
             simulated = _size(self.recording_bytes_per_step / self.batch * 3.6e6 / self.dt)
             hour = _size(self.recording_bytes_per_hour)
-            lines.append(f"disk     {hour} an hour of running, {simulated} a simulated hour")
+            lines.append(f"disk     {hour} an hour of running, {simulated} a simulated hour, where every trial is recorded")
         return "\n".join(lines)
 
 

@@ -182,7 +182,9 @@ def gradients(norms, losses, nmse=np.nan, kind=ENTROPY, neurons=100):
     state |= {"first_norm": 10.0, "scale": 0.0}
     weighed = guards.Weighing((), np.ones(4, bool), 1)
     return [
-        guards._gradient(state, job, SimpleNamespace(loss=loss, regularization=0.0, nmse=n), weighed._replace(gradient=norm), neurons)
+        guards._gradient(
+            state, job, SimpleNamespace(loss=loss, regularization=0.0, nmse=n), weighed._replace(gradient=norm), neurons
+        )
         for norm, loss, n in zip(norms, losses, np.broadcast_to(nmse, len(losses)), strict=True)
     ]
 

@@ -33,6 +33,8 @@ def export(options: argparse.Namespace) -> int:
         if len(parts) > 2 or not all(part.isdigit() or (part == "" and len(parts) == 2) for part in parts):
             raise _check.fail("--trials", "be a number or a range A:B", options.trials)
         trials = int(parts[0]) if len(parts) == 1 else slice(*(int(part) if part else None for part in parts))
+        if len(parts) == 2 and parts[1] and int(parts[1]) <= int(parts[0] or 0):
+            raise _check.fail("--trials", "be a range A:B with A below B", options.trials)
     out = options.out or options.file.with_suffix(f".{options.format}")
     for path in export(options.file, options.format, out, trials=trials, overwrite=options.overwrite):
         print(f"written {path}")
@@ -43,6 +45,8 @@ def plot(options: argparse.Namespace) -> int:
     from .. import plot
 
     out = options.out or options.file.with_suffix(".png")
+    if not out.absolute().parent.is_dir():
+        raise _check.fail("--out", "be in a folder that exists", str(out), error=FileNotFoundError)
     figure = plot.story(options.file, trial=options.trial)
     figure.savefig(out, dpi=120)
     print(f"drawn to {out}")
