@@ -18,6 +18,7 @@ from ..datasets.base import split_paths
 from ..recipes import Recipe
 from ..tasks.base import Task
 from ..tasks.classification import DATA, format_of
+from .looking import check_folder
 from .training import recipe_of
 
 OF_TASKS = {"rule": "eprop", "feedback": "random", "update_every": "trial", "dtype": "float32", "seed": 0}  # and their defaults
@@ -66,6 +67,8 @@ def sign(recipe: Recipe, options: argparse.Namespace) -> None:
 
 def init(options: argparse.Namespace) -> int:
     """Write the configuration of what `train` would run with the same options."""
+    if options.out is not None:
+        check_folder("--out", options.out)
     if options.out is not None and options.out.exists() and not options.overwrite:
         raise FileExistsError(f"{options.out} exists already; --overwrite replaces it")
     config = dataclasses.replace(of_recipe(recipe_of(options)), threads=options.threads)

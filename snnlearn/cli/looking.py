@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import pathlib
 import sys
 import time
 from typing import Any
@@ -45,12 +46,19 @@ def plot(options: argparse.Namespace) -> int:
     from .. import plot
 
     out = options.out or options.file.with_suffix(".png")
-    if not out.absolute().parent.is_dir():
-        raise _check.fail("--out", "be in a folder that exists", str(out), error=FileNotFoundError)
+    check_folder("--out", out)
     figure = plot.story(options.file, trial=options.trial)
     figure.savefig(out, dpi=120)
     print(f"drawn to {out}")
     return 0
+
+
+def check_folder(option: str, path: pathlib.Path) -> None:
+    """Raise before any work where a file cannot be written, because its folder is missing or it is one itself."""
+    if not path.absolute().parent.is_dir():
+        raise _check.fail(option, "be in a folder that exists", str(path), error=FileNotFoundError)
+    if path.is_dir():
+        raise _check.fail(option, "be a file, not a folder", str(path), error=IsADirectoryError)
 
 
 def compare(options: argparse.Namespace) -> int:
@@ -62,6 +70,8 @@ def compare(options: argparse.Namespace) -> int:
     make = RECIPES[_check.choice("compare TASK", options.task, RECIPES)]
     if options.neurons is not None:
         _check.integer("--neurons", options.neurons, "be a number >= 2", low=2)
+    if options.plot is not None:
+        check_folder("--plot", options.plot)
     dtype = check_dtype("--dtype", options.dtype)
     names = None if options.rules is None else [name for given in options.rules for name in given.split(",") if name]
     rules = None if names is None else [parse_rule(name, "--rules") for name in names]

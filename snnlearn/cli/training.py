@@ -44,6 +44,8 @@ def train(options: argparse.Namespace) -> int:
 
     if configurations.is_configuration(options):
         return configurations.train(options, Progress, summary)
+    if options.stop is not None:
+        _check.number("--stop", options.stop, "be a score")
     recipe = recipe_of(options)
     net, n_updates = recipe.simulator.net, -(-recipe.trials // recipe.batch)
     recorder = None
