@@ -15,7 +15,7 @@ one says.
                           that amplify
     exploding traces      in a stream, the largest number that the rule carries x a typical weight is 10^5, where membranes are of
                           order 1. It comes before the gradient where errors are rare
-    not finite            the loss, or a weight, is infinite or not a number
+    not finite            the loss, the gradient, a trace or a weight is infinite or not a number
     loss rises            the mean loss of 10 runs is 10 x the lowest and 3 x the first
     weights blow up       the norm of all weights is 100 x what it was at first, after two runs or more
     no change             a matrix that learns has not changed for 32 runs: its gradient is zero, or the step too small

@@ -89,7 +89,7 @@ class RunPlan(NamedTuple):
         if self.recording_bytes_per_step == self.recording_bytes_per_step:
             simulated = _size(self.recording_bytes_per_step / self.batch * 3.6e6 / self.dt)
             hour = _size(self.recording_bytes_per_hour)
-            lines.append(f"disk     {hour} an hour of running, {simulated} a simulated hour, where every trial is recorded")
+            lines.append(f"disk     {hour} an hour of running, {simulated} a simulated hour")
         return "\n".join(lines)
 
 

@@ -141,7 +141,9 @@ def plan(options: argparse.Namespace) -> int:
         print(f"training {trials} trials take about {found.duration(trials, task.n_steps)}")
         raw = -(-trials // every)
         size = found.recording_size(raw, task.n_steps)
-        print(f"         its recording holds raw data of {raw} trial{'s' if raw > 1 else ''}, about {size}, and tables of all")
+        print(
+            f"         its recording holds raw data of {raw} trial{'s' if raw > 1 else ''} (not of all, as above): about {size}, and tables"
+        )
     return 0
 
 
