@@ -50,7 +50,8 @@ fig, axes = plt.subplots(2, 4, figsize=(12, 5), height_ratios=[1, 1.2])
 for k, (top, bottom) in enumerate(axes.T):
     trial = task.trial(k, split="test")
     top.imshow(data.images[data.test[k]], cmap="Greys", vmin=0, vmax=16)
-    top.set(xticks=[], yticks=[], title=f"label {trial.target}")
+    top.set_title(f"label {trial.target}")
+    top.axis("off")
     bottom.plot(trial.x.step, trial.x.channel, "|", color=BLUE, markersize=4)
     bottom.axvspan(rows_end, task.n_steps, color=BLACK, alpha=0.06, linewidth=0)
     bottom.set(xlim=(0, task.n_steps), ylim=(-1, task.n_inputs), xlabel="time (ms)")
@@ -108,7 +109,7 @@ for k, (top, bottom) in enumerate(axes.T):
     p = np.exp(run.readout - run.readout.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)
     top.imshow(data.images[data.test[k]], cmap="Greys", vmin=0, vmax=16)
-    top.set(xticks=[], yticks=[])
+    top.axis("off")
     colored = dict(zip([label, *(c for c in np.argsort(-p.max(axis=0)) if c != label)][:3], (BLUE, VERMILLION, COLORS[2])))
     for c in range(10):
         bottom.plot(
@@ -144,7 +145,7 @@ print(f"{(labels != predictions).sum()} of {labels.size} wrong")
 
 # %%
 lif, alif = net.neurons
-trials = list(task.trials(4 if SHORT else 120, split="test"))
+trials = list(task.trials(4 if SHORT else data.test.size, split="test"))
 x, target = [t.x for t in trials], np.array([t.target for t in trials])
 mask = np.stack([t.mask for t in trials])
 

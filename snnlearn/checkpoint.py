@@ -183,7 +183,7 @@ def _live(engine: Engine) -> dict[str, np.ndarray]:
     add("weights", engine.weights)
     add("first", engine.opt.first)
     add("second", engine.opt.second)
-    result["done"] = engine.opt.done
+    result |= {"done": engine.opt.done, "looks": engine.opt.looks}
     for name, grad in (("gradient", engine.stream_grad), ("total", engine.total)):
         add(name, FlatWeights(*(array[:1] for array in grad)))
     for k, grad in enumerate(engine.passive_grads):

@@ -34,7 +34,7 @@ from .lanes import Lane, Lanes, detour
 from .layout import ACCUMULATORS, Cutter, Plan
 from .losses import NONE, RateRegularizer, rate_arrays
 from .network import FlatWeights, Network, Weights, flatten, norm, structure, unflatten, zeros_like
-from .optimizers import SGD, NoOptimizer, Optimizer, apply_gradient, sum_accumulators
+from .optimizers import LOOKED, SGD, NoOptimizer, Optimizer, apply_gradient, sum_accumulators
 from .parts import apply_together, members
 from .parts import run as run_together
 from .rules import RFLO, EProp
@@ -87,6 +87,8 @@ class Engine:
         self.opt = (optimizer or IDLE).arrays(net, self.weights, decay, adaptive)
         self.detour = detour(rule, optimizer, interval, passive)
         self.straight = not self.detour
+        if interval is not None and not self.straight:
+            self.opt = self.opt._replace(look_every=-(-LOOKED // interval))
         self.block_opt = self.opt if interval is not None else NoOptimizer(0)
         if self.straight:  # what is left for the optimizer
             self.block_opt = self.opt._replace(learns=self.opt.learns & [False, False, True, True])
@@ -214,6 +216,21 @@ class Engine:
     def update_arguments(self, trials: int, grad: FlatWeights) -> tuple[Any, ...]:
         """What `apply_gradient` takes, but for the learning rate."""
         return self.opt, self._absent, self.weights, grad, trials, ALONE
+
+    def largest_norm(self) -> float | None:
+        """Of the gradients of updates within runs that were measured since the last call; None where none was."""
+        largest = float(self.opt.looks[2])
+        self.opt.looks[2] = 0.0
+        return None if largest == 0 else largest
+
+    def largest_trace(self) -> float:
+        """Largest magnitude of what the stream's rules carry from step to step; 0.0 where nothing learns."""
+        lane = self.lanes.get("stream")
+        if lane is None or lane.plan.directions is None:
+            return 0.0
+        arrays = [a for a in carried(lane.rule) if a.size and a.dtype.kind == "f"]
+        extremes = [abs(float(x)) for a in arrays for x in (a.min(), a.max())]  # without a copy of the magnitudes
+        return max(extremes, default=0.0) if np.isfinite(extremes).all() else math.inf
 
     def _norms(self, grad: FlatWeights, trials: int) -> list[float]:
         """Norms of accumulator 0 averaged over so many trials, of the matrices that learn; absent synapses are cleared first."""

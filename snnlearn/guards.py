@@ -1,16 +1,21 @@
 """What goes wrong while a network learns, told once each, with the likely remedy.
 
 After every run (batch, piece) a simulator asks `watch`, which sees what the run has anyway: loss, spike counts, summed
-readouts; and at the runs 1, 2, 4, 8, 16, 32, 48, ... the norms of the weights and of the gradient. A closed loop counts its
-spikes, and `watch_steps` looks at them and at the weights every 1000 steps. What is remembered are a few numbers, which stand in
-checkpoints, so that a run that goes on says what an uninterrupted one says.
+readouts; and at the runs 1, 2, 4, 8, 16, 32, 48, ... the norms of the weights and of the gradient, and what a stream's rule
+carries. Updates within runs measure their gradient themselves: the first, then ever more seldom down to one in 4000 steps, or
+always where they clip it. A closed loop counts its spikes and losses, and `watch_steps` looks at all of that every 1000 steps, as
+at a run. What is remembered are a few numbers, which stand in checkpoints, so that a run that goes on says what an uninterrupted
+one says.
 
     silent network        no spike in a batch, or in 1000 steps of a stream
     saturated network     nearly all neurons fire as often as their refractory period allows, for 1000 steps
-    exploding gradient    |gradient| |weights| is 10^5 x the loss (of zero outputs or of the first run, where that is larger).
-                          That many percent would the loss change with one percent of the weights: about 100 in networks that
-                          learn, 10^7 and far more where rules follow recurrent paths that amplify
-    not finite            the loss, or a weight, is infinite or not a number
+    exploding gradient    |gradient| |weights| is 10^5 x the loss (of zero outputs or of the first run, where that is larger) of
+                          the steps that it is the gradient of. That many percent would the loss change with one percent of
+                          the weights: about 100 in networks that learn, 10^7 and far more where rules follow recurrent paths
+                          that amplify
+    exploding traces      in a stream, the largest number that the rule carries x a typical weight is 10^5, where membranes are of
+                          order 1. It comes before the gradient where errors are rare
+    not finite            the loss, the gradient, a trace or a weight is infinite or not a number
     loss rises            the mean loss of 10 runs is 10 x the lowest and 3 x the first
     weights blow up       the norm of all weights is 100 x what it was at first, after two runs or more
     no change             a matrix that learns has not changed for 32 runs: its gradient is zero, or the step too small
@@ -67,6 +72,7 @@ REMEDIES = {
     "saturated network": "scale the weights down (init_weights(gain=...)), raise the threshold, or add a RateRegularizer",
     "not finite": "lower the learning rate, set clip_norm or bounds of the optimizer, or check targets and mask",
     "exploding gradient": "scale w_rec down, set clip_norm, or take a rule that follows fewer recurrent paths, as EProp",
+    "exploding traces": "scale w_rec and beta down, or take a rule that follows fewer recurrent paths, as EProp",
     "loss rises": "lower the learning rate, let it decay (ExponentialDecay), or set clip_norm",
     "weights blow up": "lower the learning rate, or set clip_norm or bounds of the optimizer",
     "no change": "membranes may be too far from the threshold for the surrogate, the mask zero, or the learning rate too small",
@@ -77,7 +83,7 @@ REMEDIES = {
 
 def fresh() -> dict[str, Any]:
     """What the guards of a new simulator remember: JSON values, by name. See `look`."""
-    counters = {"runs": 0, "silent": 0, "saturated": 0, "steps": 0, "spikes": 0, "updates": 0}
+    counters = {"runs": 0, "silent": 0, "saturated": 0, "steps": 0, "spikes": 0, "updates": 0, "loss": 0.0, "taught": 0}
     return {"told": [], "waiting": [], **counters, "losses": [], "first": None, "lowest": None}
 
 
@@ -94,6 +100,8 @@ class Weighing(NamedTuple):
     learns: np.ndarray  # bool [4], matrices that learn at present
     updates: int  # so far
     gradient: float | None = None  # norm of the gradient of the last update, where it was taken
+    interval: int | None = None  # steps of which it is the gradient, where weights change within a run
+    trace: float = 0.0  # the largest that a stream carries, where it was looked for
 
 
 def watch(simulator: Any, job: Job, result: Result, run: Run, stacklevel: int) -> None:
@@ -101,9 +109,14 @@ def watch(simulator: Any, job: Job, result: Result, run: Run, stacklevel: int) -
     engine, optimizer, learns = simulator._engine, simulator.optimizer, np.zeros(4, bool)
     if job.learn and optimizer is not None and optimizer.rates(max(0, simulator.updates_done - 1), 1)[0] > 0:
         learns = engine.learns
-    weights = Weighing(engine.weights, learns, simulator.updates_done, engine.norm)
+    weights = _weigh(engine, learns, simulator.updates_done, job.learn and _due(simulator._guards["runs"] + 1))
     _tell(simulator, look(simulator._guards, job, result, run, weights, _refractory(simulator)), stacklevel + 1)
     engine.weighs = _due(simulator._guards["runs"] + 1)
+
+
+def _weigh(engine: Any, learns: np.ndarray, updates: int, due: bool) -> Weighing:
+    norm = engine.largest_norm() if engine.interval is not None else engine.norm if due else None
+    return Weighing(engine.weights, learns, updates, norm, engine.interval, engine.largest_trace() if due else 0.0)
 
 
 def watch_silence(simulator: Any, steps: int, spikes: bool, least: int, stacklevel: int) -> None:
@@ -115,10 +128,13 @@ def watch_silence(simulator: Any, steps: int, spikes: bool, least: int, stacklev
         _tell(simulator, _new(state, [("silent network", text)]), stacklevel + 1)
 
 
-def count(simulator: Any, spikes: int) -> None:
+def count(simulator: Any, spikes: int, loss: float) -> None:
     """Count the spikes of a step of a closed loop, and look now and then."""
     state = simulator._guards
     state["spikes"] += spikes
+    if loss > 0:
+        state["loss"] += loss
+        state["taught"] += 1
     state["steps"] += 1
     if state["steps"] >= STEPS:
         watch_steps(simulator, stacklevel=4)
@@ -128,14 +144,18 @@ def watch_steps(simulator: Any, stacklevel: int) -> None:
     """Look at the last `STEPS` steps of a closed loop, whose spikes have been counted."""
     state, engine, done = simulator._guards, simulator._engine, simulator.updates_done
     steps, spikes, learnt = state["steps"], state["spikes"], done > state["updates"]
-    state |= {"steps": 0, "spikes": 0, "updates": done}
+    loss, taught = state["loss"], state["taught"]
+    state |= {"steps": 0, "spikes": 0, "updates": done, "loss": 0.0, "taught": 0}
     watch_silence(simulator, steps, spikes > 0, SILENT_STEPS, stacklevel + 1)
     n_ref = _refractory(simulator)
     share = spikes / float(np.broadcast_to(steps / (1.0 + n_ref), simulator.net.n).sum())
     found = [_saturation(state, steps, share >= SATURATED, "nearly all neurons", n_ref)]
     if learnt:
         state["runs"] += 1
-        found += _weights(state, Weighing(engine.weights, engine.learns, done), live=False)
+        weights = _weigh(engine, engine.learns, done, _due(state["runs"]))
+        loss *= _share(weights.interval, steps, taught)
+        found += [_explosion(state, weights.gradient, loss, 0.0, simulator.net.n), _traces(state, weights)]
+        found += _weights(state, weights, live=False)
     _tell(simulator, _new(state, found), stacklevel + 1)
 
 
@@ -166,7 +186,8 @@ def look(state: dict[str, Any], job: Job, result: Result, run: Run, weights: Wei
     found = [_saturation(state, job.n_steps, full >= NEARLY_ALL, f"{100 * full:.0f} % of the neurons", n_ref)]
     if job.learn:
         state["runs"] += 1
-        found += [_loss(state, run.loss), _gradient(state, job, run, weights.gradient, result.counts.shape[1])]
+        found += [_loss(state, run.loss), _gradient(state, job, run, weights, result.counts.shape[1])]
+        found.append(_traces(state, weights))
         found += _weights(state, weights, bool(result.counts.any()) and run.loss > 0)
         found += [_readout(state, job, result, run), _class(state, job, run)]
     return _new(state, found)
@@ -190,20 +211,46 @@ def _saturation(state: dict[str, Any], steps: int, full: bool, who: str, n_ref: 
     return "saturated network", f"{who} {what}, in the last {state['saturated']} steps"
 
 
-def _gradient(state: dict[str, Any], job: Job, run: Run, norm: float | None, neurons: int) -> tuple[str, str] | None:
-    """norm : of the gradient, where it was taken in this run"""
-    if norm is None or not _due(state["runs"]):
+def _share(interval: int | None, steps: int, taught: int) -> float:
+    """The part of the loss of so many steps, of which so many have an error, that an update within them may be about."""
+    if interval is None or taught == 0:
+        return 1.0
+    return min(interval, taught) / taught * max(1.0, interval / steps)
+
+
+def _gradient(state: dict[str, Any], job: Job, run: Run, weights: Weighing, neurons: int) -> tuple[str, str] | None:
+    """Whether the gradient that was measured in this run, if one was, is too large."""
+    if weights.gradient is None:
+        return None
+    if job.targets.kind not in (ENTROPY, SQUARED):
+        return _explosion(state, weights.gradient, 0.0, 0.0, neurons)
+    taught = 0 if weights.interval is None else int(np.count_nonzero(job.targets.mask, axis=1).max())
+    share = _share(weights.interval, job.n_steps, taught)
+    # about the loss of outputs that are zero: as a regression is learnt, its gradient falls as the root of its loss
+    zero = run.loss / run.nmse if run.nmse > 0 else 0.0
+    return _explosion(state, weights.gradient, share * (run.loss + run.regularization), share * zero, neurons)
+
+
+def _explosion(state: dict[str, Any], norm: float | None, loss: float, zero: float, neurons: int) -> tuple[str, str] | None:
+    """norm : of a gradient; loss : what it is the gradient of, 0.0: not known; zero : that of outputs that are zero, or 0.0"""
+    if norm is None:
         return None
     if not math.isfinite(norm):
         return "not finite", "the gradient holds values that are not finite"
-    if job.targets.kind not in (ENTROPY, SQUARED):
+    if loss == 0:
         return None
-    loss = run.loss + run.regularization
-    # about the loss of outputs that are zero: as a regression is learnt, its gradient falls as the root of its loss
-    zero = run.loss / run.nmse if run.nmse > 0 else 0.0
     scale = state["scale"] = max(state["scale"], zero) or loss
     if norm * state["first_norm"] > EXPLODED * max(1.0, neurons / FEW) * max(scale, loss) > 0:
-        return "exploding gradient", f"the gradient has the norm {norm:.3g}, where the loss is {run.loss:.3g}"
+        return "exploding gradient", f"the gradient has the norm {norm:.3g}, where the loss is {loss:.3g}"
+    return None
+
+
+def _traces(state: dict[str, Any], weights: Weighing) -> tuple[str, str] | None:
+    if not math.isfinite(weights.trace):
+        return "not finite", "a trace of the rule is not finite"
+    typical = state["first_norm"] / math.sqrt(sum(w.size for w in weights.flat[:3]))
+    if weights.trace * typical > EXPLODED:
+        return "exploding traces", f"what the rule carries from step to step has grown to {weights.trace:.3g}"
     return None
 
 

@@ -30,14 +30,22 @@ from .team import leads, meet, share
 Schedule = Callable[[int], float]
 CLEARED = 2048  # synapses of an update at a time
 
+LOOKED = 4000  # steps between two updates within a run whose gradient is measured; fewer at first
+
 
 @dataclass(frozen=True)
 class ExponentialDecay:
-    """lr * rate ** (update / every): a learning-rate schedule, called with the number of updates done."""
+    """lr * rate ** (update / every): a learning-rate schedule, called with the number of updates done.
+
+    Raises ValueError or TypeError that names the parameter.
+    """
 
     lr: float
     rate: float
     every: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_schedule(self, rate=0.0, every=None)
 
     def __call__(self, update: int) -> float:
         return self.lr * self.rate ** (update / self.every)
@@ -45,11 +53,17 @@ class ExponentialDecay:
 
 @dataclass(frozen=True)
 class StepDecay:
-    """lr * rate ** (update // every): a learning-rate schedule, called with the number of updates done."""
+    """lr * rate ** (update // every): a learning-rate schedule, called with the number of updates done.
+
+    Raises ValueError or TypeError that names the parameter.
+    """
 
     lr: float
     rate: float
     every: int
+
+    def __post_init__(self) -> None:
+        _check_schedule(self, rate=0.0, every=None)
 
     def __call__(self, update: int) -> float:
         return self.lr * self.rate ** (update // self.every)
@@ -57,15 +71,30 @@ class StepDecay:
 
 @dataclass(frozen=True)
 class CosineDecay:
-    """From lr to `final` along half a cosine over `updates` updates, then constant."""
+    """From lr to `final` along half a cosine over `updates` updates, then constant.
+
+    Raises ValueError or TypeError that names the parameter.
+    """
 
     lr: float
     updates: int
     final: float = 0.0
 
+    def __post_init__(self) -> None:
+        _check_schedule(self, updates=None, final=0.0)
+
     def __call__(self, update: int) -> float:
         phase = min(1.0, update / self.updates)
         return self.final + 0.5 * (self.lr - self.final) * (1.0 + np.cos(np.pi * phase))
+
+
+def _check_schedule(schedule: Any, **lowest: float | None) -> None:
+    """Raise ValueError or TypeError unless lr and the other numbers are what a schedule needs; lowest : None: above 0"""
+    name = type(schedule).__name__
+    _check.number(f"{name}.lr", schedule.lr, "be a learning rate, not negative", low=0.0)
+    for key, low in lowest.items():
+        need = "be a positive number" if low is None else "be a number, not negative"
+        _check.number(f"{name}.{key}", getattr(schedule, key), need, low=0.0, strict=low is None)
 
 
 class SGDArrays(NamedTuple):
@@ -92,6 +121,8 @@ class OptimizerArrays(NamedTuple):
     clip_norm: float  # inf: off
     feedback_decay: float  # negative: the feedback is not adaptive
     done: np.ndarray  # int64 [1], updates so far
+    look_every: int  # most updates between two whose gradient is measured for the guards; 0: none is
+    looks: np.ndarray  # float64 [3] updates since the last that was measured, and until the next; largest norm since it was read
 
 
 @dataclass(frozen=True)
@@ -173,6 +204,8 @@ class Optimizer:
             clip_norm=dtype.type(np.inf if self.clip_norm is None else self.clip_norm),
             feedback_decay=dtype.type(feedback_decay if adaptive else -1.0),
             done=np.zeros(1, np.int64),
+            look_every=0,
+            looks=np.zeros(3),
         )
 
     def _moments(self) -> tuple[bool, bool]:
@@ -270,6 +303,11 @@ def _(method, w, g, first, second, factor, lr, keep, low, high, count):
         w[s] = min(max(keep * w[s] - rate * first[s] / (np.sqrt(second[s] * root) + eps), low), high)
 
 
+def for_member(opt: Any) -> Any:
+    """An optimizer's arrays for one of several threads that update together: each counts for itself."""
+    return opt._replace(done=opt.done.copy(), looks=opt.looks.copy()) if isinstance(opt, OptimizerArrays) else opt
+
+
 class NoOptimizer(NamedTuple):
     """Stands for the optimizer in a compiled block that does not update: its code need not be compiled."""
 
@@ -305,14 +343,16 @@ def _(opt, net, weights, grad, group, trials, lr64, team):
     if not meet(team):  # a thread is missing, and no weight may change
         return
     factor = one / as_dtype(trials)
-    if opt.clip_norm < np.inf:
-        total = 0.0
-        total += _square_sum(opt.learns[0], g_in) + _square_sum(opt.learns[1], g_rec)
+    watched = opt.clip_norm < np.inf or opt.look_every > 0
+    if opt.clip_norm < np.inf or _is_looked_at(opt, g_b):
+        total = _square_sum(opt.learns[0], g_in) + _square_sum(opt.learns[1], g_rec)
         total += _square_sum(opt.learns[2], g_out) + _square_sum(opt.learns[3], g_b)
         norm = np.sqrt(total) * np.float64(factor)
+        _keep_norm(opt, norm)
         if norm > opt.clip_norm:
             factor = as_dtype(np.float64(factor) * np.float64(opt.clip_norm) / norm)  # (1)
-        meet(team)
+    if watched:
+        meet(team)  # before any thread clears its share of the gradient
     opt.done[0] += 1
     count, keep = opt.done[0], one - lr * opt.weight_decay
     m, s2, low, high = opt.first, opt.second, opt.low, opt.high
@@ -363,6 +403,28 @@ def _readout(opt, weights, grad, group, factor, lr, keep, count):
 @device
 def _square_sum(learns, g):
     return square_sum(g) if learns else 0.0
+
+
+@device
+def _is_looked_at(opt, g_b):
+    """Whether this update is measured: the first, then more and more seldom.
+
+    Steps without an error say nothing: the next update that has one is taken instead.
+    """
+    if opt.look_every == 0:
+        return False
+    opt.looks[0] += 1
+    taught = False
+    for k in range(g_b.shape[0]):
+        taught |= g_b[k] != 0
+    return taught and opt.looks[0] >= opt.looks[1]
+
+
+@device
+def _keep_norm(opt, norm):
+    opt.looks[0], opt.looks[1] = 0, min(np.float64(opt.look_every), max(1.0, 2 * opt.looks[1]))
+    if not (norm <= opt.looks[2]):  # also where it is not a number
+        opt.looks[2] = norm
 
 
 @kernel

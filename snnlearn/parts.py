@@ -17,6 +17,7 @@ import numpy as np
 from ._jit import compiled, is_ours
 from .losses import rate_loss
 from .network import FlatWeights, NetArrays
+from .optimizers import for_member
 from .rules.lazy import LazyAdaptive
 from .stretches import stretches
 from .tape import ELSEWHERE, HERE, Outcome, State, Tape, apart, make_outcome, make_tape
@@ -203,7 +204,7 @@ def run(
             own = own._replace(factor=rule.factor, on_read=rule.on_read)
         mine = outcome if leader else part.outcome
         mine.trouble[0] = 0
-        counted = opt if leader or not hasattr(opt, "done") else opt._replace(done=opt.done.copy())
+        counted = opt if leader else for_member(opt)
         numbers = np.ascontiguousarray(noise[:, :, lo : part.stop]) if noise.size else noise
         on = (part.net, part.weights, part.state, inputs, targets, numbers, rates, part.tape, mine, own, grad, counted)
         calls.append((*on, lr, span._replace(team=part.team)))
@@ -249,7 +250,7 @@ def apply_together(kernel: Callable, pool: Executor, threads: int, arguments: tu
     absent = zip(*(np.array_split(a, size) for a in (net.absent_in, net.absent_rec)), strict=True)
     calls = []
     for team, (absent_in, absent_rec) in zip(make_team(np.arange(size + 1)), absent, strict=True):
-        counted = opt if team.rank == 0 else opt._replace(done=opt.done.copy())
+        counted = opt if team.rank == 0 else for_member(opt)
         calls.append((counted, net._replace(absent_in=absent_in, absent_rec=absent_rec), weights, *rest, team, lr))
     together(kernel, pool, calls, calls[0][-2])
 

@@ -73,6 +73,10 @@ class RunPlan(NamedTuple):
         """How long so many trials take, as text."""
         return _duration(self.seconds_per_step / self.batch * trials * n_steps)
 
+    def recording_size(self, trials: int, n_steps: int) -> str:
+        """How much the recording of so many trials of so many steps each holds, in words."""
+        return size_text(self.recording_bytes_per_step / self.batch * trials * n_steps)
+
     def __str__(self) -> str:
         lines = [self.network, f"rule     {self.rule}", f"path     {self.path}", f"         {self.reason}"]
         parts = ", ".join(f"{name} {size_text(n)}" for name, n in self.bytes.items() if n)

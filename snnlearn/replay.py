@@ -109,6 +109,7 @@ def replay(
     start = _check.integer("replay.start", start, "be a whole number, not negative", low=0)
     stop = _check.integer("replay.stop", stop, f"be a whole number above start = {start}", low=start + 1)
     choice = _choice(record)
+    _check_other(path, choice.path)
     with open_recording(path) as recording:
         newest = load_checkpoints(path, "replay.path")[0]
         training = newest.values["training"]
@@ -150,8 +151,15 @@ def replay_to_file(
         hint = "sl.replay(..., inputs=...) replays what a program has fed itself"
         raise _check.fail("replay FILE", "hold a training", str(path), hint)
     options = _options(names)
+    _check_other(path, out)
     with Recorder(out, **options | {"readout": True, "target": True, "overwrite": overwrite}) as recorder:
         return replay(path, start, stop, recorder)
+
+
+def _check_other(path: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
+    """Raise ValueError where a replay would take the place of what it replays."""
+    if os.path.exists(out) and os.path.samefile(path, out):
+        raise _check.fail("replay", "write to another file than the one that it replays", str(out))
 
 
 def _choice(record: Any) -> Recorder:

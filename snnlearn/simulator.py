@@ -261,7 +261,7 @@ class Simulator:
         self._engine.passive_on[0] = True
         step = self._stepper.run(asked, self._stream_noise, self.stream_steps)
         self.stream_steps += 1
-        guards.count(self, int(np.count_nonzero(step.spikes)))
+        guards.count(self, int(np.count_nonzero(step.spikes)), step.loss)
         return step
 
     def train(

@@ -80,6 +80,33 @@ def test_plan():
     assert "adjoints on the tape of a trial" in done.stdout and "bytes a synapse" in done.stdout
 
 
+def test_plan_of_a_configuration(tmp_path):
+    path = tmp_path / "run.toml"
+    made = command("init", "digits", "--neurons", "20", "--iterations", "6", "--batch", "4", "--out", path)
+    assert made.returncode == 0, made.stderr
+    done = command("plan", path, "--set", "optimizer.lr=0.1", "--seconds", "0.01")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("64 inputs, 10 LIF + 10 ALIF, 10 outputs, 1680 synapses, float32")
+    assert "training 24 trials take about" in done.stdout
+    assert "its recording holds raw data of 24 trials (not of all, as above): about" in done.stdout
+
+
+def test_errors_are_one_sentence_where_there_is_a_recording(tmp_path):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "run.h5"
+    assert command("train", "digits", "--out", path, *SMALL).returncode == 0
+    for arguments, sentence in (
+        (["plot", path, "--trial", "999"], "plot.trial must be a trial with raw data (0 .. "),
+        (["export", path, "--format", "csv", "--trials", "50:60"], "export.trials must reach trials with raw data"),
+        (["train", "digits", "--out", path], "the file exists; --overwrite replaces it"),
+    ):
+        done = command(*arguments)
+        assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+        assert sentence in done.stderr
+    narrow = command("watch", path, "--once", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert narrow.returncode == 0 and "loss" in narrow.stdout, narrow.stderr
+
+
 def test_taxonomy():
     done = command("taxonomy")
     assert done.returncode == 0, done.stderr
@@ -108,6 +135,15 @@ def test_taxonomy():
         (["train", "digits", "--update-every", "x"], "--update-every must be 'trial' or a positive number of steps (got 'x')"),
         (["train", "digits", "--out", "missing/run.h5"], "folder"),
         (["info", "missing.h5"], "missing.h5"),
+        (["train", "digits", "--lr", "-1"], "ExponentialDecay.lr must be a learning rate, not negative (got -1.0)"),
+        (["train", "digits", "--stop", "nan"], "--stop must be a score (got nan)"),
+        (["init", "digits", "--out", "."], "--out must be a file, not a folder (got '.')"),
+        (["compare", "digits", "--plot", "missing/x.png"], "--plot must be in a folder that exists"),
+        (["plan"], "plan must get one of TASK, a configuration FILE.toml and --data FORMAT PATH (got None)"),
+        (["plan", "missing.toml"], "the configuration missing.toml does not exist"),
+        (["plan", "digits", "--set", "seed=1"], "--set must come with a configuration FILE.toml"),
+        (["export", "run.h5", "--format", "csv", "--trials", "5:2"], "--trials must be a range A:B with A below B (got '5:2')"),
+        (["plot", "run.h5", "--out", "missing/run.png"], "--out must be in a folder that exists"),
     ],
 )
 def test_errors_are_one_sentence(arguments, sentence, tmp_path):

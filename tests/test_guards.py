@@ -83,33 +83,108 @@ def test_weights_that_do_not_change_and_a_dead_readout():
     assert len(told) <= 3
 
 
-LOUD = sl.LIF(30, tau_m=20.0, threshold=0.6, refractory=4.0)
 LONG = sl.tasks.EvidenceAccumulation(n_cues=3, cue_spacing=50.0, cue_duration=100.0, delay=50.0, window=50.0, n_per_group=3)
+TALL = sl.LIF(30, tau_m=20.0, threshold=0.6, refractory=2.0, surrogate=sl.ArcTan(gamma=1.0))
+
+
+def wild(n_inputs, gain):
+    """A network whose surrogate is so tall and wide that, with gain 2, every recurrent path amplifies."""
+    net = sl.Network(n_inputs, TALL, sl.Readout(2, tau=20.0))
+    return net, net.init_weights(1, {"w_in": 3.0, "w_rec": gain})
+
+
+def events(path):
+    with sl.open_recording(path) as recording:
+        return [(e.kind, e.message) for e in recording.events if e.kind != "configuration"]
 
 
 def test_a_gradient_that_explodes(tmp_path):
     """Backpropagation through strong recurrent weights; e-prop, which does not follow them, is well on the same run."""
-    net = sl.Network(LONG.n_inputs, LOUD, sl.Readout(2, tau=20.0))
     told = {}
+    net, weights = wild(LONG.n_inputs, 2.0)
     for rule in (sl.BPTT(), sl.EProp()):
-        weights = net.init_weights(1, {"w_rec": 20.0})
         sim = sl.Simulator(net, weights, rule, sl.Adam(1e-5), sl.CrossEntropy(), dtype="float64", threads=1)
         with sl.Recorder(tmp_path / f"{type(rule).__name__}.h5") as recorder:
             told[type(rule)] = kinds(sim, 4, recorder, 5, LONG)
         gradient = sl.gradient(net, weights, *LONG.trial(0)[:2], rule, sl.CrossEntropy(), mask=LONG.trial(0).mask)
-        assert (np.abs(gradient.w_rec).max() > 1e6) == (rule == sl.BPTT())
+        assert (np.abs(gradient.w_rec).max() > 1e6) == isinstance(rule, sl.BPTT)
     (text,) = told[sl.BPTT]
     assert "the gradient has the norm" in text and "set clip_norm" in text and told[sl.EProp] == []
-    with sl.open_recording(tmp_path / "BPTT.h5") as recording:
-        assert [(e.kind, e.message) for e in recording.events if e.kind != "configuration"] == [("exploding gradient", text)]
+    assert events(tmp_path / "BPTT.h5") == [("exploding gradient", text)]
+
+
+def pieces(n, taught=1, steps=500):
+    """Noise in, waves out, of which each so many-th step is taught."""
+    rng = np.random.default_rng(1)
+    for k in range(n):
+        t = np.arange(k * steps, (k + 1) * steps)
+        yield (rng.random((steps, 5)) < 0.05) * 1.0, np.stack([np.sin(t / 30), np.cos(t / 50)], axis=1), (t % taught == 0) * 1.0
+
+
+def stream(rule, every, gain=2.0, recorder=None, loop=False, taught=1, optimizer=sl.Adam(1e-6), n=3):  # noqa: B008
+    """The kinds of what is told of a stream, once each."""
+    sim = sl.Simulator(*wild(5, gain), rule, optimizer, update_every=every, threads=1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if not loop:
+            sim.run(pieces(n, taught), recorder=recorder)
+        for x, y, mask in pieces(n, taught) if loop else ():
+            for t in range(len(x)):
+                sim.step(x[t], y[t], mask=float(mask[t]))
+    told = sim._guards["told"]
+    assert [w.category for w in caught] == [sl.RunWarning] * len(told)
+    return set(told)
+
+
+@pytest.mark.parametrize("every", [1, 100, 500])
+def test_gradients_and_traces_that_explode_within_a_stream(tmp_path, every):
+    """Influence along all paths grows by orders, piece by piece; e-prop on the same stream, and weaker weights, are well."""
+    both = {"exploding traces", "exploding gradient"}
+    with sl.Recorder(tmp_path / "run.h5") as recorder:
+        assert stream(sl.SnAp(2), every, recorder=recorder) == both
+    told = events(tmp_path / "run.h5")
+    assert {kind for kind, _ in told} == both and len(told) == 2
+    assert all("as EProp" in message for _, message in told)
+    assert stream(sl.SnAp(2), every, gain=0.5) == set()
+    assert stream(sl.EProp(), every) == set()
+
+
+def test_explosions_in_a_closed_loop():
+    assert stream(sl.SnAp(2), 1, loop=True, n=2) == {"exploding traces", "exploding gradient"}
+    assert stream(sl.SnAp(2), 1, 0.5, loop=True, n=2) == stream(sl.EProp(), 1, loop=True, n=2) == set()
+
+
+def test_gradients_within_a_stream_are_measured_where_there_is_an_error():
+    """A step in a thousand is taught, another one than that at which the measuring is due; clipping measures always."""
+    told = stream(sl.SnAp(2), 1, taught=999)
+    assert told == {"exploding traces", "exploding gradient"}
+    clipped = sl.Adam(1e-6, clip_norm=1.0)
+    assert stream(sl.SnAp(2), 100, optimizer=clipped, n=2) == {"exploding traces", "exploding gradient"}
+    assert stream(sl.SnAp(2), 100, 0.5, optimizer=clipped, n=2) == set()
+
+
+def test_the_norm_that_an_update_measures_is_that_of_its_gradient():
+    """A piece that is an interval: SGD's step is the gradient."""
+    for optimizer in (sl.SGD(1e-3), sl.SGD(1e-3, clip_norm=1e9)):
+        net, weights = wild(5, 0.5)
+        sim = sl.Simulator(net, weights, sl.EProp(), optimizer, update_every=1000, dtype="float64", threads=1)
+        ((x, y, mask),) = pieces(1, steps=1000)
+        sim._engine.piece(sim._job(x, y, mask, None, None, None), 0)
+        step = [np.subtract(new, old) / 1e-3 for new, old in zip(sim.weights, sim.net.check_weights(weights), strict=True)]
+        wanted = np.sqrt(sum((part**2).sum() for part in step))
+        assert wanted > 1 and sim._engine.largest_norm() == pytest.approx(wanted, rel=1e-9)
+        assert sim._engine.largest_norm() is None
 
 
 def gradients(norms, losses, nmse=np.nan, kind=ENTROPY, neurons=100):
     """What is told of these norms, one a run."""
-    state, job = guards.fresh(), SimpleNamespace(targets=SimpleNamespace(kind=kind))
+    state, job = guards.fresh(), SimpleNamespace(targets=SimpleNamespace(kind=kind), n_steps=1)
     state |= {"first_norm": 10.0, "scale": 0.0}
+    weighed = guards.Weighing((), np.ones(4, bool), 1)
     return [
-        guards._gradient(state, job, SimpleNamespace(loss=loss, regularization=0.0, nmse=n), norm, neurons)
+        guards._gradient(
+            state, job, SimpleNamespace(loss=loss, regularization=0.0, nmse=n), weighed._replace(gradient=norm), neurons
+        )
         for norm, loss, n in zip(norms, losses, np.broadcast_to(nmse, len(losses)), strict=True)
     ]
 

@@ -1,5 +1,6 @@
 """What a kill, a full disk or an accident leaves of a recording and of its checkpoints."""
 
+import errno
 import os
 import pathlib
 import shutil
@@ -29,6 +30,25 @@ def checkpoint(recorder, number=0, **options):
 
 def newest(path):
     return load_checkpoints(path, "path")[0]
+
+
+@pytest.mark.parametrize("able", [False, True])
+def test_file_systems_that_cannot_reserve_are_written_instead(tmp_path, monkeypatch, able):
+    path = tmp_path / "space"
+
+    def unable(*_):
+        raise OSError(errno.EOPNOTSUPP, "no")
+
+    if able:
+        monkeypatch.setattr(os, "posix_fallocate", unable, raising=False)
+    else:
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    monkeypatch.setattr(slots, "PIECE", 100)
+    with open(path, "w+b") as file:
+        file.write(b"head")
+        file.flush()
+        slots._reserve(file.fileno(), 4, 250)
+    assert path.read_bytes() == b"head" + bytes(250)
 
 
 # Commits

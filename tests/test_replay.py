@@ -188,6 +188,15 @@ def test_bad_input_is_told_before_anything_runs(training, stream, tmp_path):
         sl.replay(tmp_path / "nothing.h5", 0, 1)
 
 
+def test_a_replay_does_not_take_the_place_of_what_it_replays(training, capsys):
+    before = training.read_bytes()
+    assert main(["replay", str(training), "10", "12", "--out", str(training), "--overwrite"]) == 1
+    assert "replay must write to another file than the one that it replays" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="replay must write to another file"):
+        sl.replay(training, 10, 12, sl.Recorder(training, overwrite=True))
+    assert training.read_bytes() == before
+
+
 def test_command_line(training, stream, tmp_path, capsys):
     out = tmp_path / "window.h5"
     assert main(["replay", str(training), "10", "12", "--out", str(out), "--record", "v", "psi"]) == 0

@@ -24,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, 1 after an error, 130 after Ctrl-C or SIGTERM."""
     options = make_parser().parse_args(arguments)
     warnings.showwarning = lambda message, *_: print(f"snnlearn: {message}", file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # curves and arrows are drawn with signs that not every terminal or file can hold
+            stream.reconfigure(errors="replace")
     terminate = signal.getsignal(signal.SIGTERM)
     try:
         if options.lasts:
@@ -34,8 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # as of `snnlearn info run.h5 | head`, which has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it at its end
         return 0
-    except (ValueError, TypeError, OSError, FloatingPointError, ImportError, KeyError, MemoryError) as error:
-        print(f"snnlearn: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
+    except (ValueError, TypeError, OSError, FloatingPointError, ImportError, LookupError, MemoryError) as error:
+        text = str(error.args[0] if isinstance(error, KeyError) else error)
+        print(f"snnlearn: {text.replace('overwrite=True', '--overwrite')}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("snnlearn: interrupted", file=sys.stderr)

@@ -18,6 +18,7 @@ from ..datasets.base import split_paths
 from ..recipes import Recipe
 from ..tasks.base import Task
 from ..tasks.classification import DATA, format_of
+from .looking import check_folder
 from .training import recipe_of
 
 OF_TASKS = {"rule": "eprop", "feedback": "random", "update_every": "trial", "dtype": "float32", "seed": 0}  # and their defaults
@@ -69,6 +70,8 @@ def sign(recipe: Recipe, options: argparse.Namespace) -> None:
 
 def init(options: argparse.Namespace) -> int:
     """Write the configuration of what `train` would run with the same options."""
+    if options.out is not None:
+        check_folder("--out", options.out)
     if options.out is not None and options.out.exists() and not options.overwrite:
         raise FileExistsError(f"{options.out} exists already; --overwrite replaces it")
     config = dataclasses.replace(of_recipe(recipe_of(options)), threads=options.threads)
@@ -81,20 +84,22 @@ def init(options: argparse.Namespace) -> int:
 
 
 def is_configuration(options: argparse.Namespace) -> bool:
-    """Whether `train` is to run a file instead of a task."""
+    """Whether `train` or `plan` is about a file instead of a task."""
+    command = options.run.__name__
     is_file = options.like is not None or (options.task is not None and options.task.endswith(".toml"))
     data = None if is_file else options.data and " ".join(options.data)  # with a file, --data says where they lie now
     given = [str(value) for value in (options.task, options.like, data) if value is not None]
     if len(given) != 1:
-        need = "get one of TASK, a configuration FILE.toml, --like RECORDING and --data FORMAT PATH"
-        raise _check.fail("train", need, " and ".join(given) or None)
+        like = ", --like RECORDING" if command == "train" else ""
+        need = f"get one of TASK, a configuration FILE.toml{like} and --data FORMAT PATH"
+        raise _check.fail(command, need, " and ".join(given) or None)
     if options.set and not is_file:
         raise _check.fail("--set", "come with a configuration FILE.toml or --like", options.set[0])
     return is_file
 
 
 def configuration(options: argparse.Namespace) -> Config:
-    """The configuration that `train` is to run, with the changes of its options."""
+    """The configuration that `train` or `plan` is about, with the changes of its options."""
     for name, default in OF_TASKS.items():
         if getattr(options, name) != default:
             hint = f"--set {KEYS.get(name, name)}=... changes a configuration"

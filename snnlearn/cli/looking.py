@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import pathlib
 import sys
 import time
 from typing import Any
@@ -43,6 +44,8 @@ def export(options: argparse.Namespace) -> int:
         if len(parts) > 2 or not all(part.isdigit() or (part == "" and len(parts) == 2) for part in parts):
             raise _check.fail("--trials", "be a number or a range A:B", options.trials)
         trials = int(parts[0]) if len(parts) == 1 else slice(*(int(part) if part else None for part in parts))
+        if len(parts) == 2 and parts[1] and int(parts[1]) <= int(parts[0] or 0):
+            raise _check.fail("--trials", "be a range A:B with A below B", options.trials)
     out = options.out or options.file.with_suffix(f".{options.format}")
     for path in export(options.file, options.format, out, trials=trials, overwrite=options.overwrite):
         print(f"written {path}")
@@ -53,10 +56,19 @@ def plot(options: argparse.Namespace) -> int:
     from .. import plot
 
     out = options.out or options.file.with_suffix(".png")
+    check_folder("--out", out)
     figure = plot.story(options.file, trial=options.trial)
     figure.savefig(out, dpi=120)
     print(f"drawn to {out}")
     return 0
+
+
+def check_folder(option: str, path: pathlib.Path) -> None:
+    """Raise before any work where a file cannot be written, because its folder is missing or it is one itself."""
+    if not path.absolute().parent.is_dir():
+        raise _check.fail(option, "be in a folder that exists", str(path), error=FileNotFoundError)
+    if path.is_dir():
+        raise _check.fail(option, "be a file, not a folder", str(path), error=IsADirectoryError)
 
 
 def compare(options: argparse.Namespace) -> int:
@@ -68,6 +80,8 @@ def compare(options: argparse.Namespace) -> int:
     make = RECIPES[_check.choice("compare TASK", options.task, RECIPES)]
     if options.neurons is not None:
         _check.integer("--neurons", options.neurons, "be a number >= 2", low=2)
+    if options.plot is not None:
+        check_folder("--plot", options.plot)
     dtype = check_dtype("--dtype", options.dtype)
     names = None if options.rules is None else [name for given in options.rules for name in given.split(",") if name]
     rules = None if names is None else [parse_rule(name, "--rules") for name in names]

@@ -65,7 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
         "was not interrupted."
     )
     resume = commands.add_parser("resume", help="go on with a training", description=text)
-    resume.add_argument("file", type=pathlib.Path, metavar="FILE")
+    resume.add_argument("file", type=pathlib.Path, metavar="FILE", help="the recording")
     add_going_on(resume)
     resume.set_defaults(run=training.resume, lasts=True)
 
@@ -90,7 +90,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     text = "Simulate trials of a recorded training again, from the nearest state in its recording, and record more of them."
     replay = commands.add_parser("replay", help="trials of a training again", description=text)
-    replay.add_argument("file", type=pathlib.Path, metavar="FILE")
+    replay.add_argument("file", type=pathlib.Path, metavar="FILE", help="the recording")
     replay.add_argument("start", type=int, metavar="START", help="number of the first trial")
     replay.add_argument("stop", type=int, metavar="STOP", help="the number behind the last one")
     replay.add_argument("--out", type=pathlib.Path, required=True, metavar="FILE", help="the recording to write")
@@ -104,7 +104,7 @@ def make_parser() -> argparse.ArgumentParser:
         "is left. snnlearn init writes a configuration."
     )
     sweep = commands.add_parser("sweep", help="rules x seeds x parameters", description=text, formatter_class=Help)
-    sweep.add_argument("config", type=pathlib.Path, metavar="FILE.toml")
+    sweep.add_argument("config", type=pathlib.Path, metavar="FILE.toml", help="the configuration")
     sweep.add_argument("--out", type=pathlib.Path, metavar="FOLDER", help="of the recordings; default: the file's name")
     sweep.add_argument("--workers", type=int, metavar="N", help="processes of this machine; default: one a core")
     sweep.add_argument("--threads", type=int, metavar="N", help="of each run; default: the cores shared among the workers")
@@ -115,7 +115,7 @@ def make_parser() -> argparse.ArgumentParser:
     sweep.set_defaults(run=configurations.sweep, lasts=True)
 
     info = commands.add_parser("info", help="tell what a recording holds", description="Tell what a recording holds.")
-    info.add_argument("file", type=pathlib.Path, metavar="FILE")
+    info.add_argument("file", type=pathlib.Path, metavar="FILE", help="the recording")
     info.set_defaults(run=looking.info)
 
     text = (
@@ -128,14 +128,14 @@ def make_parser() -> argparse.ArgumentParser:
 
     text = "Show how a run goes on, refreshed in place until it has ended; of a finished recording, how it went."
     watch = commands.add_parser("watch", help="follow a run", description=text, formatter_class=Help)
-    watch.add_argument("file", type=pathlib.Path, metavar="FILE")
+    watch.add_argument("file", type=pathlib.Path, metavar="FILE", help="the recording")
     watch.add_argument("--interval", type=float, default=1.0, metavar="S", help="seconds between two looks")
     watch.add_argument("--once", action="store_true", help="look once")
     watch.set_defaults(run=looking.watch)
 
     text = "Write a recording in another format: sonata or csv (a folder), nwb (a file), or its network as nir (a file)."
     export = commands.add_parser("export", help="a recording in another format", description=text, formatter_class=Help)
-    export.add_argument("file", type=pathlib.Path, metavar="FILE")
+    export.add_argument("file", type=pathlib.Path, metavar="FILE", help="the recording")
     export.add_argument("--format", required=True, help="sonata, nwb, csv or nir")
     export.add_argument("--out", type=pathlib.Path, metavar="PATH", help="the folder or the file; default: FILE.FORMAT")
     export.add_argument("--trials", metavar="A:B", help="a number, or a range of numbers A:B without B; default: all")
@@ -145,8 +145,10 @@ def make_parser() -> argparse.ArgumentParser:
     plot = commands.add_parser(
         "plot", help="draw a recording", description="Draw a recording as one PNG that tells the story.", formatter_class=Help
     )
-    plot.add_argument("file", type=pathlib.Path, metavar="FILE")
-    plot.add_argument("--out", type=pathlib.Path, metavar="PNG", help="default: the recording's name with .png")
+    plot.add_argument("file", type=pathlib.Path, metavar="FILE", help="the recording")
+    plot.add_argument(
+        "--out", type=pathlib.Path, metavar="PNG", help="the figure, or .pdf or .svg; default: the recording's name with .png"
+    )
     plot.add_argument("--trial", type=int, metavar="N", help="the trial to show; default: the last one recorded")
     plot.set_defaults(run=looking.plot)
 
@@ -167,9 +169,11 @@ def make_parser() -> argparse.ArgumentParser:
         "recording, and by which kernels."
     )
     plan = commands.add_parser("plan", help="memory and time of a training", description=text, formatter_class=Help)
-    add_recipe(plan)
+    add_recipe(plan, "; or a configuration FILE.toml, as init writes it")
+    text = "change the configuration, as optimizer.lr=1e-3; can be repeated"
+    plan.add_argument("--set", action="append", metavar="KEY=VALUE", help=text)
     plan.add_argument("--seconds", type=float, default=1.0, help="of calibration; 0: none")
-    plan.set_defaults(run=training.plan)
+    plan.set_defaults(run=training.plan, like=None, stop=None, checkpoint_every=None)
 
     text = (
         "Measure this machine: memory bandwidth, the time from a cold start (no kernel on disk) and a warm one to the "

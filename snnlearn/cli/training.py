@@ -44,6 +44,8 @@ def train(options: argparse.Namespace) -> int:
 
     if configurations.is_configuration(options):
         return configurations.train(options, Progress, summary)
+    if options.stop is not None:
+        _check.number("--stop", options.stop, "be a score")
     recipe = recipe_of(options)
     net, n_updates = recipe.simulator.net, -(-recipe.trials // recipe.batch)
     recorder = None
@@ -126,16 +128,27 @@ def moved_task(planned: dict[str, Any], options: argparse.Namespace) -> Any:
 
 def plan(options: argparse.Namespace) -> int:
     from ..planning import plan as find
+    from . import configurations
 
-    recipe = recipe_of(options)
-    s, task = recipe.simulator, recipe.task
+    if configurations.is_configuration(options):
+        config = configurations.configuration(options)
+        s, task, trials, batch = config.simulator(options.threads), config.task, config.training.trials, config.training.batch
+        every = config.recorder.get("every", 1)
+    else:
+        recipe = recipe_of(options)
+        s, task, trials, batch = recipe.simulator, recipe.task, recipe.trials, recipe.batch
+        every = max(1, trials // 20)  # as `train` records it
     kept = {name: getattr(s, name) for name in ("loss", "regularizer", "update_every", "dtype", "seed", "passive")}
-    shape = {"n_steps": task.n_steps, "batch": recipe.batch, "seconds": options.seconds, "threads": options.threads}
+    shape = {"n_steps": task.n_steps, "batch": batch, "seconds": options.seconds, "threads": options.threads}
     x = task.trial(0)[0]
     found = find(s.net, s.rule, s.optimizer, weights=s.weights, inputs=x, record={}, **shape, **kept)
     print(found)
     if options.seconds > 0:
-        print(f"         the training ({recipe.trials} trials) takes about {found.duration(recipe.trials, task.n_steps)}")
+        print(f"training {trials} trials take about {found.duration(trials, task.n_steps)}")
+        raw = -(-trials // every)
+        size = found.recording_size(raw, task.n_steps)
+        many = f"{raw} trial{'s' if raw > 1 else ''} (not of all, as above)"
+        print(f"         its recording holds raw data of {many}: about {size}, and tables")
     return 0
 
 

@@ -151,6 +151,16 @@ _RECORDER = {
     "target": "record it",
     "checkpoint_every": "updates between two checkpoints, from which the run goes on",
     "checkpoint_minutes": "or minutes",
+    "raw": "spikes, variables, readout and target; false: none of them",
+    "tables": "a row for each trial, update and alignment; false: none",
+    "windows": "raw data only of these times within a trial, in ms, as [[0, 100], [400, 500]]",
+    "keep_every": "keep a state for good so many batches apart, to replay or fork the run from",
+    "eligibility": "synapses whose traces are recorded, [pre, post], as {w_rec = [[0, 1], [3, 2]]}; w_in likewise",
+    "eligibility_parts": 'of them "eligibility" (e), "filtered_eligibility" (e through the readout), ...',
+    "synapses": "synapses whose weights are recorded, as above; w_out likewise",
+    "synapses_every": "updates between two such rows",
+    "reduce": "statistics instead of raw data, by name or with their bins in ms, as {rates = 1000.0}",
+    "threshold": "likewise",
     "v": 'neurons whose potential is recorded: true (all), a list, or "0:10"; a, psi, threshold likewise',
 }
 _RULE = {"feedback": '"symmetric", "random", "adaptive", or an array [n, n_out]', "method": '"auto", "forward" or "adjoint"'}

@@ -15,6 +15,7 @@ from typing import Any
 
 from .._check import choice, fail
 from ..recording import Recording, open_recording
+from ..recording.access import choose, listed
 from .nir import Exported, Imported, export_nir, from_nir, to_nir
 from .nwb import export_nwb
 from .sonata import export_sonata
@@ -44,7 +45,7 @@ def export(
     (SONATA: the file trials.csv tells when each begins; NWB: the table of trials).
 
     Raises ValueError for an unknown format, FileExistsError, ImportError without the package that a format needs, IndexError
-    for unknown trials, and as `open_recording`.
+    for unknown trials and for a slice without any, and as `open_recording`.
     """
     function = FORMATS[choice("export.format", format, FORMATS)]
     if not isinstance(recording, Recording):
@@ -52,4 +53,6 @@ def export(
             return export(opened, format, out, trials=trials, overwrite=overwrite)
     if format != "nir" and not recording.n_trials:
         raise fail("export.recording", "have trials with raw data", str(recording.path))
+    if isinstance(trials, slice) and not choose("trials", trials, recording.trials).size:
+        raise fail("export.trials", f"reach trials with raw data, {listed(recording.trials)}", trials, error=IndexError)
     return function(recording, pathlib.Path(out), trials, overwrite)

@@ -21,6 +21,7 @@ Arrays that do not change from checkpoint to checkpoint (masks, the structure of
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -291,8 +292,12 @@ def _digest(data: Any) -> bytes:
 def _reserve(descriptor: int, offset: int, size: int) -> None:
     """Have the disk give these bytes now: a full one is then found out before a checkpoint is needed."""
     if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, offset, size)
-    else:
-        empty = memoryview(bytes(min(size, PIECE)))
-        for start in range(0, size, len(empty)):
-            write_at(descriptor, empty[: size - start], offset + start)
+        try:
+            os.posix_fallocate(descriptor, offset, size)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):  # of file systems that cannot
+                raise
+    empty = memoryview(bytes(min(size, PIECE)))
+    for start in range(0, size, len(empty)):
+        write_at(descriptor, empty[: size - start], offset + start)
