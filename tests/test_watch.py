@@ -179,7 +179,7 @@ def test_the_command_exports(path, twin, tmp_path):
     for arguments, sentence in (
         (["--format", "mat", "--out", "x"], "export.format must be one of 'sonata', 'nwb', 'csv', 'nir' (got 'mat')"),
         (["--format", "csv", "--out", "x", "--trials", "a"], "--trials must be a number or a range A:B (got 'a')"),
-        (["--format", "csv", "--out", tmp_path / "csv"], "it exists; overwrite=True replaces it"),
+        (["--format", "csv", "--out", tmp_path / "csv"], "it exists; --overwrite replaces it"),
     ):
         _, errors = python(None, "export", path, *arguments).communicate()
         assert sentence in errors and "Traceback" not in errors

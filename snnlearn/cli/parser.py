@@ -173,7 +173,7 @@ def make_parser() -> argparse.ArgumentParser:
     text = "change the configuration, as optimizer.lr=1e-3; can be repeated"
     plan.add_argument("--set", action="append", metavar="KEY=VALUE", help=text)
     plan.add_argument("--seconds", type=float, default=1.0, help="of calibration; 0: none")
-    plan.set_defaults(run=training.plan, like=None, stop=None, checkpoint_every=None)
+    plan.set_defaults(run=training.plan, like=None, stop=None, checkpoint_every=None, keep_every=None)
 
     text = (
         "Measure this machine: memory bandwidth, the time from a cold start (no kernel on disk) and a warm one to the "
