@@ -12,6 +12,7 @@ The package, in the order in which its parts build on each other:
     losses         MeanSquaredError, CrossEntropy, RateRegularizer
     tape           what the forward simulation of a block leaves to the rules
     rules          what a rule adds to the gradient: EProp, BPTT, RTRL, ... on two engines, adjoint and influence
+    schedules      learning rates that change: ExponentialDecay, StepDecay, CosineDecay
     optimizers     SGD, Adam
     block          the compiled loop; its docstring is the timeline of a step
     job            what that loop runs and gives back
@@ -72,13 +73,14 @@ from .job import Divergence
 from .losses import CrossEntropy, MeanSquaredError, RateRegularizer
 from .network import Network, Readout, Weights
 from .neurons import ALIF, LIF, CubaLIF
-from .optimizers import SGD, Adam, CosineDecay, ExponentialDecay, StepDecay
+from .optimizers import SGD, Adam
 from .planning import RunPlan, plan
 from .recording import Recorder, Recording, open_recording
 from .replay import Replay, replay
 from .report import Alignment, Run, Step
 from .resume import resume
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
+from .schedules import CosineDecay, ExponentialDecay, StepDecay
 from .simulator import Simulator
 from .surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
 from .sweeps import SweepResult, run, sweep

@@ -132,6 +132,8 @@ def restore(simulator: Any, values: dict[str, Any], arrays: Mapping[str, Any], f
     """
     engine = simulator._engine
     for name, value in values["counters"].items():
+        if name == "_guards":  # with what an earlier version did not count
+            value = simulator._guards | value
         if name in COUNTERS:
             setattr(simulator, name, copy.deepcopy(value))
     simulator.context, simulator._begins = copy.deepcopy(values["context"]), "state"

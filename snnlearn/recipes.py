@@ -20,8 +20,9 @@ from .family import parse_rule
 from .losses import CrossEntropy, Loss, MeanSquaredError, RateRegularizer
 from .network import Network, Readout
 from .neurons import ALIF, LIF
-from .optimizers import Adam, ExponentialDecay, Optimizer
+from .optimizers import Adam, Optimizer
 from .rules import Rule
+from .schedules import ExponentialDecay
 from .simulator import Simulator
 from .tasks.base import Task, make
 from .tasks.classification import Classification

@@ -21,8 +21,9 @@ from .connectivity import Dense, Masked, Sparse
 from .losses import CrossEntropy, MeanSquaredError, RateRegularizer
 from .network import Network, Readout
 from .neurons import ALIF, LIF, CubaLIF
-from .optimizers import SGD, Adam, CosineDecay, ExponentialDecay, StepDecay
+from .optimizers import SGD, Adam
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
+from .schedules import CosineDecay, ExponentialDecay, StepDecay
 from .surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
 
 CLASSES: dict[str, type] = {

@@ -88,7 +88,7 @@ def test_plan_of_a_configuration(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("64 inputs, 10 LIF + 10 ALIF, 10 outputs, 1680 synapses, float32")
     assert "training 24 trials take about" in done.stdout
-    assert "its recording holds raw data of 24 trials (not of all, as above): about" in done.stdout
+    assert "its recording holds raw data of 24 trials: about" in done.stdout
 
 
 def test_errors_are_one_sentence_where_there_is_a_recording(tmp_path):

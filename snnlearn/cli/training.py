@@ -147,8 +147,8 @@ def plan(options: argparse.Namespace) -> int:
         print(f"training {trials} trials take about {found.duration(trials, task.n_steps)}")
         raw = -(-trials // every)
         size = found.recording_size(raw, task.n_steps)
-        many = f"{raw} trial{'s' if raw > 1 else ''} (not of all, as above)"
-        print(f"         its recording holds raw data of {many}: about {size}, and tables")
+        some = " (not of all, as above)" if raw < trials else ""
+        print(f"         its recording holds raw data of {raw} trial{'s' if raw > 1 else ''}{some}: about {size}, and tables")
     return 0
 
 
