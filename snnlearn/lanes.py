@@ -13,8 +13,8 @@ from .optimizers import SGD, Optimizer
 from .parts import Cut, Part, cut, split
 from .rules import RFLO, EProp
 from .rules.base import NoRule, Rule
-from .rules.eprop import EligibilityArrays, read_lazily
 from .rules.several import several, silence
+from .rules.traces import EligibilityArrays, read_lazily
 from .tape import State, Tape, apart, make_state, make_tape
 
 

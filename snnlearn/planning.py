@@ -27,8 +27,8 @@ from .network import Network, Weights
 from .optimizers import SGD
 from .recording import Recorder
 from .rules import Rule
-from .rules.eprop import EligibilityArrays, obstacle
 from .rules.lazy import SHORTEST, is_lazy
+from .rules.traces import EligibilityArrays, obstacle
 from .simulator import Simulator
 from .team import cores
 

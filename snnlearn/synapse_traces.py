@@ -6,7 +6,7 @@
     ebar[t]  = kappa ebar[t-1] + scale e[t]                                                             (4)
     L[t]     = sum_k B_k err_k[t]                                                                       (5)
 
-Equations (1) to (5) of `rules/eprop.py` (Bellec et al. 2020); `eligibility` computes (1) to (4). sum_t L ebar is the gradient of
+Equations (1) to (5) of `rules/traces.py` (Bellec et al. 2020); `eligibility` computes (1) to (4). sum_t L ebar is the gradient of
 `EProp`.
 """
 

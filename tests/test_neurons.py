@@ -12,7 +12,7 @@ from snnlearn.network import flatten
 from snnlearn.neurons import Neuron
 from snnlearn.neurons.base import adjoint, advance, derivatives, fire, make_derivatives, prepare, tangent, threshold
 from snnlearn.neurons.chain import ChainParams, chain
-from snnlearn.rules.eprop import make_eligibility
+from snnlearn.rules.traces import make_eligibility
 
 
 class ToyParams(NamedTuple):

@@ -12,7 +12,7 @@ registers that chain rule written out, as LIF and ALIF do; the results are the s
 
     prepare, adjoint     the step backward, for rules that look back
     tangent              the step forward, for the derivative by a weight
-    trace_step           the step of eligibility traces, in `rules/eprop.py`
+    trace_step           the step of eligibility traces, in `rules/traces.py`
 
 Its hidden state is `hidden` [D, n]; row 0 is always the membrane potential v. Everything else in the
 package (delivery, readout, rules, recording) works on these and does not know the model.

@@ -17,7 +17,7 @@ and they become what the same pass gives for L = reg = 0 from unit terminal valu
     k_y <- sum_x k_x l(y)_x,j[s] + sum_t pre_i[t] c(y)_j[t];     r <- the same, + kappa^(e-s) r         (5)
 
 For LIF and ALIF with a detached reset and a common alpha, k_0 = alpha eps_v is one number per source. The result is
-that of the traces carried in place (`eprop.py`) to rounding; the cost is a few passes over the synapses per
+that of the traces carried in place (`traces.py`) to rounding; the cost is a few passes over the synapses per
 interval and two to four row additions per presynaptic spike, instead of a pass per step.
 """
 

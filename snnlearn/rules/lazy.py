@@ -5,7 +5,7 @@ it is brought up to date then. With a detached reset, one alpha and plain SGD, t
 synapse has earned meanwhile is a closed form of per-neuron running sums over a window that starts at step t0.
 
 The hidden derivatives of a synapse i -> j between two arrivals are a_i, the trace of its source as it would be at t0, and,
-for ALIF, what is left of its q (`eprop.py`): with c constant, q[t] = c P_j[t] + a_i Q_j[t], where
+for ALIF, what is left of its q (`traces.py`): with c constant, q[t] = c P_j[t] + a_i Q_j[t], where
 
     P_j[t+1] = (rho_j - psi_j[t] beta_j) P_j[t],  P_j[t0] = 1                                           (1)
     e1_j[t]  = psi_j[t] (zeta_j alpha^(t-t0) - beta_j Q_j[t]);   Q_j[t+1] = rho_j Q_j[t] + e1_j[t]      (2)

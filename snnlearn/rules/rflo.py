@@ -21,8 +21,8 @@ from ..neurons.chain import chain
 from ..neurons.lif import LIFParams
 from .adjoint import make_adjoint
 from .base import Rule, pick_direction
-from .eprop import make_eligibility
 from .interval import make_interval
+from .traces import make_eligibility
 
 
 @dataclass(frozen=True, eq=False)
