@@ -30,14 +30,13 @@ from . import _check
 from ._frame import Frame
 from .block import runner
 from .job import Block, Divergence, Job, Result, cut_blocks
-from .lanes import Lane, Lanes, detour
+from .lanes import Lane, Lanes, detour, sharing
 from .layout import ACCUMULATORS, Cutter, Plan
 from .losses import NONE, RateRegularizer, rate_arrays
 from .network import FlatWeights, Network, Weights, flatten, norm, structure, unflatten, zeros_like
 from .optimizers import LOOKED, SGD, NoOptimizer, Optimizer, apply_gradient, sum_accumulators
-from .parts import apply_together, members
+from .parts import apply_together
 from .parts import run as run_together
-from .rules import RFLO, EProp
 from .rules.base import Rule
 from .rules.influence import MAX_BYTES
 from .rules.lazy import SHORTEST
@@ -82,7 +81,7 @@ class Engine:
         self.rate_form = None if not active else "online" if self.rates.per_step > 0 else "trial"
         state = sum(array.nbytes for array in make_state(self.arrays, self.hidden, 1))
         setting = (self.rules, interval, self.rate_form, self.arrays, net.variables, self.dtype.itemsize, state)
-        self.cutter = Cutter(*setting, self.members(self.sharing))
+        self.cutter = Cutter(*setting, sharing(self.sharing, self.arrays, self.rules))
         decay, adaptive = (rule.feedback_decay, rule.adaptive) if rule is not None else (0.0, False)
         self.opt = (optimizer or IDLE).arrays(net, self.weights, decay, adaptive)
         self.detour = detour(rule, optimizer, interval, passive)
@@ -223,15 +222,6 @@ class Engine:
         self.opt.looks[2] = 0.0
         return None if largest == 0 else largest
 
-    def largest_trace(self) -> float:
-        """Largest magnitude of what the stream's rules carry from step to step; 0.0 where nothing learns."""
-        lane = self.lanes.get("stream")
-        if lane is None or lane.plan.directions is None:
-            return 0.0
-        arrays = [a for a in carried(lane.rule) if a.size and a.dtype.kind == "f"]
-        extremes = [abs(float(x)) for a in arrays for x in (a.min(), a.max())]  # without a copy of the magnitudes
-        return max(extremes, default=0.0) if np.isfinite(extremes).all() else math.inf
-
     def _norms(self, grad: FlatWeights, trials: int) -> list[float]:
         """Norms of accumulator 0 averaged over so many trials, of the matrices that learn; absent synapses are cleared first."""
         for g, absent in ((grad.w_in, self.arrays.absent_in), (grad.w_rec, self.arrays.absent_rec)):
@@ -266,11 +256,6 @@ class Engine:
         return unflatten(self.weights, self.like, copy=False)
 
     # ---- parts --------------------------------------------------------------------------------------
-
-    def members(self, threads: int) -> int:
-        """Of so many threads, those that may share the neurons of a trial: rules that cross no recurrent synapse can be split."""
-        splits = all(isinstance(rule, (EProp, RFLO)) and not rule.crosses for rule in self.rules) and len(self.rules) < 2
-        return members(threads, self.arrays) if splits else 1
 
     @property
     def pool(self) -> ThreadPoolExecutor:

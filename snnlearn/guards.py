@@ -116,7 +116,7 @@ def watch(simulator: Any, job: Job, result: Result, run: Run, stacklevel: int) -
 
 def _weigh(engine: Any, learns: np.ndarray, updates: int, due: bool) -> Weighing:
     norm = engine.largest_norm() if engine.interval is not None else engine.norm if due else None
-    return Weighing(engine.weights, learns, updates, norm, engine.interval, engine.largest_trace() if due else 0.0)
+    return Weighing(engine.weights, learns, updates, norm, engine.interval, engine.lanes.largest_trace() if due else 0.0)
 
 
 def watch_silence(simulator: Any, steps: int, spikes: bool, least: int, stacklevel: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,10 +11,10 @@ import numpy as np
 from .layout import Plan
 from .network import FlatWeights, NetArrays
 from .optimizers import SGD, Optimizer
-from .parts import Cut, Part, cut, split
+from .parts import Cut, Part, cut, members, split
 from .rules import RFLO, EProp
 from .rules.base import NoRule, Rule
-from .rules.several import several, silence
+from .rules.several import carried, several, silence
 from .rules.traces import EligibilityArrays, read_lazily
 from .tape import State, Tape, apart, make_state, make_tape
 
@@ -111,6 +112,15 @@ class Lanes(dict[Any, Lane]):
         if lane.plan.directions is not None:
             silence(lane.rule)
 
+    def largest_trace(self) -> float:
+        """Largest magnitude of what the stream's rules carry from step to step; 0.0 where nothing learns."""
+        lane = self.get("stream")
+        if lane is None or lane.plan.directions is None:
+            return 0.0
+        arrays = [a for a in carried(lane.rule) if a.size and a.dtype.kind == "f"]
+        extremes = [abs(float(x)) for a in arrays for x in (a.min(), a.max())]  # without a copy of the magnitudes
+        return max(extremes, default=0.0) if np.isfinite(extremes).all() else math.inf
+
     def _usual_directions(self, streaming: bool) -> tuple[str, ...]:
         """How the rules run where they learn."""
         try:
@@ -134,3 +144,9 @@ def detour(rule: Rule | None, optimizer: Optimizer | None, interval: int | None,
     if callable(optimizer.lr) or optimizer.bounds is not None:
         return "SGD has a schedule or bounds"
     return ""
+
+
+def sharing(threads: int, net: NetArrays, rules: Sequence[Rule]) -> int:
+    """Of so many threads, those that may share the neurons of a trial: rules that cross no recurrent synapse can be split."""
+    splits = all(isinstance(rule, (EProp, RFLO)) and not rule.crosses for rule in rules) and len(rules) < 2
+    return members(threads, net) if splits else 1

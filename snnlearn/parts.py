@@ -55,7 +55,7 @@ MakeRule = Callable[[NetArrays], Any]
 
 
 def members(threads: int, net: NetArrays) -> int:
-    """Threads that may share the neurons of a trial: as plain Python, kernels cannot wait for one another."""
+    """Of so many threads, those that may share the neurons: as plain Python, kernels cannot wait for one another."""
     return max(1, min(threads, net.n // NEURONS)) if compiled() and is_ours(net.params) else 1
 
 

@@ -21,6 +21,7 @@ from .compare import describe
 from .events import Events
 from .guards import RunWarning
 from .intake import make_job
+from .lanes import sharing
 from .losses import CrossEntropy
 from .memory import bytes_needed, machine_bytes, refuse, refuse_run, size_text
 from .network import Network, Weights
@@ -143,8 +144,8 @@ def plan(
     share = engine.cutter.layout(job, streaming).plan.members
     if share > 1:
         path += f", by {share} threads that share the neurons"
-    elif batch == 1 and options.get("threads") is None and engine.members(cores()) > 1:
-        reason += f"; threads={engine.members(cores())} would share the neurons"
+    elif batch == 1 and options.get("threads") is None and (most := sharing(cores(), engine.arrays, engine.rules)) > 1:
+        reason += f"; threads={most} would share the neurons"
     measured: tuple[float, float, float] = (np.nan, np.nan, np.nan)
     if seconds > 0:
         measured = _calibrate(simulator, x, batch, streaming, record, seconds)

@@ -5,8 +5,8 @@ A member of a team runs the block loop on arrays of its own neurons alone. What 
 all have written, in order; `found` has two sides that alternate, so that one meeting a step is enough. Neuron by neuron and
 synapse by synapse the arithmetic is that of one thread, in the same order: results are the same bits.
 
-The first member, who leads, also has what exists once: the readout, errors and loss, and the step of the optimizer for
-both. Members meet before they read what it has written.
+The first member, who leads, also has what exists once: readout, errors and loss, and the readout's own learning. Members
+meet before they read what it has written.
 """
 
 from __future__ import annotations
