@@ -15,7 +15,7 @@ from twin import assert_same, draw, library, simulator
 
 import snnlearn as sl
 from snnlearn import _jit
-from snnlearn._jit import _Compiling, kernel_sources
+from snnlearn._jit import SOURCE, _Compiling, kernel_sources
 from snnlearn.block import run_block
 
 compiled = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled")
@@ -196,3 +196,9 @@ def test_the_garbage_collector_is_afterwards_as_it_was(collects):
         assert gc.isenabled() == collects
     finally:
         (gc.enable if before else gc.disable)()
+
+
+@compiled
+def test_each_state_of_the_sources_has_an_index_of_its_own():
+    """An index that an earlier version of the package has left may name classes that have moved: it is not opened."""
+    assert f"{SOURCE:x}" in run_block._cache._cache_file._index_name
