@@ -98,35 +98,31 @@ class Pieces:
     """The report of a stream, piece by piece; a few numbers a piece are all that is kept."""
 
     def __init__(self) -> None:
-        self._columns = {name: array("d") for name in ("loss", "regularization", "rate", "accuracy", "nmse", "n_steps")}
+        self._sums = dict.fromkeys(("loss", "regularization", "accuracy", "nmse"), 0.0)
+        self._pieces, self._steps, self._rate = 0, 0, 0.0
         self._joined = {name: array("d") for name in ("losses", "scores", "prediction")}
         self._alignment: Alignment | None = None
 
     def add(self, run: Run) -> None:
         """Count the report of the next piece."""
-        for name, column in self._columns.items():
-            column.append(getattr(run, name))
+        self._pieces, self._steps, self._rate = self._pieces + 1, self._steps + run.n_steps, self._rate + run.n_steps * run.rate
+        for name in self._sums:
+            self._sums[name] += getattr(run, name)
         for name, column in self._joined.items():
             column.extend(getattr(run, name).reshape(-1))
         self._alignment = run.alignment or self._alignment
 
     def run(self) -> Run | None:
         """Means over pieces, the rate over time; None where there was no piece."""
-        steps, rate = np.array(self._columns["n_steps"]), np.array(self._columns["rate"])
-        if not steps.size:
+        if not self._pieces:
             return None
+        means = {name: float(total / self._pieces) for name, total in self._sums.items()}
         return Run(
-            loss=self._mean("loss"),
-            regularization=self._mean("regularization"),
-            rate=float((steps * rate).sum() / steps.sum()),
-            accuracy=self._mean("accuracy"),
-            nmse=self._mean("nmse"),
+            **means,
+            rate=self._rate / self._steps,
             losses=np.array(self._joined["losses"]),
             scores=np.array(self._joined["scores"]),
-            prediction=np.array(self._joined["prediction"]).reshape(steps.size, -1),
-            n_steps=int(steps.sum()),
+            prediction=np.array(self._joined["prediction"]).reshape(self._pieces, -1),
+            n_steps=self._steps,
             alignment=self._alignment,
         )
-
-    def _mean(self, name: str) -> float:
-        return float(np.mean(self._columns[name]))
