@@ -113,6 +113,8 @@ class NetArrays(NamedTuple):
     n_out: int
     n_hidden: int  # D
     n_local: int
+    one_alpha: bool  # all neurons of the network share the decay of the membrane potential
+    one_zeta: bool  # and the weight of what arrives
 
 
 @dataclass(frozen=True)
@@ -238,8 +240,9 @@ class Network:
         as_dtype = np.dtype(dtype).type
         kappa = self.readout.kappa(self.dt)
         noise = np.concatenate([group._array("noise") for group in self.neurons])
+        params = base.join(self.neurons, self.dt, dtype)
         return NetArrays(
-            params=base.join(self.neurons, self.dt, dtype),
+            params=params,
             proj_in=_projection(weights.w_in),
             proj_rec=_projection(weights.w_rec),
             kappa=as_dtype(kappa),
@@ -252,6 +255,8 @@ class Network:
             n_out=self.n_outputs,
             n_hidden=len(self.variables),
             n_local=max(group.n_local for group in self.neurons),
+            one_alpha=_common(params, "alpha"),
+            one_zeta=_common(params, "zeta"),
         )
 
     def initial_hidden(self, dtype: Any) -> np.ndarray:
@@ -328,6 +333,12 @@ def structure(flat: FlatWeights, weights: Weights, arrays: NetArrays) -> Weights
 def zeros_like(flat: FlatWeights, groups: int) -> FlatWeights:
     """Accumulators of the same sizes with a leading axis; the feedback's is not kept."""
     return FlatWeights(*(np.zeros((groups, 0 if w is flat.feedback else w.size), w.dtype) for w in flat))
+
+
+def _common(params: Any, name: str) -> bool:
+    """Whether all neurons have the same parameter of this name."""
+    values = getattr(params, name, None)
+    return values is not None and bool((values == values[0]).all())
 
 
 def _projection(matrix: Any) -> DenseProjection | SparseProjection:

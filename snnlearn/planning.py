@@ -141,14 +141,16 @@ def plan(
     job = make_job(simulator, *_feed(simulator, x, batch), None, learn, None, None)
     refuse_run(engine, job, streaming, limit, lambda: Simulator(net, simulator.weights, rule, SGD(0.0), **options)._engine)
     path, reason = _path(simulator, job, streaming)
-    share = engine.cutter.layout(job, streaming).plan.members
-    if share > 1:
-        path += f", by {share} threads that share the neurons"
-    elif batch == 1 and options.get("threads") is None and (most := sharing(cores(), engine.arrays, engine.rules)) > 1:
-        reason += f"; threads={most} would share the neurons"
     measured: tuple[float, float, float] = (np.nan, np.nan, np.nan)
     if seconds > 0:
         measured = _calibrate(simulator, x, batch, streaming, record, seconds)
+    share = engine.cutter.layout(job, streaming).plan.members
+    if share > 1 and (seconds == 0 or any(lane.parts for lane in engine.lanes.values())):
+        path += f", by {share} threads that share the neurons"
+    elif share > 1:
+        reason += "; its traces cannot be split, so one thread runs it"
+    elif batch == 1 and options.get("threads") is None and (most := sharing(cores(), engine.arrays, engine.rules)) > 1:
+        reason += f"; threads={most} may share the neurons"
     groups = " + ".join(f"{g.n} {type(g).__name__}" for g in net.neurons)
     synapses = sum(int(w.nnz) if hasattr(w, "indptr") else int(np.asarray(w).size) for w in simulator.weights[:2])
     return RunPlan(

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from numba import config
 
 import snnlearn as sl
+from snnlearn import parts, planning
 from snnlearn.family import size_of
 from snnlearn.memory import floats
 from snnlearn.planning import _inputs
@@ -130,3 +132,17 @@ def test_bad_arguments_are_refused(options, match):
 def test_events_feed_a_calibration():
     x = _inputs(NET, sl.Events([0, 3], [1, 2], 4), 8)
     assert x.shape == (8, 5) and x.sum() == 4
+
+
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="plain Python does not run kernels at the same time")
+def test_threads_that_share_the_neurons(monkeypatch):
+    """Told where they do, where they could, and where they cannot."""
+    monkeypatch.setattr(parts, "NEURONS", 2)
+    monkeypatch.setattr(parts, "ALIGNED", 2)
+    quiet = {"dtype": "float64", "n_steps": 50}
+    assert "by 2 threads that share the neurons" in sl.plan(NET, sl.EProp(), SGD, threads=2, seconds=0, **quiet).path
+    monkeypatch.setattr(planning, "cores", lambda: 2)
+    assert "threads=2 may share the neurons" in sl.plan(NET, sl.EProp(), SGD, seconds=0, **quiet).reason
+    assert "threads" not in str(sl.plan(NET, sl.BPTT(), SGD, seconds=0, **quiet))
+    adaptive = {"update_every": 1, "threads": 2, "inputs": np.ones((50, 5)), "seconds": 0.01}
+    assert "its traces cannot be split" in sl.plan(ALIF, sl.EProp(), SGD, **adaptive, **quiet).reason

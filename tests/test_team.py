@@ -26,6 +26,8 @@ SETTINGS = {
     "rflo": ("alif", sl.RFLO(), sl.SGD(1e-3), "trial"),
     "interval": ("lif", sl.EProp(), sl.SGD(1e-4), 7),
     "interval adam": ("alif", sl.EProp(feedback="adaptive"), sl.Adam(1e-3, clip_norm=0.1), 7),
+    "interval groups": ("groups", sl.EProp(), sl.SGD(1e-4), 7),
+    "on read groups": ("groups", sl.EProp(), sl.SGD(1e-4), 1),
     "interval sparse": ("sparse", sl.EProp(), sl.Adam(1e-3), 7),
     "on read": ("lif", sl.EProp(feedback="random"), sl.SGD(1e-4), 1),
     "in place": ("alif", sl.EProp(reset_gradient=True), sl.SGD(1e-4), 1),
@@ -56,7 +58,10 @@ def members(sim):
 
 def made(name, threads, **options):
     kind, rule, optimizer, every = SETTINGS[name]
-    case = draw(T=60, n=34, n_in=6, **CASES[kind])
+    case = draw(T=60, n=34, n_in=6, **CASES["lif" if kind == "groups" else kind])
+    if kind == "groups":  # of which each has one tau_m, and the members one group each
+        case.net.alpha[:16], case.net.alpha[16:] = np.exp(-1 / 20.0), np.exp(-1 / 10.0)
+        case.tau_m[:16], case.tau_m[16:] = 20.0, 10.0
     return simulator(case, rule, optimizer, sparse_all=kind == "sparse", update_every=every, threads=threads, **options)
 
 

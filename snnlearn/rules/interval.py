@@ -88,7 +88,7 @@ def make_interval(
     p = chain(net.params, net.n_hidden, n, dtype) if params is None else params
     rows = net.n_hidden + 1 if isinstance(p, ChainParams) else net.n_hidden  # of lam, that the model uses
     written_out = isinstance(p, (LIFParams, ALIFParams))
-    shared = written_out and not attached and bool((p.alpha == p.alpha[0]).all() and (p.zeta == p.zeta[0]).all())
+    shared = written_out and not attached and net.one_alpha and net.one_zeta
     numbers = rows - shared
 
     def carried(sources: int, synapses: int) -> Carried:

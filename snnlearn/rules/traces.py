@@ -107,7 +107,7 @@ def make_eligibility(
     dtype, n = weights.w_in.dtype, net.n
     p = chain(net.params, net.n_hidden, n, dtype) if params is None else params
     general = isinstance(p, ChainParams)
-    factorises = not general and not attached and bool((p.alpha == p.alpha[0]).all())
+    factorises = not general and not attached and net.one_alpha
 
     def traces(sources: int, synapses: int) -> SourceTraces | SynapseTraces | StateTraces:
         ebar = np.zeros((trials, synapses), dtype)
