@@ -7,6 +7,8 @@ median over repeats with the range, in ns per synapse (n inputs + n recurrent so
 and the ratio to the forward simulation of the same run. Before timing, the gradients of the three forms
 are compared: nothing here is fast and wrong.
 
+A second table has the time of a step against the firing rate and against the length of the trial, at n = 1000.
+
 "in place" carries the traces of every synapse from step to step, for LIF and ALIF neurons with a detached reset: the time of
 learning without the forward simulation, the bytes that it reads and writes (16 and 24 a synapse and step) over it, and how
 far that is from the memory's bandwidth at that size, as y *= c gets it in NumPy.
@@ -35,6 +37,21 @@ def validate(n: int) -> float:
         sim.run(x[:100], target)
         changes.append(sim.weights.w_rec - weights.w_rec)
     return max(worst, np.abs(changes[1] - changes[0]).max() / np.abs(changes[0]).max())
+
+
+def against(n: int, repeats: int) -> None:
+    """Print the cost of a trial and of a stream with K = 100 against the firing rate and against the length of the trial."""
+    print(f"{'n':>6} {'rate Hz':>8} {'T':>7} {'forward, us/step':>17} {'K = trial':>10} {'K = 100':>10}")
+    for rate, steps in [(r, 500) for r in (2.5, 5.0, 10.0, 20.0, 40.0)] + [(10.0, t) for t in (100, 1000, 10_000)]:
+        net, weights, x = network(n, rate)
+        target, took = np.zeros((steps, 2)), []
+        x = np.resize(x, (steps, n))
+        for k, learn in (("trial", False), ("trial", True), (100, True)):
+            sim = sl.Simulator(net, weights, sl.EProp(feedback="random"), sl.SGD(1e-9), update_every=k, threads=1)
+            call = lambda sim=sim, x=x, t=target, learn=learn: sim.run(x, t, learn=learn)  # noqa: E731
+            took.append(np.median(seconds(call, repeats)) / steps * 1e6)
+        fired = sim.run(x, target, learn=False).rate
+        print(f"{n:6d} {fired:8.1f} {steps:7d} {took[0]:17.2f} {took[1]:10.2f} {took[2]:10.2f}")
 
 
 def scaling(megabytes: float) -> float:
@@ -99,6 +116,7 @@ def main() -> None:
             print(
                 f"{n:6d} {rate:8.1f} {name:>12} {np.median(times):12.4f} {spread:>17} {np.median(times) / base:10.1f} {bandwidth}"
             )
+    against(1000, options.repeats)
     in_place([100, 200, *(int(s) for s in options.sizes.split(",") if int(s) > 200), 2000], options.repeats)
 
 
