@@ -20,7 +20,7 @@ from .network import FlatWeights, NetArrays
 from .optimizers import for_member
 from .rules.lazy import LazyAdaptive
 from .stretches import stretches
-from .tape import ELSEWHERE, HERE, Outcome, State, Tape, apart, make_outcome, make_tape
+from .tape import ELSEWHERE, HERE, Outcome, State, Tape, make_outcome, make_tape
 from .team import PAD, Team, make_team
 
 NEURONS = 500  # of a member at least: with fewer, meeting costs more than it gains
@@ -125,7 +125,7 @@ def split(
                     counts=state.counts[:, here].copy(),
                 ),
                 _tape(tape, mine, state.hidden.dtype, steps, full, columns, lo, hi, alone),
-                apart(own) if m == 0 and make_rule is None else own,
+                own,
                 make_outcome(1, net.n_out),
                 private,
             )

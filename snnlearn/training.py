@@ -117,6 +117,21 @@ def train(
     return go_on(simulator, Training(task, int(trials), int(batch), int(start), *options, int(start)), recorder, callbacks)
 
 
+def train_to_end(simulator: Any, recorder: Any, *arguments: Any, **options: Any) -> History:
+    """`Simulator.train` with these arguments; then the recorder, where there is one, is closed with how it ended."""
+    status = "failed: not finished"
+    try:
+        history = simulator.train(*arguments, recorder=recorder, **options)
+        status = "interrupted" if history.status == "interrupted" else "complete"
+    except Exception as error:
+        status = f"failed: {error}"
+        raise
+    finally:
+        if recorder is not None:
+            recorder.close(status)
+    return history
+
+
 def go_on(
     simulator: Any, training: Training, recorder: Recorder | None = None, callbacks: Iterable[Callable[[Any, History], Any]] = ()
 ) -> History:

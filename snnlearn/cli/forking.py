@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shlex
 from typing import Any
 
@@ -21,6 +22,7 @@ def fork(options: argparse.Namespace) -> int:
     from ..recording import Recorder
     from ..recording.going_on import load_checkpoints
     from ..spec import decode
+    from ..training import train_to_end
 
     newest = load_checkpoints(options.file, "fork FILE")[0]
     values = newest.values
@@ -53,15 +55,7 @@ def fork(options: argparse.Namespace) -> int:
     print(f"{training.task.name}: from update {done} of {n_updates}, {training.trials} trials in batches of {training.batch}")
     print("changed: " + (", ".join(f"{name} = {value!r}" for name, value in changes.items()) or "nothing"))
     progress = Progress(training.task, training.batch, n_updates, options.quiet, done)
-    status = "failed: not finished"
-    try:
-        history = simulator.train(recorder=recorder, callbacks=[progress])
-        status = "interrupted" if history.status == "interrupted" else "complete"
-    except Exception as error:
-        status = f"failed: {error}"
-        raise
-    finally:
-        progress.close()
-        recorder.close(status)
+    with contextlib.closing(progress):
+        history = train_to_end(simulator, recorder, callbacks=[progress])
     summary(training.task, history, options.out)
     return 130 if history.status == "interrupted" else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import pathlib
 import sys
 import time
@@ -40,6 +41,7 @@ def recipe_of(options: argparse.Namespace) -> Any:
 
 def train(options: argparse.Namespace) -> int:
     from ..recording import Recorder
+    from ..training import train_to_end
     from . import configurations
 
     if configurations.is_configuration(options):
@@ -71,21 +73,11 @@ def train(options: argparse.Namespace) -> int:
     rule = type(recipe.simulator.rule).__name__
     print(f"{recipe.trials} trials in batches of {recipe.batch}, {rule} ({options.rule}), {options.feedback} feedback")
     progress = Progress(recipe.task, recipe.batch, n_updates, options.quiet)
-    status = "failed: not finished"
     configurations.sign(recipe, options)
     recipe.simulator.context["command"] = command_of(options)
-    try:
-        history = recipe.simulator.train(
-            recipe.task, recipe.trials, recipe.batch, recorder, callbacks=[progress], stop=options.stop, **recipe.options
-        )
-        status = "interrupted" if history.status == "interrupted" else "complete"
-    except Exception as error:
-        status = f"failed: {error}"
-        raise
-    finally:
-        progress.close()
-        if recorder is not None:
-            recorder.close(status)
+    planned = (recipe.task, recipe.trials, recipe.batch)
+    with contextlib.closing(progress):
+        history = train_to_end(recipe.simulator, recorder, *planned, callbacks=[progress], stop=options.stop, **recipe.options)
     summary(recipe.task, history, options.out)
     return 130 if history.status == "interrupted" else 0
 

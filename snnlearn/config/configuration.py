@@ -41,7 +41,7 @@ from ..rules import Rule
 from ..simulator import RECORDABLE, Simulator
 from ..tasks.base import Task
 from ..tasks.classification import Classification, content
-from ..training import History, check_options
+from ..training import History, check_options, train_to_end
 from . import reading, writing
 from .grid import points
 from .settings import VARIABLES, InitialWeights, TrainingPlan
@@ -151,17 +151,8 @@ class Config:
         simulator = self.simulator(threads)
         self.sign(simulator)
         simulator.context |= dict(context or {})
-        plan, status = self.training, "failed: not finished"
-        try:
-            history = simulator.train(self.task, plan.trials, plan.batch, recorder, callbacks=callbacks, **plan.options())
-            status = "interrupted" if history.status == "interrupted" else "complete"
-        except Exception as error:
-            status = f"failed: {error}"
-            raise
-        finally:
-            if recorder is not None:
-                recorder.close(status)
-        return history
+        plan = self.training
+        return train_to_end(simulator, recorder, self.task, plan.trials, plan.batch, callbacks=callbacks, **plan.options())
 
     def sign(self, simulator: Simulator) -> None:
         """Have recordings of a simulator hold this configuration."""

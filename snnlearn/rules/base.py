@@ -150,6 +150,19 @@ def learning_signal(targets, b, t, err, w_feedback, signal):
             signal[j] = total
 
 
+class Carry(NamedTuple):
+    """What e-prop carries forward, in place or from interval to interval."""
+
+    w_in: Any  # of the synapses of each projection
+    w_rec: Any
+    readout: np.ndarray  # [trials, n] s of `readout_step`
+    bias: np.ndarray  # [trials]
+
+    def copied(self) -> tuple[str, ...]:
+        """What each of several threads on one trial keeps a copy of."""
+        return ("readout", "bias")
+
+
 @inlined
 def readout_step(s, bias_trace, net, tape, grad, b, span, row, err):
     """Gradient of the readout, carried forward: s (n,) is the filtered spike train. In place."""

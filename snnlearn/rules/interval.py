@@ -34,7 +34,7 @@ from ..neurons.alif import ALIFParams
 from ..neurons.base import adjoint, prepare
 from ..neurons.chain import ChainParams, chain
 from ..neurons.lif import LIFParams
-from .base import digest, learning_signal, readout_step
+from .base import Carry, digest, learning_signal, readout_step
 
 SPAN = 128  # steps of an interval that are digested at a time: bounds the scratch
 
@@ -51,24 +51,11 @@ class Carried(NamedTuple):
         return ("source",)
 
 
-class IntervalTraces(NamedTuple):
-    """What the rule carries from interval to interval."""
-
-    w_in: Carried
-    w_rec: Carried
-    readout: np.ndarray  # [trials, n]
-    bias: np.ndarray  # [trials]
-
-    def copied(self) -> tuple[str, ...]:
-        """What each of several threads on one trial keeps a copy of."""
-        return ("readout", "bias")
-
-
 class IntervalArrays(NamedTuple):
     """e-prop by intervals, as kernels see it; scratch serves one trial at a time."""
 
     params: Any
-    carry: IntervalTraces
+    carry: Carry
     attached: float  # 1 with reset_gradient, else 0
     learn_in: bool
     learn_rec: bool
@@ -101,7 +88,7 @@ def make_interval(
     longest = max(net.proj_in.longest(), net.proj_rec.longest())
     return IntervalArrays(
         params=p,
-        carry=IntervalTraces(
+        carry=Carry(
             w_in=carried(n_pre(net.proj_in), weights.w_in.size if learns[0] else 0),
             w_rec=carried(n_pre(net.proj_rec), weights.w_rec.size if learns[1] else 0),
             readout=np.zeros((trials, n), dtype),

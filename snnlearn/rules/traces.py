@@ -32,7 +32,7 @@ from ..neurons.alif import ALIFParams
 from ..neurons.base import prepare
 from ..neurons.chain import ChainParams, chain
 from ..neurons.lif import LIFParams
-from .base import any_set, before, digest, learning_signal, readout_step
+from .base import Carry, any_set, before, digest, learning_signal, readout_step
 from .lazy import SHORTEST, NoLazy, catch_up, is_lazy, make_lazy, shortest_by_adaptation, sum_up
 
 
@@ -73,24 +73,11 @@ class StateTraces(NamedTuple):
         return ("pre",)
 
 
-class EligibilityTraces(NamedTuple):
-    """What e-prop carries forward."""
-
-    w_in: Any  # SourceTraces, SynapseTraces or StateTraces
-    w_rec: Any
-    readout: np.ndarray  # [trials, n]
-    bias: np.ndarray  # [trials]
-
-    def copied(self) -> tuple[str, ...]:
-        """What each of several threads on one trial keeps a copy of."""
-        return ("readout", "bias")
-
-
 class EligibilityArrays(NamedTuple):
     """e-prop carried forward, as kernels see it."""
 
     params: Any  # of the neurons, as the rule sees them
-    carry: EligibilityTraces
+    carry: Carry
     attached: float  # 1 with reset_gradient, else 0
     factor: float  # of (6): 1, or minus the learning rate where `grad` is the weights themselves
     scaled: np.ndarray  # [4, n] scratch of a step: factor times L and reg, psi zeta, psi beta
@@ -121,7 +108,7 @@ def make_eligibility(
 
     return EligibilityArrays(
         params=p,
-        carry=EligibilityTraces(
+        carry=Carry(
             w_in=traces(n_pre(net.proj_in), weights.w_in.size if learns[0] else 0),
             w_rec=traces(n_pre(net.proj_rec), weights.w_rec.size if learns[1] else 0),
             readout=np.zeros((trials, n), dtype),
