@@ -17,8 +17,8 @@ import numpy as np
 from scipy import sparse
 
 from . import _check
-from ._jit import device, generic, inlined, summing
-from ._processor import prefetch
+from .compiler.dispatch import device, generic, inlined, summing
+from .compiler.intrinsics import prefetch
 from .drawing import draw_sparse
 
 LINE = 16  # entries of four bytes in a cache line

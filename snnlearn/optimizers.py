@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _check
-from ._jit import SOURCE, device, generic, inlined, kernel
-from ._processor import flush_denormals, restore
+from .compiler.barrier import leads, meet, share
+from .compiler.dispatch import SOURCE, device, generic, inlined, kernel
+from .compiler.intrinsics import flush_denormals, restore
 from .network import WEIGHT_NAMES, FlatWeights, Network, square_sum
-from .team import leads, meet, share
 
 Schedule = Callable[[int], float]
 CLEARED = 2048  # synapses of an update at a time

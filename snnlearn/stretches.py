@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._jit import kernel
-from ._processor import prefetch
+from .compiler.dispatch import kernel
+from .compiler.intrinsics import prefetch
 from .connectivity import (
     FETCHED,
     LINE,

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from . import _check
-from ._jit import generic
+from .compiler.dispatch import generic
 
 
 class PiecewiseLinearParams(NamedTuple):

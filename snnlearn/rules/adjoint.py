@@ -24,12 +24,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._jit import inlined
+from ..compiler.barrier import leads
+from ..compiler.dispatch import inlined
 from ..connectivity import AHEAD, SHARING, add_to_row, back_over, fetch_row
 from ..network import FlatWeights, NetArrays
 from ..neurons.base import adjoint, prepare
 from ..neurons.chain import chain
-from ..team import leads
 from .base import NO_WINDOW, digest, learning_signal
 
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._jit import inlined
+from ..compiler.dispatch import inlined
 from ..network import FlatWeights, NetArrays
 from ..neurons.base import prepare, tangent
 from ..neurons.chain import chain

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._jit import generic, inlined
+from ..compiler.dispatch import generic, inlined
 from ..connectivity import AHEAD, add_to_row, fetch_row, n_pre, row_start, row_stop, target
 from ..network import FlatWeights, NetArrays
 from ..neurons.alif import ALIFParams

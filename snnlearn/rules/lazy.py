@@ -36,7 +36,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._jit import generic, inlined
+from ..compiler.dispatch import generic, inlined
 from ..connectivity import n_pre, row_start, row_stop, target
 from ..neurons.alif import ALIFParams
 

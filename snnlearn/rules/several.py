@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._jit import device
+from ..compiler.dispatch import device
 from ..network import FlatWeights
 from .base import digest
 

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import _check
-from .._jit import inlined, summing
+from ..compiler.dispatch import inlined, summing
 from ..connectivity import add_row, n_pre, row_start, row_stop, target
 from ..network import FlatWeights, NetArrays
 from ..neurons.base import prepare, tangent

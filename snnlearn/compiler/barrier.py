@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._jit import generic
-from ._processor import add_and_get, peek, rest
+from .dispatch import generic
+from .intrinsics import add_and_get, peek, rest
 
 PATIENCE = 30_000  # looks at the gate before a thread sleeps between them: longer than a nap, or one would follow from another
 HASTE = 200  # the same where it has had to sleep before: the machine is busy, and who is waited for may need this core
