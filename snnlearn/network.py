@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from . import _check
-from ._jit import SOURCE, kernel, summing
+from .compiler.dispatch import SOURCE, kernel, summing
 from .connectivity import Dense, DenseProjection, Masked, Sparse, SparseProjection
 from .neurons import base
 from .neurons.base import Neuron
