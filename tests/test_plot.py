@@ -368,5 +368,5 @@ def test_new_axes_come_from_pyplot(make):
 def test_message_without_matplotlib(make, monkeypatch, draw):
     recording = make()
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r'plotting needs matplotlib; pip install "snnlearn\[plot\]"'):
+    with pytest.raises(ImportError, match="plotting needs matplotlib: pip install matplotlib"):
         draw(recording)
