@@ -238,7 +238,7 @@ def test_every_data_set_has_a_unit_and_the_layout_is_documented(path, twin, rng)
         file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
         for name in set(names) - {"configuration"}:
             assert file[name].attrs["units"] and file[name].attrs["description"], name
-        assert file["tables/trials/rate"].attrs["units"] == "Hz"
+        assert file["tables/trials/rate"].attrs["units"] == b"Hz"
         assert file[file["traces/v"].attrs["neurons"]][...].tolist() == [1]
         assert file["traces/v"].compression == "gzip" and file["traces/v"].shuffle
     for name in names:
@@ -268,7 +268,7 @@ def test_repr_and_description(recorded, path, twin):
             recorder.event("note", f"number {number}")
     text = describe(path.with_name("b.h5"))
     for part in (
-        "snnlearn-recording 1.2",
+        "snnlearn-recording 1.3",
         "status     complete",
         "seed       3",
         "12 neurons, 2 outputs, dt = 0.5 ms",

@@ -156,11 +156,6 @@ def frozen(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def plain(value: Any) -> Any:
-    """A NumPy number as a Python number."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
 def listed(numbers: np.ndarray) -> str:
     """Numbers in a few characters."""
     shown = numbers.tolist() if numbers.size <= 8 else [*numbers[:4].tolist(), "...", int(numbers[-1])]
@@ -215,11 +210,14 @@ def stamp(path: pathlib.Path) -> tuple[int, int, int]:
 
 
 def entries(h5: h5py.File, name: str, part: slice, columns: Any = slice(None)) -> np.ndarray:
-    """Entries of a data set; raises KeyError where it has fewer."""
+    """Entries of a data set; raises KeyError where it has fewer, OSError where they are damaged."""
     dataset = h5[name]
     if dataset.shape[0] < part.stop:
         raise KeyError(f"{name} has {dataset.shape[0]} of {part.stop} entries")
-    return dataset[part] if dataset.ndim == 1 else dataset[part, columns]
+    try:
+        return dataset[part] if dataset.ndim == 1 else dataset[part, columns]
+    except (OSError, RuntimeError) as error:
+        raise OSError(f"{name} cannot be read: {error}") from error
 
 
 def in_order(trial: np.ndarray, step: np.ndarray, neuron: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -15,7 +15,8 @@ import numpy as np
 
 from .._check import fail
 from . import convert, pulse
-from .access import OpenFile, choose, entries, frozen, in_order, neighbours, plain, size_text, stamp, window
+from .access import OpenFile, choose, entries, frozen, in_order, neighbours, size_text, stamp, window
+from .integrity import attributes, child, get_text, text
 from .pieces import Piece, iter_trials, iter_windows
 from .schema import SIGNALS, check_format
 from .signal import Signal
@@ -89,17 +90,18 @@ class Recording(Summaries):
 
     def _state(self, h5: h5py.File) -> tuple[dict[str, Any], dict[str, Any], dict[str, int], tuple[str, ...]]:
         """Attributes, configuration, committed lengths, names of what there is."""
-        attrs = {name: plain(value) for name, value in h5.attrs.items()}
+        attrs = attributes(h5)
         check_format(self.path, attrs)
         missing = [name for name in REQUIRED if name not in attrs]
         if missing:
             raise KeyError(f"it has no attribute {missing[0]!r}")
+        there = set(h5)
         single = ("segments", "events", "weights", "synapses")
-        committed = {name: int(h5[name].attrs["committed"]) for name in single if name in h5}
+        committed = {name: int(h5[name].attrs["committed"]) for name in single if name in there}
         for parent in ("tables", "reduced"):
-            committed |= {f"{parent}/{name}": int(group.attrs["committed"]) for name, group in h5.get(parent, {}).items()}
-        present = (*h5.get("traces", {}), *(name for name in (*SIGNALS, "spikes") if name in h5))
-        return attrs, json.loads(h5["configuration"][()]), committed, present
+            committed |= {f"{parent}/{name}": int(group.attrs["committed"]) for name, group in child(h5, parent).items()}
+        present = (*child(h5, "traces"), *(name for name in (*SIGNALS, "spikes") if name in there))
+        return attrs, json.loads(get_text(h5, "configuration")), committed, present
 
     def refresh(self) -> bool:
         """Take note of what was written since the file was opened; whether there is anything new.
@@ -163,7 +165,7 @@ class Recording(Summaries):
             lines += [f"  table {name}: {self._committed[f'tables/{name}']} rows" for name in self.tables]
             if self.reduced:
                 lines.append(f"  reduced: {', '.join(self.reduced)}")
-            lines.append(f"  {self._committed.get('weights', 0)} snapshots of the weights, {self._committed['events']} events")
+            lines.append(f"  {self._committed.get('weights', 0)} snapshots of the weights, {len(self.events)} events")
             kinds = list(dict.fromkeys(event.kind for event in self.events[:100]))
             lines[-1] += f": {', '.join(kinds[:8])}" if kinds else ""
         return "\n".join(lines)
@@ -326,7 +328,7 @@ class Recording(Summaries):
         self._need_open()
 
         def checked(h5: h5py.File) -> T:
-            if h5 is not self._checked and h5.attrs["created"] != self.attrs["created"]:
+            if h5 is not self._checked and text(h5.attrs["created"]) != self.attrs["created"]:
                 raise OSError("another recording took its place; open it again")
             self._checked = h5
             return function(h5)

@@ -33,6 +33,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from .integrity import put_array
 from .schema import entry
 from .store import TABLE_CHUNK_BYTES, Stream
 
@@ -111,8 +112,7 @@ class Reducer:
         group = self.stream.group
         assert group is not None
         if name not in group:
-            group.create_dataset(name, data=edges)
-            group[name].attrs["units"], group[name].attrs["description"] = entry(name).units, "edges of the histogram's bins"
+            put_array(group, name, edges, units=entry(name).units, description="edges of the histogram's bins")
         return group[name][...]
 
 

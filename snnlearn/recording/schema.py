@@ -82,7 +82,7 @@ from .._check import fail
 from .._version import __version__
 
 FORMAT = "snnlearn-recording"
-VERSION = "1.2"
+VERSION = "1.3"
 FINAL_STATUS = ("complete", "interrupted", "failed: ...")
 
 
@@ -163,6 +163,7 @@ NAMES: dict[str, Entry] = {
     "time": Entry("ISO 8601, UTC", "moment of the event"),
     "kind": Entry("text", "kind of the event"),
     "message": Entry("text", "what happened"),
+    "continues": Entry("1", "1: the texts of the row before go on, which did not fit into it"),
 }
 
 UNKNOWN = Entry("1", "")

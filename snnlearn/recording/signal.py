@@ -10,6 +10,7 @@ import numpy as np
 
 from .._check import fail, integer
 from .access import choose, frozen, listed, neighbours, window
+from .integrity import child, text
 from .schema import SIGNALS
 
 if TYPE_CHECKING:
@@ -33,11 +34,11 @@ class Signal:
 
         def read(h5: h5py.File) -> tuple[Any, ...]:
             dataset = h5[self._path]
-            neurons = frozen(h5[f"neurons/{name}"][...]) if recorded and name in h5.get("neurons", {}) else None
-            pairs = frozen(h5[f"pairs/{name}"][...]) if name in h5.get("pairs", {}) else None
+            neurons = frozen(h5[f"neurons/{name}"][...]) if recorded and name in child(h5, "neurons") else None
+            pairs = frozen(h5[f"pairs/{name}"][...]) if name in child(h5, "pairs") else None
             return (
-                str(dataset.attrs["units"]),
-                str(dataset.attrs["description"]),
+                text(dataset.attrs["units"]),
+                text(dataset.attrs["description"]),
                 dataset.dtype,
                 dataset.shape[1:],
                 neurons,

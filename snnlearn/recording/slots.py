@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
+from .integrity import child, set_attributes
 from .journal import write_at
 from .schema import to_json
 
@@ -111,7 +112,7 @@ class Slots:
             kept = self._group.require_group("kept").create_dataset(f"{number:06}", data=content)
         except (OSError, RuntimeError) as error:
             raise self._failure(error) from error
-        kept.attrs["units"], kept.attrs["description"] = "1", "bytes of a state that is kept, as those of a checkpoint"
+        set_attributes(kept, units="1", description="bytes of a state that is kept, as those of a checkpoint")
         return kept
 
     def wait(self) -> None:
@@ -159,8 +160,8 @@ class Slots:
         for k in (number, number + 1):
             space = h5py.h5s.create_simple((size,))
             dataset = h5py.Dataset(h5py.h5d.create(self._group.id, f"slot{k:04}".encode(), h5py.h5t.STD_U8LE, space, layout))
-            dataset.attrs["units"] = "1"
-            dataset.attrs["description"] = "bytes of a checkpoint: head, JSON, arrays; see snnlearn.recording.slots"
+            about = "bytes of a checkpoint: head, JSON, arrays; see snnlearn.recording.slots"
+            set_attributes(dataset, units="1", description=about)
             slots.append(dataset)
         self._commit()
         descriptor = os.open(self.path, os.O_RDWR | getattr(os, "O_BINARY", 0))
@@ -180,7 +181,7 @@ class Slots:
             arrays = self._group.require_group("arrays")
             if key not in arrays:
                 dataset = arrays.create_dataset(key, data=content)
-                dataset.attrs["units"], dataset.attrs["description"] = "1", f"{name} of the configuration"
+                set_attributes(dataset, units="1", description=f"{name} of the configuration")
                 self._commit()
             known = self._known[name] = (array, key)
         return known[1]
@@ -191,9 +192,8 @@ def read_checkpoints(file: h5py.File) -> list[Checkpoint]:
 
     Raises OSError where an array that they refer to is gone, or as h5py where the file is damaged.
     """
-    group = file.get("checkpoint")
-    found = []
-    for name in () if group is None else list(group):
+    group, found = child(file, "checkpoint"), []
+    for name in list(group):
         try:
             parts = _read_slot(group[name])
         except (OSError, RuntimeError, KeyError, ValueError):
@@ -205,13 +205,13 @@ def read_checkpoints(file: h5py.File) -> list[Checkpoint]:
 
 def kept_positions(file: h5py.File) -> dict[str, tuple[int, int]]:
     """The states that were kept: (trials or pieces done, steps of the stream) by name."""
-    kept = file.get("checkpoint/kept", {})
+    kept = child(file, "checkpoint/kept")
     return {name: (int(state.attrs["trials"]), int(state.attrs["steps"])) for name, state in kept.items()}
 
 
 def kept_updates(file: h5py.File) -> dict[str, int]:
     """Updates of the weights before each state that was kept, by name; one that does not tell them cannot be forked."""
-    kept = file.get("checkpoint/kept", {}).items()
+    kept = child(file, "checkpoint/kept").items()
     return {name: int(state.attrs["updates"]) for name, state in kept if "updates" in state.attrs}
 
 
@@ -240,7 +240,7 @@ def _unpack(group: h5py.Group, sequence: int, text: int, payload: np.ndarray) ->
         arrays[name] = np.frombuffer(payload, np.dtype(dtype), count, start).reshape(shape).copy()
     constants = {}
     for name, key in values.pop("constants").items():
-        if key not in group.get("arrays", {}):
+        if key not in child(group, "arrays"):
             raise OSError(f"{name}, which its checkpoint refers to, is not in it")
         constants[name] = group["arrays"][key][...]
         if _name_of(constants[name]) != key:

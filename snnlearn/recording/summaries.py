@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 from collections import namedtuple
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import numpy as np
 
 from .._check import fail
 from .access import entries, frozen, listed
+from .integrity import text
 from .reduced import read_reduction, read_synapses, reduced_names
 
 T = TypeVar("T")
@@ -63,7 +65,7 @@ class Summaries:
 
     def about(self, name: str) -> tuple[str, str]:
         """Unit and description of a data set. name : as "tables/trials/loss"."""
-        return self._read(lambda h5: (str(h5[name].attrs["units"]), str(h5[name].attrs["description"])))
+        return self._read(lambda h5: (text(h5[name].attrs["units"]), text(h5[name].attrs["description"])))
 
     @cached_property
     def weight_updates(self) -> np.ndarray:
@@ -126,5 +128,10 @@ class Summaries:
     def events(self) -> tuple[Event, ...]:
         """What happened during the run, in order."""
         part = slice(0, self._committed["events"])
-        columns = [[text.decode() for text in self.read_entries(f"events/{name}", part)] for name in Event._fields]
-        return tuple(Event(*values) for values in zip(*columns, strict=True))
+        columns = [self.read_entries(f"events/{name}", part).tolist() for name in Event._fields]
+        begins = np.arange(part.stop)
+        if "continues" in self._read(lambda h5: set(h5["events"])):  # texts of fixed width, in one row or more
+            begins = np.flatnonzero(self.read_entries("events/continues", part) == 0)
+        bounds = itertools.pairwise([*begins.tolist(), part.stop])
+        joined = ([b"".join(column[a:b]) for column in columns] for a, b in bounds)
+        return tuple(Event(*(data.decode() for data in event)) for event in joined)

@@ -17,8 +17,8 @@ from .._check import fail
 from ..interrupts import shielded
 from . import pulse
 from .asked import Asked
-from .column import TEXT
 from .going_on import OPTIONS, describe_recorder, own_arrays, without_history
+from .integrity import create, put_text, set_attributes
 from .journal import JournaledFile
 from .reducers import STREAM, Ended
 from .reductions import Reductions
@@ -184,26 +184,25 @@ class Recorder(Asked):
         except OSError as error:
             why = "it is open for writing already" if isinstance(error, BlockingIOError) else error
             raise OSError(f"the recording {self.path} cannot be created: {why}") from error
-        file = h5py.File(journal, "w", userblock_size=pulse.SIZE)
-        file.attrs.update(
-            {
-                "format": FORMAT,
-                "version": VERSION,
-                "status": "running",
-                "created": now(),
-                "versions": json.dumps(versions()),
-                "dt": float(dt),
-                "dt_units": "ms",
-                "n_neurons": int(n_neurons),
-                "n_outputs": int(n_outputs),
-                "every": self.every,
-                "every_steps": self.every_steps,
-                "weights_every": self.weights_every or 0,
-            }
+        file = create(journal, pulse.SIZE)
+        set_attributes(
+            file,
+            format=FORMAT,
+            version=VERSION,
+            status="running",
+            created=now(),
+            versions=json.dumps(versions()),
+            dt=float(dt),
+            dt_units="ms",
+            n_neurons=int(n_neurons),
+            n_outputs=int(n_outputs),
+            every=self.every,
+            every_steps=self.every_steps,
+            weights_every=self.weights_every or 0,
         )
         if isinstance(config.get("seed"), (int, np.integer)):
-            file.attrs["seed"] = config["seed"]
-        file.create_dataset("configuration", data=text, dtype=TEXT)  # an attribute holds 64 KiB at most
+            set_attributes(file, seed=config["seed"])
+        put_text(file, "configuration", text)  # an attribute holds 64 KiB at most
         self._network, self._configuration = network, text
         self._begin(file, journal, selection, weights)
         self._opened("open").flush()
