@@ -17,7 +17,7 @@ from ..interrupts import shielded
 from . import integrity
 from .access import open_file
 from .choices import MATRICES
-from .integrity import attributes, child, set_attributes, text
+from .integrity import attributes, members, set_attributes, text
 from .journal import JournaledFile
 from .schema import SIGNALS, check_format
 from .sections import TRIALS_REMEMBERED, Snapshots
@@ -124,7 +124,7 @@ def reopen(
         file = integrity.reopen(journal)
         _cut(file, state["streams"])
         kept = state.get("kept", [0, 0])
-        for name in [name for name in child(file, "checkpoint/kept") if int(name) >= kept[0]]:
+        for name in [name for name in members(file, "checkpoint/kept") if int(name) >= kept[0]]:
             del file["checkpoint/kept"][name]
         recorder = Recorder(path, overwrite=True, variables=state["variables"], **state["options"])
         recorder._network = {name: tuple(x) if isinstance(x, list) else x for name, x in state["network"].items()}
@@ -185,7 +185,7 @@ def _growing(file: h5py.File) -> Iterator[tuple[str, h5py.Group]]:
         if name in file:
             yield name, file[name]
     for parent in ("tables", "reduced"):
-        for name, group in child(file, parent).items():
+        for name, group in members(file, parent).items():
             yield f"{parent}/{name}", group
 
 

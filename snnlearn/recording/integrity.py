@@ -54,13 +54,13 @@ def attributes(item: Any) -> dict[str, Any]:
     return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
 
 
-def child(group: Any, name: str) -> Any:
-    """A member of a group, or an empty dict where it has none of this name. Raises KeyError where it is damaged."""
+def members(group: Any, name: str) -> dict[str, Any]:
+    """The members of a group in this one, by name; none where there is no such group. Raises KeyError where it is damaged."""
     for part in name.split("/"):
-        if part not in set(group):  # `get` and `in` say of a damaged member that there is none
+        if part not in set(group):  # h5py's `get`, `in` and `items` take what is damaged for what is not there
             return {}
         group = group[part]
-    return group
+    return {member: group[member] for member in group}
 
 
 def put_array(group: h5py.Group, name: str, values: Any, **about: str) -> h5py.Dataset:

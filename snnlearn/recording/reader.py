@@ -16,7 +16,7 @@ import numpy as np
 from .._check import fail
 from . import convert, pulse
 from .access import OpenFile, choose, entries, frozen, in_order, neighbours, size_text, stamp, window
-from .integrity import attributes, child, get_text, text
+from .integrity import attributes, get_text, members, text
 from .pieces import Piece, iter_trials, iter_windows
 from .schema import SIGNALS, check_format
 from .signal import Signal
@@ -24,6 +24,7 @@ from .summaries import Summaries
 
 RUNNING = "running (still being written)"  # how such a run ended
 REQUIRED = ("status", "created", "versions", "dt", "n_neurons", "n_outputs")
+DAMAGE = (KeyError, OSError, RuntimeError, AttributeError, TypeError, ValueError)  # what h5py raises for one that is odd
 T = TypeVar("T")
 
 
@@ -80,18 +81,21 @@ class Recording(Summaries):
     def _load(self) -> None:
         self._stamp = stamp(self.path)
         try:
-            state = self._access.read(self._state)
-        except (KeyError, OSError, RuntimeError) as error:
+            attrs = self._access.read(attributes)
+        except DAMAGE as error:
             raise self._damaged(error) from error
-        self.attrs, self.config, self._committed, self._present = state
-        self.dt, self.status = float(self.attrs["dt"]), str(self.attrs["status"])
-        self.n_neurons, self.n_outputs = int(self.attrs["n_neurons"]), int(self.attrs["n_outputs"])
-        self.versions: dict[str, str] = json.loads(self.attrs["versions"])
+        check_format(self.path, attrs)
+        try:
+            self.attrs, self.config, self._committed, self._present = self._access.read(self._state)
+            self.dt, self.status = float(self.attrs["dt"]), str(self.attrs["status"])
+            self.n_neurons, self.n_outputs = int(self.attrs["n_neurons"]), int(self.attrs["n_outputs"])
+            self.versions: dict[str, str] = json.loads(self.attrs["versions"])
+        except DAMAGE as error:
+            raise self._damaged(error) from error
 
     def _state(self, h5: h5py.File) -> tuple[dict[str, Any], dict[str, Any], dict[str, int], tuple[str, ...]]:
         """Attributes, configuration, committed lengths, names of what there is."""
         attrs = attributes(h5)
-        check_format(self.path, attrs)
         missing = [name for name in REQUIRED if name not in attrs]
         if missing:
             raise KeyError(f"it has no attribute {missing[0]!r}")
@@ -99,8 +103,8 @@ class Recording(Summaries):
         single = ("segments", "events", "weights", "synapses")
         committed = {name: int(h5[name].attrs["committed"]) for name in single if name in there}
         for parent in ("tables", "reduced"):
-            committed |= {f"{parent}/{name}": int(group.attrs["committed"]) for name, group in child(h5, parent).items()}
-        present = (*child(h5, "traces"), *(name for name in (*SIGNALS, "spikes") if name in there))
+            committed |= {f"{parent}/{name}": int(group.attrs["committed"]) for name, group in members(h5, parent).items()}
+        present = (*members(h5, "traces"), *(name for name in (*SIGNALS, "spikes") if name in there))
         return attrs, json.loads(get_text(h5, "configuration")), committed, present
 
     def refresh(self) -> bool:
@@ -335,7 +339,7 @@ class Recording(Summaries):
 
         try:
             return self._access.read(checked)
-        except (KeyError, OSError, RuntimeError) as error:
+        except DAMAGE as error:
             raise self._damaged(error) from error
 
     def _need_open(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._check import fail, integer
 from .access import choose, frozen, listed, neighbours, window
-from .integrity import child, text
+from .integrity import members, text
 from .schema import SIGNALS
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ class Signal:
 
         def read(h5: h5py.File) -> tuple[Any, ...]:
             dataset = h5[self._path]
-            neurons = frozen(h5[f"neurons/{name}"][...]) if recorded and name in child(h5, "neurons") else None
-            pairs = frozen(h5[f"pairs/{name}"][...]) if name in child(h5, "pairs") else None
+            neurons = frozen(h5[f"neurons/{name}"][...]) if recorded and name in members(h5, "neurons") else None
+            pairs = frozen(h5[f"pairs/{name}"][...]) if name in members(h5, "pairs") else None
             return (
                 text(dataset.attrs["units"]),
                 text(dataset.attrs["description"]),

@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from .integrity import child, set_attributes
+from .integrity import members, set_attributes
 from .journal import write_at
 from .schema import to_json
 
@@ -192,7 +192,9 @@ def read_checkpoints(file: h5py.File) -> list[Checkpoint]:
 
     Raises OSError where an array that they refer to is gone, or as h5py where the file is damaged.
     """
-    group, found = child(file, "checkpoint"), []
+    if "checkpoint" not in set(file):
+        return []
+    group, found = file["checkpoint"], []
     for name in list(group):
         try:
             parts = _read_slot(group[name])
@@ -205,13 +207,13 @@ def read_checkpoints(file: h5py.File) -> list[Checkpoint]:
 
 def kept_positions(file: h5py.File) -> dict[str, tuple[int, int]]:
     """The states that were kept: (trials or pieces done, steps of the stream) by name."""
-    kept = child(file, "checkpoint/kept")
+    kept = members(file, "checkpoint/kept")
     return {name: (int(state.attrs["trials"]), int(state.attrs["steps"])) for name, state in kept.items()}
 
 
 def kept_updates(file: h5py.File) -> dict[str, int]:
     """Updates of the weights before each state that was kept, by name; one that does not tell them cannot be forked."""
-    kept = child(file, "checkpoint/kept").items()
+    kept = members(file, "checkpoint/kept").items()
     return {name: int(state.attrs["updates"]) for name, state in kept if "updates" in state.attrs}
 
 
@@ -240,7 +242,7 @@ def _unpack(group: h5py.Group, sequence: int, text: int, payload: np.ndarray) ->
         arrays[name] = np.frombuffer(payload, np.dtype(dtype), count, start).reshape(shape).copy()
     constants = {}
     for name, key in values.pop("constants").items():
-        if key not in child(group, "arrays"):
+        if key not in members(group, "arrays"):
             raise OSError(f"{name}, which its checkpoint refers to, is not in it")
         constants[name] = group["arrays"][key][...]
         if _name_of(constants[name]) != key:
