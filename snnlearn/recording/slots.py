@@ -203,6 +203,19 @@ def read_checkpoints(file: h5py.File) -> list[Checkpoint]:
     return [_unpack(group, *parts) for parts in sorted(found, key=lambda parts: -parts[0])]
 
 
+def newest_values(file: h5py.File) -> dict[str, Any] | None:
+    """The JSON values of the newest checkpoint, without its arrays; None where there is none."""
+    group = file.get("checkpoint")
+    slots = [] if group is None else [group[name] for name in group if isinstance(group[name], h5py.Dataset)]
+    heads = [(head, slot) for slot in slots if (head := _head(slot)) is not None]
+    for head, slot in sorted(heads, key=lambda found: -found[0][0]):
+        try:
+            return dict(json.loads(slot[HEAD_BYTES : HEAD_BYTES + head[1]].tobytes()))
+        except ValueError:
+            continue
+    return None
+
+
 def kept_positions(file: h5py.File) -> dict[str, tuple[int, int]]:
     """The states that were kept: (trials or pieces done, steps of the stream) by name."""
     kept = file.get("checkpoint/kept", {})
