@@ -95,7 +95,7 @@ def rule_of(name: str) -> sl.EProp | sl.BPTT | Any:
 def simulator(setting: Setting, task: Task, rule: str, lr: float, seed: int, passive_every: int | None) -> sl.Simulator:
     """The network of the setting, about to learn; its weights depend on the seed alone."""
     groups = [sl.LIF(**setting.lif), sl.ALIF(**setting.alif)]
-    net = sl.Network(task.n_inputs, groups, sl.Readout(task.n_outputs, **setting.readout), dt=task.dt, delay=task.dt)
+    net = sl.Network(task.n_inputs, groups, sl.Readout(task.n_outputs, **setting.readout), dt=task.dt)
     passive = [sl.BPTT()] if passive_every and rule != "bptt" else []
     return sl.Simulator(
         net,

@@ -18,15 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from ._jit import SOURCE, device, generic, inlined, is_ours, kernel, uncached
-from ._processor import flush_denormals, restore
+from .compiler.barrier import Alone, Team, begins, leads, meet
+from .compiler.compilations import belongs
+from .compiler.dispatch import SOURCE, device, generic, inlined, is_ours, kernel, uncached
+from .compiler.intrinsics import flush_denormals, restore
 from .connectivity import AHEAD, add_row, fetch_row
 from .losses import ENTROPY, NONE, SIGNAL, error_step, rate_step, rate_trial, sum_and_clear
 from .neurons.base import advance, threshold
 from .optimizers import update
 from .rules.base import any_set, before, digest
 from .tape import ELSEWHERE, HERE
-from .team import Alone, Team, begins, leads, meet
 
 SCANNED = 64  # neurons that one test for spikes covers
 
@@ -82,7 +83,7 @@ def _run(net, weights, state, inputs, targets, noise, rates, tape, outcome, rule
 
 def runner(params: Any, rules: tuple[Any, ...] = ()) -> Callable:
     """`run_block` for neurons with these params and these rules, uncached where they are not the package's own."""
-    ours = is_ours(params) and all(type(rule).__module__.partition(".")[0] == __package__ for rule in rules)
+    ours = is_ours(params) and all(belongs(type(rule)) for rule in rules)
     return run_block if ours else uncached(run_block)
 
 
@@ -200,7 +201,7 @@ def gather(team, finite, z, counts, spikes, begin, t):
 
 
 @gather.register(Alone)
-def _(team, finite, z, counts, spikes, begin, t):
+def alone_gather(team, finite, z, counts, spikes, begin, t):
     if not finite:
         return -1
     count = _numbers(z, 0, spikes, begin)
@@ -210,7 +211,7 @@ def _(team, finite, z, counts, spikes, begin, t):
 
 
 @gather.register(Team)
-def _(team, finite, z, counts, spikes, begin, t):
+def team_gather(team, finite, z, counts, spikes, begin, t):
     side, end = t % 2, begin
     mine = team.found[side, team.rank]
     own = _numbers(z, team.first, mine, 0)

@@ -27,8 +27,9 @@ from typing import Any
 import numpy as np
 
 from . import _check
-from ._frame import Frame
 from .block import runner
+from .compiler.barrier import ALONE, cores
+from .compiler.bound_call import Frame
 from .job import Block, Divergence, Job, Result, cut_blocks
 from .lanes import Lane, Lanes, detour, sharing
 from .layout import ACCUMULATORS, Cutter, Plan
@@ -42,7 +43,6 @@ from .rules.influence import MAX_BYTES
 from .rules.lazy import SHORTEST
 from .rules.several import carried
 from .tape import Outcome, Span, make_outcome, make_state
-from .team import ALONE, cores
 
 NEVER = 2**62  # an update interval that does not end
 IDLE = SGD(0.0)

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from . import _check
-from ._jit import SOURCE, device, kernel
+from .compiler.dispatch import SOURCE, device, kernel
 
 NONE, SQUARED, ENTROPY, ERROR, SIGNAL = range(5)  # what the target arrays hold
 

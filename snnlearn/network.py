@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from . import _check
-from ._jit import SOURCE, kernel, summing
+from .compiler.dispatch import SOURCE, kernel, summing
 from .connectivity import Dense, DenseProjection, Masked, Sparse, SparseProjection
 from .neurons import base
 from .neurons.base import Neuron
@@ -125,7 +125,7 @@ class Network:
     neurons : groups, as [LIF(50, ...), ALIF(50, ...)]; neurons are numbered in this order
     readout : Readout, or a number of outputs
     dt : length of a step, ms
-    delay : recurrent delay, ms; a whole number of steps, at least one
+    delay : recurrent delay, ms, a whole number of steps, at least one; None: one step, and `net.delay` is then dt
     recurrent : Dense(), Masked(bool [pre, post]) or Sparse(indegree=... | density=...)
     inputs : the same choices for the input connections [n_inputs, n]
     frozen : names of weight matrices that learning leaves alone, as ("w_in",)
@@ -142,7 +142,7 @@ class Network:
     neurons: Any
     readout: Any
     dt: float = 1.0
-    delay: float = 1.0
+    delay: float = None  # type: ignore[assignment]  # None becomes dt in __post_init__
     recurrent: Dense | Masked | Sparse = field(default_factory=Dense)
     inputs: Dense | Masked | Sparse = field(default_factory=Dense)
     frozen: tuple[str, ...] = ()
@@ -164,7 +164,8 @@ class Network:
             readout = Readout(int(self.readout))
         set_(self, "readout", readout)
         set_(self, "dt", _check.number("Network.dt", self.dt, "be a positive time in ms", low=0.0, strict=True))
-        set_(self, "delay", _check.number("Network.delay", self.delay, "be a positive time in ms", low=0.0, strict=True))
+        delay = self.dt if self.delay is None else self.delay
+        set_(self, "delay", _check.number("Network.delay", delay, "be a positive time in ms", low=0.0, strict=True))
         steps = self.delay / self.dt
         if steps < 1 - 1e-9 or abs(steps - round(steps)) > 1e-6:
             raise _check.fail("Network.delay", f"be a whole number of steps of dt={self.dt} ms, at least one", self.delay)

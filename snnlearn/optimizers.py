@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _check
-from ._jit import SOURCE, device, generic, inlined, kernel
-from ._processor import flush_denormals, restore
+from .compiler.barrier import leads, meet, share
+from .compiler.dispatch import SOURCE, device, generic, inlined, kernel
+from .compiler.intrinsics import flush_denormals, restore
 from .network import WEIGHT_NAMES, FlatWeights, Network, square_sum
-from .team import leads, meet, share
 
 Schedule = Callable[[int], float]
 CLEARED = 2048  # synapses of an update at a time
@@ -210,7 +210,7 @@ def step(method, w, g, first, second, factor, lr, keep, low, high, count):
 
 
 @step.register(SGDArrays)
-def _(method, w, g, first, second, factor, lr, keep, low, high, count):
+def sgd_step(method, w, g, first, second, factor, lr, keep, low, high, count):
     if first.shape[0] > 0:
         for s in range(w.shape[0]):
             first[s] = method.momentum * first[s] + factor * g[s]
@@ -222,7 +222,7 @@ def _(method, w, g, first, second, factor, lr, keep, low, high, count):
 
 
 @step.register(AdamArrays)
-def _(method, w, g, first, second, factor, lr, keep, low, high, count):
+def adam_step(method, w, g, first, second, factor, lr, keep, low, high, count):
     as_dtype = w.dtype.type
     one = as_dtype(1)
     b1, b2 = method.beta1, method.beta2
@@ -260,12 +260,12 @@ def update(opt, net, weights, grad, group, trials, lr64, team):
 
 
 @update.register(NoOptimizer)
-def _(opt, net, weights, grad, group, trials, lr64, team):
+def no_optimizer_update(opt, net, weights, grad, group, trials, lr64, team):
     return None
 
 
 @update.register(OptimizerArrays)
-def _(opt, net, weights, grad, group, trials, lr64, team):
+def optimizer_update(opt, net, weights, grad, group, trials, lr64, team):
     as_dtype = weights.w_in.dtype.type
     lr = as_dtype(lr64)
     one = as_dtype(1)

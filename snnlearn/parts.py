@@ -1,4 +1,4 @@
-"""One trial on several threads: the arrays of each member of a team, made from those of a lane (`team.py`).
+"""One trial on several threads: the arrays of each member of a team, made from those of a lane (`compiler/barrier.py`).
 
 What a member has for itself is what the block loop has per neuron: state, tape, scratch of the rule, parameters. Weights,
 gradients and traces of synapses stay where they are; a member sees, in every row, the synapses onto its neurons
@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._jit import compiled, is_ours
+from .compiler.barrier import PAD, Team, make_team
+from .compiler.dispatch import compiled, is_ours
 from .losses import rate_loss
 from .network import FlatWeights, NetArrays
 from .optimizers import for_member
 from .rules.lazy import LazyAdaptive
 from .stretches import stretches
 from .tape import ELSEWHERE, HERE, Outcome, State, Tape, make_outcome, make_tape
-from .team import PAD, Team, make_team
 
 NEURONS = 500  # of a member at least: with fewer, meeting costs more than it gains
 SYNAPSES = 500_000  # from so many on, members share the step of the optimizer

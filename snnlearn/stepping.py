@@ -1,7 +1,7 @@
 """Single steps of a stream, for closed loops: what a call costs beside its kernel is kept to a few microseconds.
 
 A step runs on arrays that stay: what the caller gives is checked and written into them, and the block loop is called with all
-its arguments prepared (`_frame.py`). What is unusual, or wrong, takes the way of `Simulator.run` to be checked.
+its arguments prepared (`compiler/bound_call.py`). What is unusual, or wrong, takes the way of `Simulator.run` to be checked.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _check
-from ._frame import Frame
+from .compiler.bound_call import Frame
 from .engine import Engine
 from .events import InputArrays
 from .job import Divergence, Job, Noise

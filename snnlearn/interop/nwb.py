@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from .._check import need
 from ..recording import Recording
-from ..recording.convert import need
 from .common import Axis, axis, fill, new_file, spike_batches
 
 DESCRIPTIONS = {
@@ -28,8 +28,8 @@ DESCRIPTIONS = {
 
 def export_nwb(recording: Recording, out: pathlib.Path, trials: Any, overwrite: bool) -> list[pathlib.Path]:
     """Write the file `out`; see `export`."""
-    pynwb = need("pynwb", 'export(format="nwb")', "nwb")
-    hdmf = need("hdmf.backends.hdf5", 'export(format="nwb")', "nwb")
+    pynwb = need("pynwb", 'export(format="nwb")', "pynwb")
+    hdmf = need("hdmf.backends.hdf5", 'export(format="nwb")', "pynwb")
     new_file(out, overwrite)
     line = axis(recording, trials)
     nwb = pynwb.NWBFile(
@@ -74,8 +74,8 @@ def export_nwb(recording: Recording, out: pathlib.Path, trials: Any, overwrite: 
 
 def _trials(recording: Recording, line: Axis, nwb: Any) -> None:
     """The table of trials, column by column: row by row takes minutes for many."""
-    common = need("hdmf.common", 'export(format="nwb")', "nwb")
-    epoch = need("pynwb.epoch", 'export(format="nwb")', "nwb")
+    common = need("hdmf.common", 'export(format="nwb")', "pynwb")
+    epoch = need("pynwb.epoch", 'export(format="nwb")', "pynwb")
     seconds, what = recording.dt / 1000, "piece of the stream" if recording.is_stream else "trial"
     values: dict[str, tuple[str, Any]] = {
         "start_time": ("begin of the trial, s", line.offset * seconds),
@@ -101,8 +101,8 @@ def _counts(recording: Recording, line: Axis) -> np.ndarray:
 
 def _units(recording: Recording, nwb: Any, hdmf: Any, counts: np.ndarray, seconds: float) -> Any:
     """The table of units with room for the spikes; returns the room. seconds : for which each neuron was observed."""
-    common = need("hdmf.common", 'export(format="nwb")', "nwb")
-    misc = need("pynwb.misc", 'export(format="nwb")', "nwb")
+    common = need("hdmf.common", 'export(format="nwb")', "pynwb")
+    misc = need("pynwb.misc", 'export(format="nwb")', "pynwb")
     groups = (recording.config.get("network") or {}).get("neurons") or []
     names = [str(group.get("type", "neuron")) for group in groups for _ in range(int(group.get("n", 0)))]
     if len(names) != recording.n_neurons:

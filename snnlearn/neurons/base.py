@@ -30,7 +30,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import _check, surrogate
-from .._jit import generic, inlined
+from ..compiler.dispatch import generic, inlined
 
 
 @dataclass(frozen=True)

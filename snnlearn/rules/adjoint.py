@@ -24,12 +24,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._jit import inlined
+from ..compiler.barrier import leads
+from ..compiler.dispatch import inlined
 from ..connectivity import AHEAD, SHARING, add_to_row, back_over, fetch_row
 from ..network import FlatWeights, NetArrays
 from ..neurons.base import adjoint, prepare
 from ..neurons.chain import chain
-from ..team import leads
 from .base import NO_WINDOW, digest, learning_signal
 
 
@@ -85,7 +85,7 @@ def make_adjoint(
 
 
 @digest.register(AdjointArrays)
-def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
+def adjoint_digest(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
     if stop != span.n_steps and stop % rule.window != 0 and not span.segment:
         return
     first = span.origin if rule.window == NO_WINDOW else start

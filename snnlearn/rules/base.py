@@ -21,10 +21,10 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import _check
-from .._jit import generic, inlined, summing
+from ..compiler.barrier import leads
+from ..compiler.dispatch import generic, inlined, summing
 from ..losses import SIGNAL
 from ..network import FlatWeights, NetArrays, Network
-from ..team import leads
 
 FEEDBACK = ("symmetric", "random", "adaptive")
 NO_WINDOW = 2**62  # steps: a window that only the end of the trial closes
@@ -223,5 +223,5 @@ def before(rule, net, weights, tape, inputs, span, t):
 
 
 @digest.register(NoRule)
-def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
+def no_rule_digest(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
     return None

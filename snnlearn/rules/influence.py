@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._jit import inlined
+from ..compiler.dispatch import inlined
 from ..network import FlatWeights, NetArrays
 from ..neurons.base import prepare, tangent
 from ..neurons.chain import chain
@@ -143,7 +143,7 @@ def make_influence(
 
 
 @digest.register(InfluenceArrays)
-def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
+def influence_digest(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
     for b in range(span.trials):
         _advance_influence(rule, net, weights, grad, tape, inputs, b, span, start, stop)
 
