@@ -112,7 +112,9 @@ def _units(recording: Recording, nwb: Any, hdmf: Any, counts: np.ndarray, second
     index = common.VectorIndex(name="spike_times_index", target=times, data=np.cumsum(counts).astype(np.uint64))
     seen = np.tile([0.0, seconds], (counts.size, 1))  # without them neo reads no spikes
     observed = common.VectorData(name="obs_intervals", description="times in which the neuron was observed, s", data=seen)
-    intervals = common.VectorIndex(name="obs_intervals_index", target=observed, data=np.arange(1, counts.size + 1, dtype=np.uint64))
+    intervals = common.VectorIndex(
+        name="obs_intervals_index", target=observed, data=np.arange(1, counts.size + 1, dtype=np.uint64)
+    )
     model = common.VectorData(name="model", description="neuron model", data=names)
     nwb.units = misc.Units(
         name="units",
