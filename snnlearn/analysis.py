@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._check import fail, number
+from ._check import brief, fail, number
 from .recording import Recording
 from .recording.pieces import extents, iter_batches
 
@@ -24,12 +24,15 @@ BATCH = 1 << 19  # spikes that are looked at together
 
 
 class Rates(NamedTuple):
-    """Firing rates in bins of time. Trials follow each other, each begins a bin of its own; a stream goes on through its pieces."""
+    """Firing rates in bins of time. Trials follow each other, each begins a bin of its own; a stream is one of them."""
 
     trial: np.ndarray  # int64 [bins]; of a stream its first piece
     time: np.ndarray  # [bins] begin of the bin, ms within the trial or stream
     duration: np.ndarray  # [bins] ms; the last bin of a trial may be shorter
     rate: np.ndarray  # [bins] Hz per neuron, or [bins, neurons] Hz
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 class Intervals(NamedTuple):
@@ -42,6 +45,9 @@ class Intervals(NamedTuple):
     mean: np.ndarray  # [neurons] ms; NaN without an interval
     cv: np.ndarray  # [neurons] standard deviation over mean; NaN with less than two
 
+    def __repr__(self) -> str:
+        return brief(self)
+
 
 class PSTH(NamedTuple):
     """Peri-stimulus time histograms: rates within the trial, averaged over the trials of a class."""
@@ -50,6 +56,9 @@ class PSTH(NamedTuple):
     n_trials: np.ndarray  # int64 [classes]
     time: np.ndarray  # [bins] begin of the bin, ms within the trial
     rate: np.ndarray  # [classes, bins, neurons] Hz
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 def rates(recording: Recording, bin: float = 1000.0, *, trials: Any = None, neurons: Any = None, each: bool = False) -> Rates:
@@ -126,7 +135,8 @@ def psth(recording: Recording, bin: float = 10.0, *, label: Any = None, trials: 
     label : the class of each trial, as {trial: class} or int [trials]; None: the column of the table "trials", and one class
         0 where there is none
 
-    Trials, and pieces of a stream, are aligned at their step 0. Where trials have different lengths a bin is averaged over the trials that reach it.
+    Trials, and pieces of a stream, are aligned at their step 0. Where they have different lengths a bin is averaged over
+    those that reach it.
     Raises KeyError where spikes were not recorded or a trial has no class, ValueError for a bin that is no number of steps.
     """
     width = _steps("analysis.psth.bin", bin, recording.dt)

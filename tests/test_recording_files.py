@@ -84,9 +84,7 @@ def test_a_time_outside_of_what_was_recorded_is_told(recorded):
         lambda time: recorded.to_xarray(time=time),
         lambda time: recorded.to_neo(time=time),
     ):
-        with pytest.raises(
-            IndexError, match=r"Recording.time must overlap with what was recorded, 0 to 20 ms \(got \(100.0, 200"
-        ):
+        with pytest.raises(IndexError, match=r"Recording.time must overlap with what was recorded, 0 to 20 ms \(got \(100.0"):
             read(time=(100.0, 200.0))
     assert recorded.spikes(time=(5.0, 5.0)).step.size == 0
 

@@ -1,4 +1,4 @@
-"""Neurodata Without Borders: units with their spikes, signals as time series, the table of trials. Needs pynwb; neo reads it, too.
+"""Neurodata Without Borders: units with their spikes, signals as time series, the table of trials. Needs pynwb; neo reads it.
 
 pynwb writes the file with room for the data; spikes and signals are filled in afterwards, piece by piece.
 """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections import namedtuple
 from collections.abc import Callable, Iterator
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from .._check import fail
 from ..recording import Recording, open_recording
+from ..recording.access import record
 from ..report import Run
 from ..training import History
 from .style import BLUE, COLORS
@@ -42,10 +42,11 @@ class Reported:
         self._tables: dict[str, Any] = {}
         self.reduced: tuple[str, ...] = ()
         self.config: dict[str, Any] = {}
-        self.is_stream = False
+        self.is_stream, self.n_outputs = False, 0
         if isinstance(source, History):
-            columns = {"update": np.arange(1, len(source.loss) + 1)}
-            self._add("updates", columns | {name: getattr(source, name) for name in ("loss", "score", "rate")})
+            columns = {name: getattr(source, name) for name in ("loss", "score", "rate") if getattr(source, name)}
+            n = max(map(len, columns.values()), default=0)
+            self._add("updates", {"update": np.arange(1, n + 1)} | columns)
             evaluated = {"loss": source.evaluation_loss, "score": source.evaluation_score}
             self._add("evaluations", {"update": source.evaluated_at} | evaluated)
             if source.labels is not None and source.predictions is not None:
@@ -59,8 +60,7 @@ class Reported:
 
     def _add(self, name: str, columns: dict[str, Any]) -> None:
         if len(next(iter(columns.values()))):
-            row = namedtuple(name.capitalize(), columns)  # type: ignore[misc]
-            self._tables[name] = row(**{key: np.asarray(x) for key, x in columns.items()})
+            self._tables[name] = record(name.capitalize(), {key: np.asarray(x) for key, x in columns.items()})
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -83,7 +83,7 @@ class Reported:
 
 @contextlib.contextmanager
 def opened(source: Any, panel: str) -> Iterator[Recording]:
-    """The recording of a source: itself, or at its path; a `Run` or a `History` stands in for one. Raises TypeError for others."""
+    """The recording of a source: itself, or at its path; a `Run` or a `History` stands in for one. Raises TypeError for more."""
     if isinstance(source, (Recording, Reported)):
         yield source  # type: ignore[misc]
     elif isinstance(source, (Run, History)):

@@ -56,7 +56,7 @@ def _is_of_trial(panels: list[Any]) -> bool:
     return bool(panels) and "trial" in panels[0][2]
 
 
-def _panels(recording: Recording, trial: int | None) -> tuple[list[Any], list[Any]]:
+def _panels(recording: Any, trial: int | None) -> tuple[list[Any], list[Any]]:
     """(function, height, arguments) of the panels of a trial and of the run that have data."""
     left: list[Any] = []
     if not isinstance(recording, Reported) and (trial is not None or recording.n_trials):
@@ -102,8 +102,10 @@ def _reduced(recording: Recording) -> list[Any]:
     return panels
 
 
-def _headline(recording: Recording) -> str:
+def _headline(recording: Any) -> str:
     """Task, rule, sizes and final score in a line."""
+    if isinstance(recording, Reported):
+        return recording.path[4:]
     config = recording.config
     network, task, rule, optimizer = (config.get(name) or {} for name in ("network", "task", "rule", "optimizer"))
     parts = [str(task.get("name") or recording.path.name)]

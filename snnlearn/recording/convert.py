@@ -185,14 +185,14 @@ def to_neo(
         line = recording.segments.line[np.searchsorted(recording.segments.trial, spikes.trial)]
         order = np.lexsort((spikes.step, spikes.neuron, line))
         line, times, neuron = line[order], spikes.step[order] * dt, spikes.neuron[order]
-        for k, (key, start, stop) in enumerate(zip(segments, (begin * dt).tolist(), (end * dt).tolist(), strict=True)):
+        for key, start, stop in zip(segments, (begin * dt).tolist(), (end * dt).tolist(), strict=True):
             own = slice(*np.searchsorted(line, [key, key + 1]))
             segments[key].spiketrains = neo.spiketrainlist.SpikeTrainList.from_spike_time_array(
                 times[own], neuron[own], every, units=ms, t_start=start * ms, t_stop=stop * ms, neuron=every
             )
     for name in chosen:
         signal = recording[name]
-        own = {} if signal.neurons is None else {"neuron": signal.neurons}
+        columns = {} if signal.neurons is None else {"neuron": signal.neurons}
         for key, steps, values in runs(signal, index, low, high):
             part = neo.AnalogSignal(
                 values.reshape(values.shape[0], -1),
@@ -200,7 +200,7 @@ def to_neo(
                 sampling_period=dt * signal.every * ms,
                 t_start=steps[0] * dt * ms,
                 name=name,
-                array_annotations=own,
+                array_annotations=columns,
             )
             segments[key].analogsignals.append(part)
     block.segments.extend(segments.values())

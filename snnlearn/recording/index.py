@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
+from .._check import brief
 from .access import entries, frozen
 from .slots import kept_positions, newest_values
 
@@ -31,6 +32,9 @@ class Segments(NamedTuple):
     origin: np.ndarray  # step of the stream with which the piece begins; 0 for trials
     line: np.ndarray  # the trial, or the first piece of its stream: what shares an axis of time
     streams: bool  # whether there is any piece of a stream
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     @property
     def stop(self) -> np.ndarray:
@@ -63,7 +67,7 @@ def load(h5: h5py.File, committed: Mapping[str, int], config: Mapping[str, Any],
         line[pieces] = number[anew][np.cumsum(anew) - 1]
     origin = np.maximum(origin, 0)
     arrays = (trial, start + origin, *rest, origin, line)
-    return Segments(*(frozen(array) for array in arrays), bool(pieces.size))
+    return Segments(*map(frozen, arrays), bool(pieces.size))  # type: ignore[arg-type, call-arg]
 
 
 def _inferred(

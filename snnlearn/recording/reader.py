@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, TypeVar
 import h5py
 import numpy as np
 
-from .._check import fail
+from .._check import brief, fail
 from . import convert, pulse
-from .access import OpenFile, choose, frozen, in_order, entries, neighbours, plain, size_text, stamp, window
+from .access import OpenFile, choose, entries, frozen, in_order, neighbours, plain, size_text, stamp, window
 from .index import Segments, before_streams, load
 from .pieces import Piece, iter_trials, iter_windows
 from .schema import SIGNALS, check_format

@@ -31,11 +31,13 @@
 A segment is a contiguous piece of one trial: steps `start` to `start + n_steps` are the rows from `row` of traces, readout
 and target, and the `n_spikes` spikes from `spike`. With every_steps = k > 1 only the steps 0, k, 2 k, ... of a trial have rows:
 a segment then has ceil((start + n_steps) / k) - ceil(start / k) of them. Pieces of different trials may alternate. A step is
-counted within its trial; step t is the time t * dt. The pieces of a stream are numbered as trials are; "stream" is the step of
-the stream with which a piece begins (-1: a trial, which is no piece), so that start + stream counts from the beginning of the
-stream, as readers do. It is there from the first piece on; files before version 1.3 lack it. Within a step neurons advance (v before the reset, a, threshold, psi,
+counted within its trial; step t is the time t * dt. Within a step neurons advance (v before the reset, a, threshold, psi,
 spikes), then come readout, error and learning signal, then the update. Where a piece has no readout or target, its rows hold
 NaN (-1 for labels).
+
+The pieces of a stream are numbered as trials are. "stream" is the step of the stream with which a piece begins (-1: a trial,
+which is no piece), so that start + stream counts from the beginning of the stream, as readers do. The column is there from the
+first piece on; files before version 1.3 lack it.
 
 Groups that grow have the attribute "committed": so many entries are valid, and with a segment its rows and spikes. It is
 written after the data, so that entries beyond it, left by a run that was killed, are not looked at.

@@ -106,7 +106,7 @@ class Signal:
         return (self[trial] for trial in self._recording.trials.tolist())
 
     def steps(self, trial: Any = None, time: tuple[float | None, float | None] | None = None) -> range | np.ndarray:
-        """The step of each row of `read`, from the first to the last recorded one; a range, or an int64 array where it is none."""
+        """The step of each row of `read`, from the first to the last one; a range, or an int64 array where it is none."""
         index, low, high = self._recording._within(self._index(trial), time)
         steps = np.concatenate([part.step for part in self._places(index, low, high)])
         if not steps.size:

@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
+from .._check import brief
 from .journal import write_at
 from .schema import to_json
 
@@ -51,6 +52,9 @@ class Checkpoint(NamedTuple):
     values: dict[str, Any]  # JSON
     arrays: dict[str, np.ndarray]  # state
     constants: dict[str, np.ndarray]  # of the configuration
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 class Slots:
