@@ -250,10 +250,10 @@ def evaluate(simulator: Any, task: Task, trials: int | None = None, split: str =
 
 
 def collate(trials: list[Any]) -> tuple[Any, Any, Any]:
-    """A batch (x, target, mask) of single trials; masks that are one object stay one [T]."""
+    """A batch (x, target, mask) of single trials; masks that are one object stay one, others are a list."""
     xs, targets, masks = zip(*trials, strict=True)
     x = list(xs) if isinstance(xs[0], Events) else np.stack(xs)
-    mask = masks[0] if all(m is masks[0] for m in masks) else np.stack(masks)
+    mask = masks[0] if all(m is masks[0] for m in masks) else list(masks)
     return x, np.stack(targets), mask
 
 

@@ -17,7 +17,11 @@ DOCS = Path(__file__).parent.parent
 
 def main() -> None:
     page = (DOCS / "how-to" / "plots.md").read_text("utf-8")
-    parts = re.findall(r"^```python\n(.*?)^```(?:\s*^!\[[^\]]*\]\((.*?)\))?", page, re.MULTILINE | re.DOTALL)
+    parts = re.findall(
+        r"^```python\n(.*?)^```(?:\s*^!\[[^\]]*\]\((.*?)\))?",
+        page,
+        re.MULTILINE | re.DOTALL,
+    )
     plt.rcParams.update(STYLE | {"axes.spines.right": False})
     names: dict = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -26,7 +30,10 @@ def main() -> None:
             exec(code, names)
             if image:
                 figure = names["figure"] if "figure = " in code else names["ax"].figure
-                figure.savefig((DOCS / "how-to" / image).resolve(), dpi=60 if figure.get_figwidth() > 12 else 75)
+                figure.savefig(
+                    (DOCS / "how-to" / image).resolve(),
+                    dpi=60 if figure.get_figwidth() > 12 else 75,
+                )
                 print(image)
 
 

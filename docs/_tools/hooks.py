@@ -18,16 +18,28 @@ from mkdocs.structure.files import File, Files
 sys.path.insert(0, str(Path(__file__).parent))
 import refresh
 
-PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
-LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!\w+:|#)([^()\s#]+)(#[^()\s]*)?\)")
+PAGES = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+}
+LINK = re.compile(
+    r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!\w+:|#)([^()\s#]+)(#[^()\s]*)?\)"
+)
 CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-OBJECTS = re.compile(r"<!-- generated: (objects.*?|other objects)\s-->\n.*?<!-- end -->", re.DOTALL)
+OBJECTS = re.compile(
+    r"<!-- generated: (objects.*?|other objects)\s-->\n.*?<!-- end -->", re.DOTALL
+)
 
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that come from outside of docs/."""
     for source, page in PAGES.items():
-        files.append(File.generated(config, page, content=(refresh.ROOT / source).read_text("utf-8")))
+        files.append(
+            File.generated(
+                config, page, content=(refresh.ROOT / source).read_text("utf-8")
+            )
+        )
     for path in sorted((refresh.ROOT / "notebooks").glob("*.ipynb")):
         parts = []
         for k, cell in enumerate(refresh.cells(path.stem)):
@@ -41,7 +53,11 @@ def on_files(files: Files, config: Any) -> Files:
                 name = f"{path.stem}_{k}_{n}.png"
                 files.append(File.generated(config, f"notebooks/{name}", content=png))
                 parts.append(f"![]({name})")
-        files.append(File.generated(config, f"notebooks/{path.stem}.md", content="\n\n".join(parts)))
+        files.append(
+            File.generated(
+                config, f"notebooks/{path.stem}.md", content="\n\n".join(parts)
+            )
+        )
     return files
 
 

@@ -56,7 +56,7 @@ class Recording(Summaries):
     A trial counts its steps, and time in ms, from its beginning. A stream counts them from its own: its pieces are chosen by
     their numbers, as trials are, but a time or a slice of steps goes across them.
 
-    path, stream : as of `open_recording`, which also tells what is raised
+    path, stream : as of `open_recording`; raises as it does
     attrs : attributes of the file; status, versions, dt (ms), n_neurons, n_outputs are among them
     config : the configuration of the run
     names : names of the recorded signals; `recording["v"]` is a `Signal`
