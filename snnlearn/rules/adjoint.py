@@ -30,7 +30,7 @@ from ..connectivity import AHEAD, SHARING, add_to_row, back_over, fetch_row
 from ..network import FlatWeights, NetArrays
 from ..neurons.base import adjoint, prepare
 from ..neurons.chain import chain
-from .base import NO_WINDOW, digest, feedback_weights, learning_signal
+from .base import NO_WINDOW, digest, learning_signal
 
 
 class AdjointArrays(NamedTuple):
@@ -90,7 +90,7 @@ def adjoint_digest(rule, model, drive, tape, grad, span, start, stop):
     if stop != span.n_steps and stop % rule.window != 0 and not span.segment:
         return
     first = span.origin if rule.window == NO_WINDOW else start
-    _transpose(feedback_weights(weights), rule.feedback)
+    _transpose(weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out, rule.feedback)
     ring, last = rule.c.shape[0], span.n_steps if span.n_steps > 0 else NO_WINDOW
     for k in range(net.n_out):  # back at the end, because the accumulators of threads are neighbours
         rule.bias[k] = grad.b_out[span.group, k]

@@ -136,12 +136,6 @@ def any_set(x):
 
 
 @inlined
-def feedback_weights(weights):
-    """B, flat [n * n_out], by which the readout's error reaches the neurons: w_out itself where it is symmetric."""
-    return weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
-
-
-@inlined
 def learning_signal(targets, b, t, err, weights, signal):
     """Fill signal (n,) with L_j = sum_k B_jk err_k, or with the user's own learning signal."""
     n_out = err.shape[0]
@@ -149,7 +143,7 @@ def learning_signal(targets, b, t, err, weights, signal):
         for j in range(signal.shape[0]):
             signal[j] = targets.mask[b, t] * targets.value[b, t, j]
     else:
-        w_feedback = feedback_weights(weights)
+        w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
         for j in range(signal.shape[0]):
             total = err.dtype.type(0)
             for k in range(n_out):

@@ -24,7 +24,7 @@ from ..compiler.dispatch import inlined
 from ..network import FlatWeights, NetArrays
 from ..neurons.base import SpikeTangents, prepare, tangent
 from ..neurons.chain import chain
-from .base import digest, feedback_weights, readout_step
+from .base import digest, readout_step
 from .reach import Layout, Synapses, TooMany, all_synapses, crossings, layout, reached
 
 MAX_BYTES = 2**30
@@ -162,7 +162,7 @@ def influence_digest(rule, model, drive, tape, grad, span, start, stop):
 def _advance_influence(rule, model, inputs, tape, b, span, t):
     """Step t of trial b."""
     net, weights, carry, gradient, row = model.net, model.weights, rule.carry, rule.gradient, t - span.origin
-    w_feedback = feedback_weights(weights)
+    w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
     psi, err = tape.psi[b, row % tape.psi.shape[1]], tape.error[b, row]
     reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
     prepare(rule.params, psi, tape.local[b, row % tape.local.shape[1]])

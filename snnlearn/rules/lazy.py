@@ -165,22 +165,15 @@ def _catch_up(lazy, rule, model, inputs, tape, span, t):
     if t == span.start or lazy.at[0] == lazy.window:
         _open(lazy, rule, model.net)
     row, one = t - span.origin, rule.carry.w_in.eps.dtype.type(1)
+    net, weights, traces = model.net, model.weights, rule.carry
     if rule.learn_in:
+        w_in = WeightRows(weights.w_in, net.proj_in, net.absent_in, traces.w_in, lazy.in_)
         for event in range(inputs.indptr[0, t], inputs.indptr[0, t + 1]):
-            _arrive(lazy, rule, model.net.scale, matrix_in(lazy, rule, model), inputs.channel[event], inputs.value[event])
+            _arrive(lazy, rule, model.net.scale, w_in, inputs.channel[event], inputs.value[event])
     if rule.learn_rec:
+        w_rec = WeightRows(weights.w_rec, net.proj_rec, net.absent_rec, traces.w_rec, lazy.rec)
         for event in range(tape.spike_ptr[0, row], tape.spike_ptr[0, row + 1]):
-            _arrive(lazy, rule, model.net.scale, matrix_rec(lazy, rule, model), tape.spike_index[0, event], one)
-
-
-@inlined
-def matrix_in(lazy, rule, model):
-    return WeightRows(model.weights.w_in, model.net.proj_in, model.net.absent_in, rule.carry.w_in, lazy.in_)
-
-
-@inlined
-def matrix_rec(lazy, rule, model):
-    return WeightRows(model.weights.w_rec, model.net.proj_rec, model.net.absent_rec, rule.carry.w_rec, lazy.rec)
+            _arrive(lazy, rule, model.net.scale, w_rec, tape.spike_index[0, event], one)
 
 
 @inlined
@@ -269,10 +262,11 @@ def _wake(rows, traces, proj):
 @inlined
 def _close(lazy, rule, model):
     """Every row to the last step of the window; traces of sources as the next step finds them."""
+    net, weights, traces = model.net, model.weights, rule.carry
     if rule.learn_in:
-        _close_rows(lazy, rule, model.net.scale, matrix_in(lazy, rule, model))
+        _close_rows(lazy, rule, net.scale, WeightRows(weights.w_in, net.proj_in, net.absent_in, traces.w_in, lazy.in_))
     if rule.learn_rec:
-        _close_rows(lazy, rule, model.net.scale, matrix_rec(lazy, rule, model))
+        _close_rows(lazy, rule, net.scale, WeightRows(weights.w_rec, net.proj_rec, net.absent_rec, traces.w_rec, lazy.rec))
 
 
 @inlined

@@ -27,7 +27,7 @@ from ..connectivity import add_row, n_pre, row_start, row_stop, target
 from ..network import FlatWeights, NetArrays
 from ..neurons.base import SpikeTangents, prepare, tangent
 from ..neurons.chain import chain
-from .base import Rule, digest, feedback_weights, readout_step
+from .base import Rule, digest, readout_step
 
 
 class RankOne(NamedTuple):
@@ -189,7 +189,7 @@ def _energy(proj, pre):
 def _state_step(rule, model, tape, b, row, energy):
     """Equations (1) to (3) for X; returns what W is to be multiplied by, 1/r1, and the factor of (4)."""
     net, weights, carry, kick, kick_z = model.net, model.weights, rule.carry, rule.kick, rule.kick_z
-    w_feedback = feedback_weights(weights)
+    w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
     psi, err = tape.psi[b, row % tape.psi.shape[1]], tape.error[b, row]
     reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
     hidden, ring, n = carry.hidden[b], carry.z.shape[1], psi.shape[0]
