@@ -23,7 +23,7 @@ from .compiler.compilations import belongs
 from .compiler.dispatch import SOURCE, device, generic, inlined, is_ours, kernel, uncached
 from .compiler.intrinsics import flush_denormals, restore
 from .connectivity import AHEAD, add_row, fetch_row
-from .losses import ENTROPY, NONE, SIGNAL, error_step, rate_step, rate_trial, sum_and_clear
+from .losses import ENTROPY, NONE, SIGNAL, error_step, rate_step, rate_trial, sum_and_clear, weighted_error_step
 from .neurons.base import advance, threshold
 from .optimizers import update
 from .rules.base import any_set, before, digest
@@ -201,7 +201,7 @@ def gather(team, finite, z, counts, spikes, begin, t):
 
 
 @gather.register(Alone)
-def _(team, finite, z, counts, spikes, begin, t):
+def alone_gather(team, finite, z, counts, spikes, begin, t):
     if not finite:
         return -1
     count = _numbers(z, 0, spikes, begin)
@@ -211,7 +211,7 @@ def _(team, finite, z, counts, spikes, begin, t):
 
 
 @gather.register(Team)
-def _(team, finite, z, counts, spikes, begin, t):
+def team_gather(team, finite, z, counts, spikes, begin, t):
     side, end = t % 2, begin
     mine = team.found[side, team.rank]
     own = _numbers(z, team.first, mine, 0)
@@ -267,11 +267,17 @@ def _errors(targets, tape, outcome, b, span, start, stop):
         elif targets.kind == NONE or targets.kind == SIGNAL:
             for k in range(n_out):
                 err[k] = 0
+        elif targets.weight.shape[0] > 0:
+            loss += weighted_error_step(targets.kind, targets.weight[b, t], y, targets.value[b, t], err)
         else:
             loss += error_step(targets.kind, mask, y, targets.value[b, t], 0, err)
     outcome.loss[b], outcome.correct[b] = loss, correct
     for k in range(n_out):
         summed = outcome.summed[b, k]
-        for t in range(start, stop):
-            summed += targets.mask[b, t] * tape.readout[b, t - span.origin, k]
+        if targets.weight.shape[0] > 0:
+            for t in range(start, stop):
+                summed += targets.weight[b, t, k] * tape.readout[b, t - span.origin, k]
+        else:
+            for t in range(start, stop):
+                summed += targets.mask[b, t] * tape.readout[b, t - span.origin, k]
         outcome.summed[b, k] = summed
