@@ -15,7 +15,7 @@ except Exception as reason:
     lose("word of what compiles", reason)
     Listener = object  # type: ignore[assignment, misc]
 
-    def register(kind: Any, listener: Any) -> None:
+    def register(kind: Any, listener: Any) -> Any:
         pass
 
     unregister = register
