@@ -84,4 +84,10 @@ class Counter(Listener):
         unregister(TOPIC, self)
 
 
-register(TOPIC, Announcer())
+ANNOUNCER = Announcer()
+register(TOPIC, ANNOUNCER)
+
+
+def compiling() -> bool:
+    """Whether a function of the package is being compiled."""
+    return ANNOUNCER.depth > 0
