@@ -38,6 +38,7 @@ def open_recorder(simulator: Any, recorder: Recorder) -> None:
             weights=simulator.weights,
             model=" and ".join(dict.fromkeys(type(g).__name__ for g in net.neurons)),
             hidden=net.variables,
+            adaptive=net.adaptive,
         )
         simulator._recorder = recorder
     if recorder.pairs and recorder.follower is None:

@@ -158,8 +158,9 @@ def frozen(array: np.ndarray) -> np.ndarray:
 
 
 def record(name: str, columns: Mapping[str, Any]) -> Any:
-    """A NamedTuple of this name with these columns."""
-    return type(name, (namedtuple(name, columns),), {"__slots__": (), "__repr__": brief})(**columns)
+    """A NamedTuple of this name with these columns, which copies and pickles as others do."""
+    own = {"__slots__": (), "__repr__": brief, "__reduce__": lambda self: (record, (name, self._asdict()))}
+    return type(name, (namedtuple(name, columns),), own)(**columns)
 
 
 def plain(value: Any) -> Any:

@@ -14,12 +14,15 @@ import h5py
 import numpy as np
 
 from .._check import brief, fail
+from ..network import Network
+from ..spec import decode
 from . import convert, pulse
 from .access import OpenFile, choose, entries, frozen, in_order, neighbours, plain, size_text, stamp, window
 from .index import Segments, before_streams, load
 from .pieces import Piece, iter_trials, iter_windows
 from .schema import SIGNALS, check_format
 from .signal import Signal
+from .slots import read_checkpoints
 from .summaries import Summaries
 
 RUNNING = "running (still being written)"  # how such a run ended
@@ -323,6 +326,24 @@ class Recording(Summaries):
         if name not in self.names:
             raise KeyError(f"{self.path} has no {name!r}; it has {', '.join(map(repr, self.names)) or 'no signals'}")
         return Signal(self, name)
+
+    def network(self) -> Network:
+        """The network of the run, from its checkpoint or its configuration.
+
+        Raises ValueError where the file does not hold all of it: a user's own neuron model, or a mask without a checkpoint.
+        """
+        kept = self._read(lambda h5: read_checkpoints(h5)[:1])
+        where = f"{self.path}"
+        if kept:
+            return decode(kept[0].values["net"], kept[0].constants, where)
+        values = self.config.get("network")
+        if not values:
+            raise fail("Recording.network", "be that of a simulation", "a recording without a network")
+        for name in ("inputs", "recurrent"):
+            if (values.get(name) or {}).get("type") == "Masked":
+                hint = "a checkpoint holds it, and Simulator.save"
+                raise fail("Recording.network", "be in the file", f"{name} by a mask, which is not", hint)
+        return decode({"type": "Network", **values}, {}, where)
 
     # In other packages' terms; each raises ImportError that says what to install where the package is missing
 

@@ -36,7 +36,8 @@ class Recorder(Asked):
     ----------
     path : the file; made when a simulation opens it
     spikes : record the neurons' spikes
-    v, a, psi, threshold, learning_signal : neurons whose variable is recorded: True (all), a list of indices or a slice
+    v, a, psi, threshold, learning_signal : neurons whose variable is recorded: True (all), a list of indices or a slice. Where v
+        is recorded, so is the threshold of those of its neurons whose threshold adapts, unless threshold=False
     readout, target : record them
     weights_every : record the weights every so many updates, and the last ones
     every : raw data (spikes, variables, readout, target) of the trials 0, every, 2 every, ... only
@@ -45,7 +46,8 @@ class Recorder(Asked):
     variables : neurons of any other variable of the neuron model, as {"i": [0, 1]}
     checkpoint_every, checkpoint_minutes : write the state of the simulation into the file, so that `sl.resume(path)` goes on
         from there exactly: after so many batches or pieces, or minutes, whichever comes first; also at the beginning and the
-        end, and at Ctrl-C and SIGTERM. None, None: no checkpoints
+        end, and at Ctrl-C and SIGTERM. "auto": every minute of a training (`Simulator.train`), where `checkpoint_every` is None,
+        and none of other runs; None, None: no checkpoints
     keep_every : keep a state for good at the beginning and after every so many batches or pieces, each in as many bytes as the
         weights, the moments and a stream's traces have, so that `sl.replay` begins close to any window; checkpoints come too
     every_steps : of variables, readout and target only the steps 0, k, 2 k, ... of a trial, or of a piece of a stream
@@ -91,7 +93,7 @@ class Recorder(Asked):
         overwrite: bool = False,
         variables: Mapping[str, Any] | None = None,
         checkpoint_every: int | None = None,
-        checkpoint_minutes: float | None = None,
+        checkpoint_minutes: float | str | None = "auto",
         keep_every: int | None = None,
         every_steps: int = 1,
         windows: Any = None,
@@ -152,6 +154,7 @@ class Recorder(Asked):
         weights: Any,
         model: str = "the network",
         hidden: tuple[str, ...] = ("v",),
+        adaptive: Any = (),
     ) -> None:
         """Create the file; while it is open already, check that the same network continues in it.
 
@@ -160,6 +163,7 @@ class Recorder(Asked):
         dt : ms
         weights : NamedTuple (w_in, w_rec, w_out, b_out), for the shapes; `snapshot` stores values
         hidden : those of the variables that are the neurons' state, with one eligibility vector each
+        adaptive : neurons whose threshold adapts
         Raises as `Recorder` and `selection` do, ValueError after `close` or for another network, OSError.
         """
         layout = {name: tuple(np.shape(w)) for name, w in weights._asdict().items()}
@@ -176,6 +180,7 @@ class Recorder(Asked):
             return
         if self._status != "not open":
             raise fail("Recorder.open", "come before close()", self._status, "make a new Recorder")
+        self.adaptive = np.asarray(adaptive, np.int64)
         selection = self.selection(n_neurons, variables, model)
         self._pairs = self.check_synapses(weights, dt, hidden)
         self._check_path()
