@@ -19,7 +19,7 @@ from .._check import brief, fail
 from . import pulse
 from .journal import JournaledFile, has_journal
 
-LAST_STEP = 2.0**52
+LAST_STEP = 2**52
 PIECE = 1 << 22  # entries that are read at once before neurons and times are chosen
 PATIENCE = 30.0  # s that a reader waits for a moment without a flush
 START = 2.0  # s that a process takes at most to create its file

@@ -20,6 +20,7 @@ class Asked:
     """Options of a recorder as attributes, the neurons and synapses that they select, and the schedule of checkpoints."""
 
     spikes: bool
+    inputs: bool
     readout: bool
     target: bool
     raw: bool

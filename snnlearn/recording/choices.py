@@ -13,7 +13,7 @@ from .schema import SIGNALS
 
 MATRICES = ("w_in", "w_rec")  # whose synapses have eligibility traces
 PARTS = ("eligibility", "filtered_eligibility", "eligibility_vector")
-FLAGS = ("spikes", "readout", "target", "raw", "tables", "gradient_norms", "overwrite")
+FLAGS = ("spikes", "inputs", "readout", "target", "raw", "tables", "gradient_norms", "overwrite")
 COUNTS = {
     "every": "be a positive number of trials",
     "every_steps": "be a positive number of steps",

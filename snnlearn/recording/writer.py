@@ -23,7 +23,7 @@ from .journal import JournaledFile
 from .reducers import STREAM, Ended
 from .reductions import Reductions
 from .schema import FINAL_STATUS, FORMAT, SIGNALS, VERSION, to_json, versions
-from .sections import Events, RawData, Snapshots, Synapses, Tables, schedule
+from .sections import Events, Inputs, RawData, Snapshots, Synapses, Tables, schedule
 from .store import Store, now
 
 PER_TRIAL = ("trials", "updates", "alignment", "gradient_norms")  # tables that `tables=False` leaves out
@@ -64,6 +64,7 @@ class Recorder(Asked):
         schedule of raw data; see `snnlearn.recording.reducers`
     raw : False: no raw data; variables, which must then be asked for all the same, serve the reducers only
     tables : False: no row for each trial, update and alignment
+    inputs : record what reaches the network, for `Recording.inputs`; `sl.replay` of a stream whose masks are ones then needs none
 
     Raises FileExistsError, FileNotFoundError (no such folder), IsADirectoryError, ValueError or TypeError.
 
@@ -105,6 +106,7 @@ class Recorder(Asked):
         reduce: Any = None,
         raw: bool = True,
         tables: bool = True,
+        inputs: bool = False,
     ):
         given = locals()
         self._set_options({name: given[name] for name in OPTIONS} | {"overwrite": overwrite})
@@ -221,7 +223,8 @@ class Recorder(Asked):
         signals = tuple(name for name in SIGNALS if getattr(self, name))
         n, n_outputs, dt = (self._network[name] for name in ("n_neurons", "n_outputs", "dt"))
         plan = schedule(self.windows, self.every_steps, dt)
-        self._raw = RawData(store, selection, self._pairs, (n, n_outputs), self.raw and self.spikes, signals, plan)
+        n_inputs = int(self._network["w_in"][0]) if self.inputs and self.raw else 0
+        self._raw = RawData(store, selection, self._pairs, (n, n_outputs), self.raw and self.spikes, signals, plan, n_inputs)
         self._synapses = Synapses(store, self.synapses, weights, self.synapses_every) if self.synapses else None
         n_rules = len(json.loads(self._configuration).get("passive") or ())
         self._reductions = Reductions(store, self.reduce, dt, n, weights, n_rules) if self.reduce else None
@@ -245,6 +248,7 @@ class Recorder(Asked):
         target: Any = None,
         n_steps: int | None = None,
         stream: int | None = None,
+        inputs: Any = None,
     ) -> None:
         """Record a contiguous piece of one trial; pieces of different trials may alternate. The arrays are copied.
 
@@ -253,13 +257,14 @@ class Recorder(Asked):
         readout : [steps, n_outputs]; target : numbers [steps, n_outputs] or labels [steps]; None: unknown in this piece
         n_steps : length; needed only where no array gives it
         stream : of a piece of a stream, the steps of the stream before the piece
+        inputs : (step, channel, value), arrays [entries] in order of steps, counted as `start` is
 
         Raw data of a trial that `wants` refuses are not written. Raises ValueError or TypeError for arrays that do not fit.
         """
         store = self._opened("block")
         signals, given, spikes = {"readout": readout, "target": target}, traces or {}, (spike_step, spike_neuron)
         if self.wants(trial):
-            self._raw.append(trial, start, spikes, given, signals, n_steps, stream)
+            self._raw.append(trial, start, spikes, given, signals, n_steps, stream, None if inputs is None else Inputs(*inputs))
         if self._reductions is not None:
             length = next((len(x) for x in (readout, *given.values()) if x is not None), n_steps)
             first = start + (stream or 0)
