@@ -167,6 +167,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def __getattr__(name: str) -> object:
     """`snnlearn.plot` is imported on first use."""
     if name == "plot":

@@ -146,7 +146,7 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_code_is_not_wider_than_a_page(page):
     for language, code in CODE.findall(page.read_text("utf-8")):
-        if language != "math" and (page.name, language) != ("README.md", "sh"):  # whose commands stand on one line each
+        if (page.name, language) != ("README.md", "sh"):  # whose commands stand on one line each
             assert [line for line in code.splitlines() if len(line) > 88] == []
 
 
@@ -154,3 +154,13 @@ def test_the_readme_leads_to_every_page():
     text = (ROOT / "README.md").read_text("utf-8")
     assert [name for name in NAMES if name != "README.md" and f"]({name}" not in text] == []
     assert [nb.name for nb in sorted((ROOT / "notebooks").glob("*.ipynb")) if f"](notebooks/{nb.name})" not in text] == []
+
+
+def test_the_site_needs_no_network():
+    """Its scripts, styles and fonts are in docs/; the theme takes its fonts from the reader's machine."""
+    text = (ROOT / "mkdocs.yml").read_text("utf-8")
+    assert "font: false" in text and "://" not in text
+    for name in re.findall(r"[\w/.]+\.(?:js|css)\b", text):
+        own = (DOCS / name).read_text("utf-8")
+        assert not re.search(r"url\(['\"]?\w+:|@import|src *= *['\"]\w+:", own), f"{name} loads something from elsewhere"
+    assert len(list((DOCS / "katex" / "fonts").glob("*.woff2"))) == 20
