@@ -9,7 +9,10 @@ what is too large into infinity, and trust the indices of a sparse matrix.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import dataclasses
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from numbers import Real
 from typing import Any
@@ -18,6 +21,7 @@ import numpy as np
 from scipy import sparse
 
 TOLERANCE = 1e-6  # relative, of times: a step of float32(0.1) ms, or the difference of two times, is one of 0.1 ms
+LONGEST = 400  # characters of the line that stands for a record
 
 
 def fail(where: str, need: str, got: Any, hint: str = "", error: type[Exception] = ValueError) -> Exception:
@@ -40,6 +44,33 @@ def show(value: Any) -> str:
         return f"array of shape {value.shape} and dtype {value.dtype}"
     text = repr(value.tolist()) if isinstance(value, (np.ndarray, np.generic)) else repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def brief(record: Any) -> str:
+    """A NamedTuple or dataclass as one line, for its `repr`: numbers with four digits, arrays by type and shape."""
+    names = getattr(record, "_fields", None) or [f.name for f in dataclasses.fields(record) if f.repr]
+    text = f"{type(record).__name__}({', '.join(f'{name}={_part(getattr(record, name))}' for name in names)})"
+    return text if len(text) <= LONGEST else text[: LONGEST - 4] + "...)"
+
+
+def _part(value: Any) -> str:
+    """A value within a line."""
+    if (isinstance(value, np.ndarray) and value.size > 4) or hasattr(value, "nnz"):
+        return f"{value.dtype} {list(value.shape)}" + (f" with {value.nnz} entries" if hasattr(value, "nnz") else "")
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _part(value.tolist())
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key!r}: {_part(x)}" for key, x in value.items()) + "}"
+    if hasattr(value, "_fields") or dataclasses.is_dataclass(value):
+        return f"{type(value).__name__}(...)"
+    if isinstance(value, (list, tuple)):
+        if len(value) > 4 or any(isinstance(x, (list, tuple, np.ndarray)) and len(x) > 4 for x in value):
+            return f"{type(value).__name__} of {len(value)}"
+        ends = "[]" if isinstance(value, list) else "()"
+        return ends[0] + ", ".join(map(_part, value)) + ("," if ends == "()" and len(value) == 1 else "") + ends[1]
+    return show(value).replace("\n", " ")
 
 
 def number(where: str, value: Any, need: str, low: float = -np.inf, high: float = np.inf, strict: bool = False) -> float:
@@ -83,6 +114,21 @@ def per_neuron(
     if bad.any():
         raise fail(where, need, array[bad][0], f"entry {int(np.argmax(bad))} of {n}")
     return tuple(array.tolist())
+
+
+def regular_file(where: str, path: str | os.PathLike[str]) -> None:
+    """Raise OSError or ValueError unless there is a file at this path; a pipe would be waited for without end."""
+    name = os.fspath(path)
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise fail(where, "be a file that exists", name, error=FileNotFoundError) from None
+    except (OSError, ValueError) as error:  # a link onto itself, a folder that may not be entered, a name that cannot be
+        raise fail(where, "be a file that can be read", name, getattr(error, "strerror", None) or str(error), OSError) from None
+    if stat.S_ISDIR(mode):
+        raise fail(where, "be a file, not a folder", name, error=IsADirectoryError)
+    if not stat.S_ISREG(mode):
+        raise fail(where, "be a file", name, "it is a pipe, a socket or a device")
 
 
 def choice(where: str, value: Any, names: Iterable[str]) -> str:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
@@ -42,7 +43,7 @@ from .rules.base import Rule
 from .rules.influence import MAX_BYTES
 from .rules.lazy import SHORTEST
 from .rules.several import carried
-from .tape import Outcome, Span, make_outcome, make_state
+from .tape import BlockCall, Drive, Learning, Model, Outcome, Span, Work, make_outcome, make_state
 
 NEVER = 2**62  # an update interval that does not end
 IDLE = SGD(0.0)
@@ -103,7 +104,7 @@ class Engine:
         self.total = zeros_like(self.weights, 1 if passive else 0)  # what the active rule's updates were made of
         beside = (self.passive_feedback, self.passive_grads, self.total, self.passive_on)
         self.lanes = Lanes(self.arrays, self.hidden, self.weights, self.rules, interval, self.learns, self.straight, beside)
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: tuple[int, ThreadPoolExecutor] | None = None  # of the process with this number
         self.run_block = runner(self.arrays.params, self.rules)
         self._absent = self.arrays._replace(params=0, proj_in=0, proj_rec=0)  # all that an update needs of the network
 
@@ -259,10 +260,10 @@ class Engine:
 
     @property
     def pool(self) -> ThreadPoolExecutor:
-        """Threads beside this one."""
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="snnlearn")
-        return self._pool
+        """Threads beside this one; a forked process does not have its parent's."""
+        if self._pool is None or self._pool[0] != os.getpid():
+            self._pool = os.getpid(), ThreadPoolExecutor(self.threads, thread_name_prefix="snnlearn")
+        return self._pool[1]
 
     def _trials_of(self, lane: Lane, job: Job, group: int, base: int) -> Result:
         """Some trials in one lane, each from the initial state."""
@@ -388,25 +389,30 @@ class Engine:
             ends = (span.stop + span.offset) // span.interval - (span.start + span.offset) // span.interval
             ends += span.stop == span.n_steps and (span.stop + span.offset) % span.interval != 0
         lr = np.zeros(0) if not ends else self.optimizer.rates(int(self.opt.done[0]), ends)  # type: ignore[union-attr]
-        arguments = self.arguments(span, lane, job, outcome, noise)
+        call = self.arguments(span, lane, job, outcome, noise, lr)
         if lane.parts is None:
-            self.run_block(*arguments, lr, span)
+            self.run_block(*call)
         else:
-            run_together(lane.parts, self.run_block, self.pool, arguments, lr, span, lane.plan.asked)
+            run_together(lane.parts, self.run_block, self.pool, call, lane.plan.asked)
         if outcome.trouble[0]:
             trial, step, neuron = (int(x) for x in outcome.trouble[1:])
             raise Divergence(trial + base, step + span.offset, neuron)
 
-    def arguments(self, span: Span, lane: Lane, job: Job, outcome: Outcome, noise: np.ndarray) -> tuple[Any, ...]:
-        """What the block loop takes, but for the learning rates and the span."""
+    def arguments(self, span: Span, lane: Lane, job: Job, outcome: Outcome, noise: np.ndarray, lr: np.ndarray) -> BlockCall:
+        """What the block loop takes. lr : learning rates of the updates within the call"""
         grad, rule = self.stream_grad if lane is self.lanes.get("stream") else self.grad, lane.rule
         if self.straight and span.update:
             hidden = {"w_in": self.weights.w_in.reshape(1, -1), "w_rec": self.weights.w_rec.reshape(1, -1)}
             factor = self.dtype.type(-self.optimizer.lr / span.trials)  # type: ignore[operator, union-attr]
             on_read = span.trials == 1 and span.stop - span.start >= SHORTEST and span.forward and span.learn
             grad, rule = grad._replace(**hidden), rule._replace(factor=factor, on_read=on_read)
-        arguments = (self.arrays, self.weights, lane.state, job.inputs, job.targets, noise, self.rates, lane.tape)
-        return (*arguments, outcome, rule, grad, self.block_opt)
+        return BlockCall(
+            Model(self.arrays, self.weights, self.rates),
+            Drive(job.inputs, job.targets, noise),
+            Work(lane.state, lane.tape, outcome),
+            Learning(rule, grad, self.block_opt, lr),
+            span,
+        )
 
     def _blocks(self, lane: Lane, job: Job, steps: range, origin: int, base: int) -> list[Block]:
         return cut_blocks(job, lane.tape, self.net.variables, self.arrays.delay, steps, origin, base)

@@ -31,6 +31,9 @@ class Weights(NamedTuple):
     w_out: np.ndarray  # [n, n_out]
     b_out: np.ndarray  # [n_out]
 
+    def __repr__(self) -> str:
+        return _check.brief(self)
+
     @classmethod
     def load(cls, path: Any, update: int | None = None, net: Network | None = None) -> Weights:
         """The weights of a recording, for `Simulator(net, weights=...)` or `Simulator.set_weights`.
@@ -198,6 +201,11 @@ class Network:
     def variables(self) -> tuple[str, ...]:
         """Names of the hidden state, as ("v", "a")."""
         return max((group.variables for group in self.neurons), key=len)
+
+    @property
+    def adaptive(self) -> np.ndarray:
+        """Indices of the neurons whose threshold adapts, int64."""
+        return np.flatnonzero(np.repeat([group.adapts for group in self.neurons], [group.n for group in self.neurons]))
 
     def init_weights(self, seed: int = 0, gain: float | Mapping[str, float] = 1.0) -> Weights:
         """Seeded weights N(0, 1)/sqrt(in-degree), bias 0; float64 arrays [pre, post].

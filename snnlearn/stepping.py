@@ -20,13 +20,14 @@ from .lanes import Lane
 from .losses import ENTROPY, ERROR, NONE, SIGNAL, SQUARED, TargetArrays
 from .optimizers import apply_gradient
 from .report import Step
-from .tape import Outcome, Span
+from .tape import BlockCall, Outcome, Span
 
 
 class Call(NamedTuple):
     """A step of the stream, prepared: it may be called again and again."""
 
-    frame: Frame
+    arguments: BlockCall
+    frame: Frame  # of these arguments
     lane: Lane
     span: Span  # but for its offset
     every: int  # K where weights change, else 0
@@ -178,10 +179,10 @@ class Stepper:
             return None
         lane = engine.stream_lane(1, plan)
         span = engine.span(job, range(1), 0, update=job.learn, closes=engine.interval is None)
-        arguments = engine.arguments(span, lane, job, self.outcome, self.noise)
+        arguments = engine.arguments(span, lane, job, self.outcome, self.noise, self.lr)
         if job.learn and engine.interval is None and self.ending is None:
             self.ending = Frame(apply_gradient, (*engine.update_arguments(1, engine.stream_grad), engine.rate()))
-        return Call(Frame(engine.run_block, (*arguments, self.lr, span)), lane, span, span.interval if span.update else 0)
+        return Call(arguments, Frame(engine.run_block, arguments), lane, span, span.interval if span.update else 0)
 
     def _stands(self, call: Call) -> bool:
         """Whether a prepared call still runs on the engine's arrays."""
@@ -189,8 +190,7 @@ class Stepper:
         lane = engine.lanes.get("stream")
         if lane is None or lane.state is not call.lane.state or lane.rule is not call.lane.rule:
             return False
-        weights, opt = call.frame.arguments[1], call.frame.arguments[11]
-        return weights is engine.weights and opt is engine.block_opt
+        return call.arguments.model.weights is engine.weights and call.arguments.learning.opt is engine.block_opt
 
     def _piece(self, job: Job, offset: int) -> Step:
         """The same as a piece of one step, where each ends an interval of its own."""

@@ -46,6 +46,7 @@ from typing import Any, NamedTuple
 from .. import _check
 from ..network import Network, Weights
 from ..recording import Recording
+from ..recording.integrity import CheckedFile
 from ..surrogate import PiecewiseLinear, Surrogate
 from .common import new_file
 from .nir_build import RESETS, SCHEMES, build
@@ -59,6 +60,9 @@ class Exported(NamedTuple):
     graph: Any  # nir.NIRGraph
     lost: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return _check.brief(self)
+
 
 class Imported(NamedTuple):
     """A network and its weights, and how they differ from the graph."""
@@ -68,6 +72,9 @@ class Imported(NamedTuple):
     differences: tuple[str, ...]
     lags: dict[str, int]  # steps by which each population's spikes come later than in the framework
     groups: dict[str, slice]  # neurons of each population
+
+    def __repr__(self) -> str:
+        return _check.brief(self)
 
 
 def to_nir(net: Network, weights: Weights, path: Any = None, *, scheme: str = "impulse", overwrite: bool = False) -> Exported:
@@ -158,7 +165,7 @@ def _read(nir: Any, source: Any) -> tuple[Any, str]:
     if not pathlib.Path(source).is_file():
         raise _check.fail(where, "be a file", "nothing at this path", error=FileNotFoundError)
     try:
-        graph = nir.read(str(source), type_check=False)  # frameworks write shapes with a batch, which a check refuses
+        graph = nir.read(CheckedFile(source), type_check=False)  # frameworks write shapes with a batch, which a check refuses
     except Exception as error:
         got = f"{type(error).__name__}: {error}"
         raise _check.fail(where, "be a NIR graph that can be read", got, error=OSError) from None

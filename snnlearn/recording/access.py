@@ -8,17 +8,19 @@ import math
 import pathlib
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import h5py
 import numpy as np
 
-from .._check import fail
+from .._check import brief, fail, regular_file
 from . import pulse
+from .integrity import CheckedFile
 from .journal import JournaledFile, has_journal
 
-LAST_STEP = 2.0**52
+LAST_STEP = 2**52
 PIECE = 1 << 22  # entries that are read at once before neurons and times are chosen
 PATIENCE = 30.0  # s that a reader waits for a moment without a flush
 START = 2.0  # s that a process takes at most to create its file
@@ -91,11 +93,8 @@ class OpenFile:
 
     def _open(self) -> h5py.File:
         where, name = "open_recording.path", str(self.path)
-        if self.path.is_dir():
-            raise fail(where, "be a file, not a folder", name, error=IsADirectoryError)
-        if not self.path.exists():
-            raise fail(where, "be a file that exists", name, error=FileNotFoundError)
-        self._raw = open(self.path, "rb", buffering=0)
+        regular_file(where, self.path)
+        self._raw = CheckedFile(self.path)
         self._seen = self._settled()
         try:
             if has_journal(self.path):  # a process was killed while it wrote
@@ -154,6 +153,12 @@ def frozen(array: np.ndarray) -> np.ndarray:
     """The array, made read-only."""
     array.flags.writeable = False
     return array
+
+
+def record(name: str, columns: Mapping[str, Any]) -> Any:
+    """A NamedTuple of this name with these columns, which copies and pickles as others do."""
+    own = {"__slots__": (), "__repr__": brief, "__reduce__": lambda self: (record, (name, self._asdict()))}
+    return type(name, (namedtuple(name, columns),), own)(**columns)
 
 
 def listed(numbers: np.ndarray) -> str:

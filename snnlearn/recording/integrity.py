@@ -145,6 +145,9 @@ class CheckedFile(io.FileIO):
     def __init__(self, path: Any):
         super().__init__(path, "rb")
 
+    def __del__(self) -> None:
+        self.close()  # a data set's file stays open as long as the data set
+
     def readinto(self, buffer: Any) -> int | None:
         n = super().readinto(buffer)
         check_heap(buffer)

@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
+from .._check import brief
 from .integrity import members, set_attributes
 from .journal import write_at
 from .schema import to_json
@@ -52,6 +53,9 @@ class Checkpoint(NamedTuple):
     values: dict[str, Any]  # JSON
     arrays: dict[str, np.ndarray]  # state
     constants: dict[str, np.ndarray]  # of the configuration
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 class Slots:
@@ -192,6 +196,11 @@ def read_checkpoints(file: h5py.File) -> list[Checkpoint]:
 
     Raises OSError where an array that they refer to is gone, or as h5py where the file is damaged.
     """
+    return [_unpack(file["checkpoint"], *parts) for parts in _whole_slots(file)]
+
+
+def _whole_slots(file: h5py.File) -> list[tuple[int, int, np.ndarray]]:
+    """What `_read_slot` gives of the slots that are whole, the newest first."""
     if "checkpoint" not in set(file):
         return []
     group, found = file["checkpoint"], []
@@ -202,7 +211,13 @@ def read_checkpoints(file: h5py.File) -> list[Checkpoint]:
             continue
         if parts is not None:
             found.append(parts)
-    return [_unpack(group, *parts) for parts in sorted(found, key=lambda parts: -parts[0])]
+    return sorted(found, key=lambda parts: -parts[0])
+
+
+def newest_values(file: h5py.File) -> dict[str, Any] | None:
+    """The JSON values of the newest checkpoint, without its arrays; None where there is none."""
+    found = _whole_slots(file)
+    return json.loads(found[0][2][: found[0][1]].tobytes()) if found else None
 
 
 def kept_positions(file: h5py.File) -> dict[str, tuple[int, int]]:

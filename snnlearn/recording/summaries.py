@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import pathlib
-from collections import namedtuple
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
@@ -13,7 +12,7 @@ import h5py
 import numpy as np
 
 from .._check import fail
-from .access import entries, frozen, listed
+from .access import entries, frozen, listed, record
 from .integrity import text
 from .reduced import read_reduction, read_synapses, reduced_names
 
@@ -61,7 +60,7 @@ class Summaries:
             return {column: frozen(entries(h5, f"{group}/{column}", part)) for column in columns}
 
         values = self._read(read)
-        return namedtuple(name.capitalize(), values)(**values)  # type: ignore[misc]
+        return record(name.capitalize(), values)
 
     def about(self, name: str) -> tuple[str, str]:
         """Unit and description of a data set. name : as "tables/trials/loss"."""
@@ -103,7 +102,7 @@ class Summaries:
             return values
 
         values = self._read(read)
-        return namedtuple("Weights", values)(**values)  # type: ignore[misc]
+        return record("Weights", values)
 
     @property
     def synapses(self) -> Any:
