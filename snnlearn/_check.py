@@ -238,6 +238,11 @@ def whole_steps(time: float, dt: float) -> int | None:
     return near if abs(steps - near) <= min(TOLERANCE * max(1.0, steps), 0.01) else None
 
 
+def decimal(time: float) -> float:
+    """What a time read from single precision meant: 0.1 where it is float32(0.1), 0.10000000149."""
+    return float(np.format_float_positional(np.float32(time))) if float(np.float32(time)) == time else time
+
+
 def _shape(shape: tuple[int | None, ...]) -> str:
     names = ["any" if s is None else str(s) for s in shape]
     return "(" + ", ".join(names) + ("," if len(names) == 1 else "") + ")"

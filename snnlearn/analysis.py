@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._check import fail, number
+from ._check import TOLERANCE, fail, number, whole_steps
 from .recording import Recording
 from .recording.pieces import extents, iter_batches
 
@@ -90,7 +90,8 @@ def intervals(
     Raises KeyError where spikes were not recorded, ValueError for a bin that is no number of steps.
     """
     width = _steps("analysis.intervals.bin", bin, recording.dt)
-    n_bins = int(number("analysis.intervals.longest", longest, "be a time in ms above bin", bin) / (width * recording.dt) + 1e-9)
+    longest = number("analysis.intervals.longest", longest, "be a time in ms above bin", bin)
+    n_bins = int(longest / (width * recording.dt) * (1 + TOLERANCE))
     chosen, n_neurons = _neurons(recording, neurons), recording.n_neurons
     n, total, squares = np.zeros(n_neurons, np.int64), np.zeros(n_neurons), np.zeros(n_neurons)
     counts = np.zeros(n_bins, np.int64)
@@ -154,10 +155,10 @@ def _batches(recording: Recording, trials: Any, neurons: Any) -> Any:
 
 
 def _steps(where: str, bin: Any, dt: float) -> int:
-    steps = number(where, bin, "be a positive time in ms", 0.0, strict=True) / dt
-    if round(steps) < 1 or abs(steps - round(steps)) > 1e-6:
+    steps = whole_steps(number(where, bin, "be a positive time in ms", 0.0, strict=True), dt)
+    if not steps:
         raise fail(where, f"be a whole number of steps of {dt:g} ms", bin)
-    return round(steps)
+    return steps
 
 
 def _neurons(recording: Recording, neurons: Any) -> np.ndarray:

@@ -310,7 +310,7 @@ def check_options(simulator: Any, task: Any, trials: Any, batch: Any, start: Any
     if isinstance(task, Task) and classifies != (task.kind == "classification"):
         wanted = "CrossEntropy" if task.kind == "classification" else "MeanSquaredError"
         raise _check.fail("Simulator.loss", f"be {wanted} for {task.name}", type(simulator.loss).__name__)
-    if isinstance(task, Task) and abs(task.dt - net.dt) > 1e-12:
+    if isinstance(task, Task) and not _check.same_time(task.dt, net.dt):
         raise _check.fail(f"{where}.task.dt", f"be {net.dt} ms, as the network has", task.dt)
     if stop is not None and not callable(stop):
         _check.number(f"{where}.stop", stop, "be a score or a function of the history")

@@ -179,7 +179,7 @@ class Binned:
         return step, channel
 
     def _steps(self, t: Any) -> Any:
-        step = np.floor(np.asarray(t) / self.dt + ROUNDING)
+        step = np.floor(np.asarray(t) / _check.decimal(self.dt) + ROUNDING)
         if step.size and step.max() > np.iinfo(np.int32).max:
             got = float(np.max(t))
             raise _check.fail(f"Binned of {self.data.name}", f"have times that fit 2^31 steps of {self.dt:g} ms", got)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import h5py
 import numpy as np
 
-from .._check import fail
+from .._check import fail, whole_steps
 from . import pulse
 from .journal import JournaledFile, has_journal
 
@@ -184,8 +184,14 @@ def window(dt: float, span: Any) -> tuple[int, int]:
         raise fail("Recording.time", "be (start, stop) in ms", span, error=TypeError) from None
     if not bounds[0] <= bounds[1]:
         raise fail("Recording.time", "be (start, stop) in ms with start <= stop", span)
-    low, high = (min(max(x / dt, 0.0), LAST_STEP) for x in bounds)
-    return math.ceil(round(low, 6)), math.ceil(round(high, 6))  # 0.3 / 0.1 is step 3, although it is above 3 by rounding
+    low, high = (min(max(x, 0.0), LAST_STEP * dt) for x in bounds)
+    return _first(low, dt), _first(high, dt)
+
+
+def _first(time: float, dt: float) -> int:
+    """The first step that is not before a time in ms: 0.3 / 0.1 is step 3, although it is above 3 by rounding."""
+    steps = whole_steps(time, dt)
+    return math.ceil(time / dt) if steps is None else steps
 
 
 def choose(what: str, value: Any, there: np.ndarray) -> np.ndarray:
