@@ -137,7 +137,8 @@ def go_on(
 ) -> History:
     """Learn from where a training has come to its end. See `train`."""
     task, batch, end, history = training.task, training.batch, training.start + training.trials, training.history
-    callbacks, accuracy = tuple(callbacks), isinstance(simulator.loss, CrossEntropy)
+    callbacks = _check.items("Simulator.train.callbacks", callbacks, "be functions of the simulator and the history")
+    accuracy = isinstance(simulator.loss, CrossEntropy)
     began = time.perf_counter() - (history.wall_time[-1] if history.wall_time else 0.0)
     simulator._training, history.status = training, "running"
     safe = recorder is not None and recorder.checkpoints

@@ -70,8 +70,7 @@ class Binned:
             self._limit = _check.integer("Binned.n_steps", n_steps, "be a positive number of steps, or None", low=1)
         self.downsample = check_downsample("Binned.downsample", downsample)
         for name, value in (("polarity", polarity), ("binary", binary)):
-            if not isinstance(value, (bool, np.bool_)):
-                raise _check.fail(f"Binned.{name}", "be True or False", value, error=TypeError)
+            _check.flag(f"Binned.{name}", value)
         self.polarity, self.binary = bool(polarity), bool(binary)
         self._cache = None
         if cache is not None:

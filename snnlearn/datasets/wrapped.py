@@ -104,7 +104,7 @@ class Wrapped(Dataset):
                 raise _check.fail(where, need, label, "classes=[...] says which name is which number", TypeError)
             return self._names.index(_check.choice(where, str(label), self._names))
         value = _check.numbers(where, label, need + ", or a name among classes")
-        if value.size != 1 or not float(value.item()).is_integer() or value.item() < 0:
+        if value.size != 1 or not float(value.item()).is_integer() or not 0 <= value.item() <= _check.MOST:
             raise _check.fail(where, need, label, error=TypeError)
         return int(value.item())
 

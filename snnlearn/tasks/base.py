@@ -172,7 +172,8 @@ class Task(ABC):
         need = f"be a time in ms, {'not negative' if zero else 'positive'} and a multiple of dt={self.dt:g}"
         self._check_number(need, *fields, low=0.0, strict=not zero)
         for field in fields:
-            if _check.whole_steps(getattr(self, field), self.dt) is None:
+            steps = _check.whole_steps(getattr(self, field), self.dt)
+            if steps is None or steps > _check.MOST:
                 raise _check.fail(self._where(field), need, getattr(self, field))
 
     def _steps(self, field: str) -> int:

@@ -50,7 +50,8 @@ class PatternGeneration(Task):
         self._check_rate("rate")
         duration = self.n_steps * self.dt
         need = f"be times in ms, positive and not longer than the trial of {duration:g} ms"
-        if np.ndim(self.periods) != 1 or not len(self.periods):
+        periods = _check.numbers(self._where("periods"), self.periods, need)
+        if periods.ndim != 1 or not periods.size:
             raise _check.fail(self._where("periods"), need, self.periods, error=TypeError)
         where, longest = self._where("periods"), duration * (1 + _check.TOLERANCE)
         self._set("periods", tuple(_check.number(where, p, need, 0.0, longest, strict=True) for p in self.periods))
