@@ -9,7 +9,8 @@ what is too large into infinity, and trust the indices of a sparse matrix.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from numbers import Real
 from typing import Any
@@ -20,6 +21,7 @@ from scipy import sparse
 WIDEST = 2**63
 MOST = 2**31 - 1  # neurons, channels and steps are counted by int32 in places
 TOLERANCE = 1e-6  # relative, of times: a step of float32(0.1) ms, or the difference of two times, is one of 0.1 ms
+LONGEST = 400  # characters of the line that stands for a record
 
 
 def fail(where: str, need: str, got: Any, hint: str = "", error: type[Exception] = ValueError) -> Exception:
@@ -42,6 +44,33 @@ def show(value: Any) -> str:
         return f"array of shape {value.shape} and dtype {value.dtype}"
     text = repr(value.tolist()) if isinstance(value, (np.ndarray, np.generic)) else repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def brief(record: Any) -> str:
+    """A NamedTuple or dataclass as one line, for its `repr`: numbers with four digits, arrays by type and shape."""
+    names = getattr(record, "_fields", None) or [f.name for f in dataclasses.fields(record) if f.repr]
+    text = f"{type(record).__name__}({', '.join(f'{name}={_part(getattr(record, name))}' for name in names)})"
+    return text if len(text) <= LONGEST else text[: LONGEST - 4] + "...)"
+
+
+def _part(value: Any) -> str:
+    """A value within a line."""
+    if (isinstance(value, np.ndarray) and value.size > 4) or hasattr(value, "nnz"):
+        return f"{value.dtype} {list(value.shape)}" + (f" with {value.nnz} entries" if hasattr(value, "nnz") else "")
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _part(value.tolist())
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key!r}: {_part(x)}" for key, x in value.items()) + "}"
+    if hasattr(value, "_fields") or dataclasses.is_dataclass(value):
+        return f"{type(value).__name__}(...)"
+    if isinstance(value, (list, tuple)):
+        if len(value) > 4 or any(isinstance(x, (list, tuple, np.ndarray)) and len(x) > 4 for x in value):
+            return f"{type(value).__name__} of {len(value)}"
+        ends = "[]" if isinstance(value, list) else "()"
+        return ends[0] + ", ".join(map(_part, value)) + ("," if ends == "()" and len(value) == 1 else "") + ends[1]
+    return show(value).replace("\n", " ")
 
 
 def number(where: str, value: Any, need: str, low: float = -np.inf, high: float = np.inf, strict: bool = False) -> float:

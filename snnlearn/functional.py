@@ -29,6 +29,9 @@ class Gradient(NamedTuple):
     loss: float  # task loss
     regularization: float
 
+    def __repr__(self) -> str:
+        return _check.brief(self)
+
 
 class Simulation(NamedTuple):
     """What `simulate` returns; arrays [T, ...], or [trials, T, ...] for a batch; None where not asked for."""
@@ -40,6 +43,9 @@ class Simulation(NamedTuple):
     threshold: np.ndarray | None = None
     readout: np.ndarray | None = None
     hidden: Mapping[str, np.ndarray] = MappingProxyType({})  # other variables of the neuron model, as CubaLIF's i
+
+    def __repr__(self) -> str:
+        return _check.brief(self)
 
 
 def simulate(

@@ -30,6 +30,9 @@ class Weights(NamedTuple):
     w_out: np.ndarray  # [n, n_out]
     b_out: np.ndarray  # [n_out]
 
+    def __repr__(self) -> str:
+        return _check.brief(self)
+
     @classmethod
     def load(cls, path: Any, update: int | None = None, net: Network | None = None) -> Weights:
         """The weights of a recording, for `Simulator(net, weights=...)` or `Simulator.set_weights`.

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ._check import brief
 from .compare import closeness
 from .job import Job, Result
 from .losses import ENTROPY, SQUARED, TargetArrays
@@ -25,6 +26,9 @@ class Alignment(NamedTuple):
     cosine: np.ndarray  # [rules, matrices]; nan where the updating rule's gradient is zero
     norm_ratio: np.ndarray  # [rules, matrices] |passive| / |updating|
 
+    def __repr__(self) -> str:
+        return brief(self)
+
 
 class Run(NamedTuple):
     """What a run reports: sums over the trial, averaged over trials."""
@@ -40,6 +44,9 @@ class Run(NamedTuple):
     n_steps: int
     alignment: Alignment | None = None  # of passive rules, where this run was due for one
 
+    def __repr__(self) -> str:
+        return brief(self)
+
 
 class Step(NamedTuple):
     """What a single step returns."""
@@ -47,6 +54,9 @@ class Step(NamedTuple):
     spikes: np.ndarray  # bool [n]
     readout: np.ndarray  # [n_out]
     loss: float
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 def report(job: Job, result: Result, n: int, dt: float, alignment: Alignment | None) -> Run:
