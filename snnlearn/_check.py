@@ -39,10 +39,13 @@ def need(module: str, what: str, package: str | None = None) -> Any:
 
 
 def show(value: Any) -> str:
-    """A value in a few characters: arrays by shape and dtype, long texts cut."""
+    """A value in a few characters on one line: arrays by shape and dtype, long texts cut."""
     if isinstance(value, np.ndarray) and value.size > 4:
         return f"array of shape {value.shape} and dtype {value.dtype}"
-    text = repr(value.tolist()) if isinstance(value, (np.ndarray, np.generic)) else repr(value)
+    try:
+        text = " ".join(repr(value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value).split())
+    except Exception:  # an integer of thousands of digits, or an object whose own `repr` fails
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= 80 else text[:77] + "..."
 
 

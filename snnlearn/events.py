@@ -205,13 +205,13 @@ def _index_array(where: str, value: Any) -> np.ndarray:
 
 def is_stream(inputs: Any) -> bool:
     """Whether inputs are pieces of a stream: an iterator, a loader, or a list of (x, target), as tuples or as lists."""
+    if isinstance(inputs, Events) or sparse.issparse(inputs) or hasattr(inputs, "__array__"):
+        return False  # a dok_array is a Mapping
     if isinstance(inputs, (Mapping, Set, str, bytes)):
         need = "be an array, Events, a list of those, or an iterator of (x, target)"
         raise fail("Simulator.run.inputs", need, _kind(inputs), error=TypeError)
-    if isinstance(inputs, Events) or sparse.issparse(inputs) or hasattr(inputs, "__array__"):
-        return False
     if isinstance(inputs, (list, tuple)):
-        if inputs and isinstance(inputs[0], Mapping):
+        if inputs and isinstance(inputs[0], Mapping) and not sparse.issparse(inputs[0]):
             split_piece(inputs[0])  # raises
         return bool(inputs) and is_pair(inputs[0])
     return isinstance(inputs, Iterable)
@@ -237,9 +237,9 @@ def split_piece(piece: Any, where: str = "Simulator.run.inputs") -> tuple[Any, A
     Raises ValueError for a tuple of another length, TypeError for a dict.
     """
     need = "yield x, (x, target) or (x, target, mask)"
-    if isinstance(piece, (Mapping, Set, str, bytes)):
-        raise fail(where, need, _kind(piece), error=TypeError)
     if not is_pair(piece):
+        if isinstance(piece, (Mapping, Set, str, bytes)) and not sparse.issparse(piece):
+            raise fail(where, need, _kind(piece), error=TypeError)
         return piece, None, None
     if len(piece) not in (2, 3):
         raise fail(where, need, f"a tuple of {len(piece)}")
