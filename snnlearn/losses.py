@@ -3,7 +3,7 @@
     E_task = sum_t mask[t] l[t]          no averaging over time or outputs; trials of a batch are averaged
 
     MeanSquaredError   l = 1/2 sum_k (y_k - y*_k)^2           err_k = mask (y_k - y*_k)               (1)
-                       (with mask[t, k], a weight for each output, inside the sum)
+                       (mask[t, k], a weight of each output, stands inside the sum)
     CrossEntropy       l = log sum_k exp y_k - y_{y*}         err_k = mask (softmax(y)_k - [k = y*])   (2)
 
 `RateRegularizer` adds reg_j[t] = dE_reg/dz_j[t] to the learning signal of every neuron.
