@@ -36,7 +36,7 @@ def run_block(net, weights, state, inputs, targets, noise, rates, tape, outcome,
     """Run the steps of a span for its trials, interval by interval. Everything is modified in place.
 
     noise : [trials, steps, n] standard normal numbers for the span's steps, or size 0
-    lr : float64 [updates in this call] learning rates
+    lr : float64 [updates in this call] learning rates; intervals that end after these make none
     Stops early, with outcome.trouble filled, where a state is not finite.
     """
     register = flush_denormals()
@@ -62,6 +62,8 @@ def _run(net, weights, state, inputs, targets, noise, rates, tape, outcome, rule
                     return
             if span.backward and leads(span.team):
                 _errors(targets, tape, outcome, b, span, t, end)
+            if span.quiet:
+                _forget(tape, b, span, t, end)
         if span.forward and rates.strength > 0 and rates.per_step > 0:
             meet(span.team)
             if leads(span.team):
@@ -71,7 +73,8 @@ def _run(net, weights, state, inputs, targets, noise, rates, tape, outcome, rule
         if span.learn:
             meet(span.team)  # all need the errors
             digest(rule, net, weights, grad, tape, inputs, targets, span, t, end)
-        if span.update and ((end + span.offset) % span.interval == 0 or end == span.n_steps):
+        ends = (end + span.offset) % span.interval == 0 or end == span.n_steps
+        if span.update and ends and updates < lr.shape[0]:
             update(opt, net, weights, grad, span.group, span.trials, lr[updates], span.team)
             updates += 1
         t = end
@@ -274,3 +277,12 @@ def _errors(targets, tape, outcome, b, span, start, stop):
         for t in range(start, stop):
             summed += targets.mask[b, t] * tape.readout[b, t - span.origin, k]
         outcome.summed[b, k] = summed
+
+
+@device
+def _forget(tape, b, span, start, stop):
+    """Nothing is to be learnt from steps start .. stop-1: their errors are zero, and those of the regulariser."""
+    for t in range(start, stop):
+        tape.rate_signal[b, (t - span.origin) % tape.rate_signal.shape[1]].fill(0)
+        if leads(span.team):
+            tape.error[b, t - span.origin].fill(0)

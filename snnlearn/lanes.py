@@ -60,12 +60,12 @@ class Lanes(dict[Any, Lane]):
         found = self.get(key)
         if found is not None and (found.slots, found.plan) == (slots, plan) and found.steps >= steps:
             return found
-        state = make_state(self.arrays, self.hidden, slots) if keep is None else keep.state
+        state = apart(make_state(self.arrays, self.hidden, slots)) if keep is None else keep.state
         if keep is not None and plan.directions in (None, keep.plan.directions):
             rule, plan = keep.rule, plan._replace(directions=keep.plan.directions)
         else:
             rule = self.rule_arrays(plan.directions, slots, streaming=key == "stream")
-        state, parts = apart(state), None
+        parts = None
         if plan.members > 1:
             tape = apart(make_tape(self.arrays, self.hidden, slots, steps, plan.asked, plan.columns))
             parts = self._split(state, tape, rule, steps, plan, streaming=key == "stream")
@@ -121,12 +121,20 @@ class Lanes(dict[Any, Lane]):
         extremes = [abs(float(x)) for a in arrays for x in (a.min(), a.max())]  # without a copy of the magnitudes
         return max(extremes, default=0.0) if np.isfinite(extremes).all() else math.inf
 
+    def streams(self) -> bool:
+        """Whether the rules can learn in a stream."""
+        try:
+            return bool(self._directions(streaming=True))
+        except ValueError:
+            return False
+
     def _usual_directions(self, streaming: bool) -> tuple[str, ...]:
         """How the rules run where they learn."""
-        try:
-            return tuple(rule.direction(self.interval, streaming, False) for rule in self.rules)
-        except ValueError:  # rules that cannot learn in a stream may still be evaluated there
-            return tuple(rule.direction(None, False, False) for rule in self.rules)
+        streaming &= self.streams()  # rules that cannot learn in a stream may still be evaluated there
+        return self._directions(streaming)
+
+    def _directions(self, streaming: bool) -> tuple[str, ...]:
+        return tuple(rule.direction(self.interval, streaming, False) for rule in self.rules)
 
 
 def detour(rule: Rule | None, optimizer: Optimizer | None, interval: int | None, passive: Sequence[Rule]) -> str:

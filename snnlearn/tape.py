@@ -72,6 +72,7 @@ class Span(NamedTuple):
     forward: bool  # simulate
     backward: bool  # errors and loss
     learn: bool  # gradient
+    quiet: bool  # steps of a stream that do not learn: to the rule their errors, and the regulariser's, are zero
     update: bool  # apply it at the end of intervals
     segment: bool  # the tape holds a part of a window, of which the later parts have been digested
     team: Any  # `Alone`, or `Team` where threads share the neurons of the one trial
