@@ -193,7 +193,7 @@ class Engine:
         return job._replace(learn=True, quiet=True, targets=targets)
 
     def due(self, first: int, last: int, quiet: bool) -> tuple[int, bool]:
-        """Of steps first .. last - 1 of the stream: updates within them, and whether the interval that they leave open has learnt.
+        """The updates that steps first .. last - 1 of the stream make, and whether the interval that they leave open has learnt.
 
         An interval of quiet steps alone ends without an update.
         """
@@ -447,4 +447,4 @@ class Engine:
 def _zero(*gradients: FlatWeights) -> None:
     for grad in gradients:
         for g in grad[:4]:
-            g[:] = 0
+            g.fill(0)
