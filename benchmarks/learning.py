@@ -15,7 +15,7 @@ iteration is CPU time, taken afterwards without passive rules from the initial w
 
 Writes learning_<task>.json (settings, curves, alignments) and learning_<task>.csv (a row per rule and seed). Runs of
 an earlier call with the same settings stay in the files and are not repeated, so that rules and seeds can be added. What
-was measured stands in benchmarks/README.md.
+was measured stands in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def rule_of(name: str) -> sl.EProp | sl.BPTT | Any:
 def simulator(setting: Setting, task: Task, rule: str, lr: float, seed: int, passive_every: int | None) -> sl.Simulator:
     """The network of the setting, about to learn; its weights depend on the seed alone."""
     groups = [sl.LIF(**setting.lif), sl.ALIF(**setting.alif)]
-    net = sl.Network(task.n_inputs, groups, sl.Readout(task.n_outputs, **setting.readout), dt=task.dt, delay=task.dt)
+    net = sl.Network(task.n_inputs, groups, sl.Readout(task.n_outputs, **setting.readout), dt=task.dt)
     passive = [sl.BPTT()] if passive_every and rule != "bptt" else []
     return sl.Simulator(
         net,

@@ -2,11 +2,11 @@
 
 The package, in the order in which its parts build on each other:
 
+    compiler       Numba's private parts, each with a way without it: kernels and their dispatch, calls, threads that meet
     surrogate      pseudo-derivatives of a spike
     neurons        LIF, ALIF, CubaLIF: equations, parameters, one step forward and backward
     drawing        random structures of sparse matrices
     connectivity   Dense, Masked, Sparse; rows by presynaptic neuron
-    team           threads that run one trial together
     network        Network, Readout, Weights
     events         sparse input
     losses         MeanSquaredError, CrossEntropy, RateRegularizer

@@ -18,35 +18,36 @@ from typing import Any
 
 import numpy as np
 
-from ._jit import SOURCE, device, generic, inlined, is_ours, kernel, uncached
-from ._processor import flush_denormals, restore
+from .compiler.barrier import Alone, Team, begins, leads, meet
+from .compiler.compilations import belongs
+from .compiler.dispatch import SOURCE, device, generic, inlined, is_ours, kernel, uncached
+from .compiler.intrinsics import flush_denormals, restore
 from .connectivity import AHEAD, add_row, fetch_row
-from .losses import ENTROPY, NONE, SIGNAL, error_step, rate_step, rate_trial, sum_and_clear
+from .losses import ENTROPY, NONE, SIGNAL, error_step, rate_step, rate_trial, sum_and_clear, weighted_error_step
 from .neurons.base import advance, threshold
 from .optimizers import update
 from .rules.base import any_set, before, digest
 from .tape import ELSEWHERE, HERE
-from .team import Alone, Team, begins, leads, meet
 
 SCANNED = 64  # neurons that one test for spikes covers
 
 
 @kernel
-def run_block(net, weights, state, inputs, targets, noise, rates, tape, outcome, rule, grad, opt, lr, span, source=SOURCE):
+def run_block(model, drive, work, learning, span, source=SOURCE):
     """Run the steps of a span for its trials, interval by interval. Everything is modified in place.
 
-    noise : [trials, steps, n] standard normal numbers for the span's steps, or size 0
-    lr : float64 [updates in this call] learning rates; intervals that end after these make none
+    model : `Model`; drive : `Drive`; work : `Work`; learning : `Learning`; span : `Span`
     Stops early, with outcome.trouble filled, where a state is not finite.
     """
     register = flush_denormals()
-    _run(net, weights, state, inputs, targets, noise, rates, tape, outcome, rule, grad, opt, lr, span)
+    _run(model, drive, work, learning, span)
     restore(register)
 
 
 @inlined
-def _run(net, weights, state, inputs, targets, noise, rates, tape, outcome, rule, grad, opt, lr, span):
+def _run(model, drive, work, learning, span):
     """`run_block`, save for the state of the processor."""
+    net, rates, state, tape, outcome = model.net, model.rates, work.state, work.tape, work.outcome
     if span.forward:
         for b in range(span.trials):
             _begin(net, state, tape, outcome, b, span)
@@ -54,14 +55,14 @@ def _run(net, weights, state, inputs, targets, noise, rates, tape, outcome, rule
     while t < span.stop:
         end = min(span.stop, ((t + span.offset) // span.interval + 1) * span.interval - span.offset)
         if span.learn and span.forward:
-            before(rule, net, weights, tape, inputs, span, t)
+            before(learning.rule, model, drive, tape, span, t)
         for b in range(span.trials):
             if span.forward:
-                _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, span, t, end)
+                _simulate(model, drive, work, b, span, t, end)
                 if outcome.trouble[0] != 0:
                     return
             if span.backward and leads(span.team):
-                _errors(targets, tape, outcome, b, span, t, end)
+                _errors(drive.targets, tape, outcome, b, span, t, end)
             if span.quiet:
                 _forget(tape, b, span, t, end)
         if span.forward and rates.strength > 0 and rates.per_step > 0:
@@ -72,10 +73,10 @@ def _run(net, weights, state, inputs, targets, noise, rates, tape, outcome, rule
             meet(span.team)
         if span.learn:
             meet(span.team)  # all need the errors
-            digest(rule, net, weights, grad, tape, inputs, targets, span, t, end)
+            digest(learning.rule, model, drive, tape, learning.grad, span, t, end)
         ends = (end + span.offset) % span.interval == 0 or end == span.n_steps
-        if span.update and ends and updates < lr.shape[0]:
-            update(opt, net, weights, grad, span.group, span.trials, lr[updates], span.team)
+        if span.update and ends and updates < learning.lr.shape[0]:
+            update(learning.opt, net, model.weights, learning.grad, span.group, span.trials, learning.lr[updates], span.team)
             updates += 1
         t = end
     if span.forward:
@@ -85,7 +86,7 @@ def _run(net, weights, state, inputs, targets, noise, rates, tape, outcome, rule
 
 def runner(params: Any, rules: tuple[Any, ...] = ()) -> Callable:
     """`run_block` for neurons with these params and these rules, uncached where they are not the package's own."""
-    ours = is_ours(params) and all(type(rule).__module__.partition(".")[0] == __package__ for rule in rules)
+    ours = is_ours(params) and all(belongs(type(rule)) for rule in rules)
     return run_block if ours else uncached(run_block)
 
 
@@ -129,8 +130,10 @@ def _finish(net, state, tape, b, span):
 
 
 @device
-def _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, span, start, stop):
+def _simulate(model, drive, work, b, span, start, stop):
     """Steps 1 to 3 of the timeline for start .. stop-1, onto the tape."""
+    net, weights, rates, inputs, noise = model.net, model.weights, model.rates, drive.inputs, drive.noise
+    state, tape, outcome = work.state, work.tape, work.outcome
     p, n_out, delay = net.params, net.n_out, net.delay
     hidden, z, refractory, y, current = state.hidden[b], state.z[b], state.refractory[b], state.readout[b], tape.current[b]
     n, spikes = z.shape[0], tape.spike_index[b]
@@ -203,7 +206,7 @@ def gather(team, finite, z, counts, spikes, begin, t):
 
 
 @gather.register(Alone)
-def _(team, finite, z, counts, spikes, begin, t):
+def alone_gather(team, finite, z, counts, spikes, begin, t):
     if not finite:
         return -1
     count = _numbers(z, 0, spikes, begin)
@@ -213,7 +216,7 @@ def _(team, finite, z, counts, spikes, begin, t):
 
 
 @gather.register(Team)
-def _(team, finite, z, counts, spikes, begin, t):
+def team_gather(team, finite, z, counts, spikes, begin, t):
     side, end = t % 2, begin
     mine = team.found[side, team.rank]
     own = _numbers(z, team.first, mine, 0)
@@ -269,13 +272,19 @@ def _errors(targets, tape, outcome, b, span, start, stop):
         elif targets.kind == NONE or targets.kind == SIGNAL:
             for k in range(n_out):
                 err[k] = 0
+        elif targets.weight.shape[0] > 0:
+            loss += weighted_error_step(targets.kind, targets.weight[b, t], y, targets.value[b, t], err)
         else:
             loss += error_step(targets.kind, mask, y, targets.value[b, t], 0, err)
     outcome.loss[b], outcome.correct[b] = loss, correct
     for k in range(n_out):
         summed = outcome.summed[b, k]
-        for t in range(start, stop):
-            summed += targets.mask[b, t] * tape.readout[b, t - span.origin, k]
+        if targets.weight.shape[0] > 0:
+            for t in range(start, stop):
+                summed += targets.weight[b, t, k] * tape.readout[b, t - span.origin, k]
+        else:
+            for t in range(start, stop):
+                summed += targets.mask[b, t] * tape.readout[b, t - span.origin, k]
         outcome.summed[b, k] = summed
 
 

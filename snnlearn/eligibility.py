@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._jit import SOURCE, is_ours, kernel, uncached
+from .compiler.dispatch import SOURCE, is_ours, kernel, uncached
 from .network import Network
 from .neurons.base import Derivatives, cast, derivatives, join, make_derivatives
 

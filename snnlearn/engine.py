@@ -27,8 +27,9 @@ from typing import Any
 import numpy as np
 
 from . import _check
-from ._frame import Frame
 from .block import runner
+from .compiler.barrier import ALONE, cores
+from .compiler.bound_call import Frame
 from .job import Block, Divergence, Job, Result, cut_blocks
 from .lanes import Lane, Lanes, detour, sharing
 from .layout import ACCUMULATORS, Cutter, Plan
@@ -41,8 +42,7 @@ from .rules.base import Rule
 from .rules.influence import MAX_BYTES
 from .rules.lazy import SHORTEST
 from .rules.several import carried
-from .tape import Outcome, Span, make_outcome, make_state
-from .team import ALONE, cores
+from .tape import BlockCall, Drive, Learning, Model, Outcome, Span, Work, make_outcome, make_state
 
 NEVER = 2**62  # an update interval that does not end
 IDLE = SGD(0.0)
@@ -418,27 +418,32 @@ class Engine:
             updates, learnt = self.due(span.start + span.offset, span.stop + span.offset, span.quiet)
             updates += span.stop == span.n_steps and span.stop % span.interval != 0
         lr = np.zeros(0) if not updates else self.optimizer.rates(int(self.opt.done[0]), updates)  # type: ignore[union-attr]
-        arguments = self.arguments(span, lane, job, outcome, noise)
+        call = self.arguments(span, lane, job, outcome, noise, lr)
         if lane.parts is None:
-            self.run_block(*arguments, lr, span)
+            self.run_block(*call)
         else:
-            run_together(lane.parts, self.run_block, self.pool, arguments, lr, span, lane.plan.asked)
+            run_together(lane.parts, self.run_block, self.pool, call, lane.plan.asked)
         if outcome.trouble[0]:
             trial, step, neuron = (int(x) for x in outcome.trouble[1:])
             raise Divergence(trial + base, step + span.offset, neuron)
         if span.update and span.n_steps == 0:  # of the stream
             self.learnt[0] = learnt
 
-    def arguments(self, span: Span, lane: Lane, job: Job, outcome: Outcome, noise: np.ndarray) -> tuple[Any, ...]:
-        """What the block loop takes, but for the learning rates and the span."""
+    def arguments(self, span: Span, lane: Lane, job: Job, outcome: Outcome, noise: np.ndarray, lr: np.ndarray) -> BlockCall:
+        """What the block loop takes. lr : learning rates of the updates within the call"""
         grad, rule = self.stream_grad if lane is self.lanes.get("stream") else self.grad, lane.rule
         if self.straight and span.update:
             hidden = {"w_in": self.weights.w_in.reshape(1, -1), "w_rec": self.weights.w_rec.reshape(1, -1)}
             factor = self.dtype.type(-self.optimizer.lr / span.trials)  # type: ignore[operator, union-attr]
             on_read = span.trials == 1 and span.stop - span.start >= SHORTEST and span.forward and span.learn
             grad, rule = grad._replace(**hidden), rule._replace(factor=factor, on_read=on_read)
-        arguments = (self.arrays, self.weights, lane.state, job.inputs, job.targets, noise, self.rates, lane.tape)
-        return (*arguments, outcome, rule, grad, self.block_opt)
+        return BlockCall(
+            Model(self.arrays, self.weights, self.rates),
+            Drive(job.inputs, job.targets, noise),
+            Work(lane.state, lane.tape, outcome),
+            Learning(rule, grad, self.block_opt, lr),
+            span,
+        )
 
     def _blocks(self, lane: Lane, job: Job, steps: range, origin: int, base: int) -> list[Block]:
         return cut_blocks(job, lane.tape, self.net.variables, self.arrays.delay, steps, origin, base)

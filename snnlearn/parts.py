@@ -1,4 +1,4 @@
-"""One trial on several threads: the arrays of each member of a team, made from those of a lane (`team.py`).
+"""One trial on several threads: the arrays of each member of a team, made from those of a lane (`compiler/barrier.py`).
 
 What a member has for itself is what the block loop has per neuron: state, tape, scratch of the rule, parameters. Weights,
 gradients and traces of synapses stay where they are; a member sees, in every row, the synapses onto its neurons
@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._jit import compiled, is_ours
+from .compiler.barrier import PAD, Team, make_team
+from .compiler.dispatch import compiled, is_ours
 from .losses import rate_loss
 from .network import FlatWeights, NetArrays
 from .optimizers import for_member
 from .rules.lazy import LazyAdaptive
 from .stretches import stretches
-from .tape import ELSEWHERE, HERE, Outcome, State, Tape, make_outcome, make_tape
-from .team import PAD, Team, make_team
+from .tape import ELSEWHERE, HERE, BlockCall, Model, Outcome, State, Tape, Work, make_outcome, make_tape
 
 NEURONS = 500  # of a member at least: with fewer, meeting costs more than it gains
 SYNAPSES = 500_000  # from so many on, members share the step of the optimizer
@@ -190,11 +190,10 @@ def _tape(
     )
 
 
-def run(
-    parts: list[Part], kernel: Callable, pool: Executor, arguments: tuple[Any, ...], lr: Any, span: Any, asked: frozenset[str]
-) -> None:
+def run(parts: list[Part], kernel: Callable, pool: Executor, call: BlockCall, asked: frozenset[str]) -> None:
     """`run_block` on these arguments, which are a lane's, by all members. asked : what to collect of the tape, for a recorder."""
-    _, _, state, inputs, targets, noise, rates, tape, outcome, rule, grad, opt = arguments
+    (state, tape, outcome), rates, rule, opt, span = call.work, call.model.rates, call.learning.rule, call.learning.opt, call.span
+    noise = call.drive.noise
     calls = []
     for part in parts:
         lo, leader = part.team.first, part.team.rank == 0
@@ -206,8 +205,15 @@ def run(
         mine.trouble[0] = 0
         counted = opt if leader else for_member(opt)
         numbers = np.ascontiguousarray(noise[:, :, lo : part.stop]) if noise.size else noise
-        on = (part.net, part.weights, part.state, inputs, targets, numbers, rates, part.tape, mine, own, grad, counted)
-        calls.append((*on, lr, span._replace(team=part.team)))
+        calls.append(
+            BlockCall(
+                Model(part.net, part.weights, rates),
+                call.drive._replace(noise=numbers),
+                Work(part.state, part.tape, mine),
+                call.learning._replace(rule=own, opt=counted),
+                span._replace(team=part.team),
+            )
+        )
     together(kernel, pool, calls, parts[0].team)
     found = [(part, part.outcome if part.team.rank else outcome) for part in parts]
     for part, mine in found:

@@ -18,6 +18,7 @@ import numpy as np
 
 from . import _check
 from .compare import describe
+from .compiler.barrier import cores
 from .events import Events
 from .guards import RunWarning
 from .intake import make_job
@@ -31,7 +32,6 @@ from .rules import Rule
 from .rules.lazy import SHORTEST, is_lazy
 from .rules.traces import EligibilityArrays, obstacle
 from .simulator import Simulator
-from .team import cores
 
 PATHS = {
     "adjoint": "adjoints on the tape of a trial",
@@ -54,6 +54,9 @@ class RunPlan(NamedTuple):
     dt: float  # ms
     batch: int
     recording_bytes_per_step: float  # nan where nothing is recorded
+
+    def __repr__(self) -> str:
+        return _check.brief(self)
 
     @property
     def total_bytes(self) -> int:

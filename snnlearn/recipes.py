@@ -38,6 +38,15 @@ class Recipe:
     batch: int
     options: dict[str, Any] = field(default_factory=dict)  # of `Simulator.train`
 
+    @property
+    def shown(self) -> list[int]:
+        """Neurons whose membranes are recorded: up to twenty of each group, evenly apart, so that some fire in any trial."""
+        found, start = [], 0
+        for group in self.simulator.net.neurons:
+            found += np.unique(np.linspace(start, start + group.n - 1, 20).astype(int)).tolist()
+            start += group.n
+        return found
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -83,7 +92,7 @@ def digits(**options: Any) -> Recipe:
         LIF(n // 2, tau_m=20.0, threshold=1.0, refractory=2.0),
         ALIF(n - n // 2, tau_m=20.0, tau_a=100.0, beta=0.1, threshold=1.0, refractory=2.0),
     ]
-    net = Network(task.n_inputs, groups, Readout(task.n_outputs, tau=20.0, bias=True), dt=task.dt, delay=task.dt)
+    net = Network(task.n_inputs, groups, Readout(task.n_outputs, tau=20.0, bias=True), dt=task.dt)
     optimizer = Adam(ExponentialDecay(o.lr or 5e-3, 0.1, iterations))
     simulator = o.simulator(net, optimizer, CrossEntropy(), RateRegularizer(target=20.0, strength=1.0), tau=100.0)
     return Recipe(task, simulator, iterations * batch, batch, {"evaluate_every": 50})
@@ -100,7 +109,7 @@ def evidence_accumulation(**options: Any) -> Recipe:
         LIF(n // 2, tau_m=20.0, threshold=0.6, refractory=4.0),
         ALIF(n - n // 2, tau_m=20.0, tau_a=2000.0, beta=beta, threshold=0.6, refractory=4.0),
     ]
-    net = Network(task.n_inputs, groups, Readout(2, tau=20.0), dt=task.dt, delay=task.dt)
+    net = Network(task.n_inputs, groups, Readout(2, tau=20.0), dt=task.dt)
     # c_reg = 300 divided by the 150 steps of the window, over which the published loss is a mean
     regularizer = RateRegularizer(target=10.0, strength=2.0)
     simulator = o.simulator(net, Adam(o.lr or 5e-3), CrossEntropy(), regularizer, tau=500.0)
@@ -112,7 +121,7 @@ def pattern_generation(**options: Any) -> Recipe:
     o = Options(**options)
     task = make("pattern-generation", seed=o.seed)
     lif = LIF(o.neurons or 100, tau_m=30.0, threshold=0.5, refractory=2.0)
-    net = Network(task.n_inputs, lif, Readout(task.n_outputs, tau=30.0, normalize_input=True), dt=task.dt, delay=task.dt)
+    net = Network(task.n_inputs, lif, Readout(task.n_outputs, tau=30.0, normalize_input=True), dt=task.dt)
     iterations, batch = o.iterations or 1000, o.batch or 1
     optimizer = Adam(ExponentialDecay(o.lr or 5e-3, 0.1, iterations))
     simulator = o.simulator(net, optimizer, MeanSquaredError(), RateRegularizer(target=20.0, strength=30.0), tau=500.0)
@@ -131,7 +140,7 @@ def classification(train: Dataset, test: Dataset | None = None, **options: Any) 
     epoch = max(1, samples // batch)
     iterations = o.iterations or EPOCHS * epoch
     groups = [LIF(n // 2, tau_m=20.0, threshold=1.0), ALIF(n - n // 2, tau_m=20.0, tau_a=200.0, beta=0.1, threshold=1.0)]
-    net = Network(task.n_inputs, groups, Readout(task.n_outputs, tau=50.0, bias=True), dt=task.dt, delay=task.dt)
+    net = Network(task.n_inputs, groups, Readout(task.n_outputs, tau=50.0, bias=True), dt=task.dt)
     optimizer = Adam(ExponentialDecay(o.lr or 5e-3, 0.1, iterations))
     simulator = o.simulator(net, optimizer, CrossEntropy(), RateRegularizer(target=10.0, strength=1.0), tau=100.0)
     return Recipe(task, simulator, iterations * batch, batch, {"evaluate_every": epoch})

@@ -93,7 +93,22 @@ def decode(value: Any, arrays: Mapping[str, Any], where: str = "spec") -> Any:
     for parameter in value:
         if parameter != "type" and parameter not in known:
             raise _check.fail(f"{where}, {name}", "have parameters among " + ", ".join(known), parameter, "of a newer snnlearn?")
-    return CLASSES[name](**{n: decode(x, arrays, where) for n, x in value.items() if n != "type"})
+    return CLASSES[name](**unwritten(name, {n: decode(x, arrays, where) for n, x in value.items() if n != "type"}))
+
+
+def unwritten(name: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of a written spec, with what an entry that is left out stands for where the class has another default.
+
+    A network that says no delay has one of 1 ms, or of one step where 1 ms is no whole number of steps.
+    """
+    if name != "Network" or "delay" in parameters:
+        return parameters
+    try:
+        steps = 1.0 / float(parameters.get("dt", 1.0))
+        whole = steps > 0.5 and abs(steps - round(steps)) <= 1e-6
+    except (TypeError, ValueError, ArithmeticError):  # which the class says of dt
+        return parameters
+    return parameters | {"delay": 1.0 if whole else None}
 
 
 def foreign(value: Any) -> Iterator[dict[str, str]]:

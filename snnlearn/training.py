@@ -21,7 +21,7 @@ from .tasks.base import Task
 EVALUATION_BATCH = 64  # trials that an evaluation runs at a time
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """How a training went; lists grow by one entry an update or an evaluation.
 
@@ -50,8 +50,11 @@ class History:
     trials: int = 0
     status: str = "running"
 
+    def __repr__(self) -> str:
+        return _check.brief(self)
 
-@dataclass
+
+@dataclass(repr=False)
 class Training:
     """A training and how far it has come: with the simulator's state, all that it takes to go on."""
 
@@ -70,6 +73,9 @@ class Training:
     NUMBERS: ClassVar[tuple[str, ...]] = (
         *("trials", "batch", "start", "evaluate_every", "evaluate_trials", "restore_best", "next"),
     )
+
+    def __repr__(self) -> str:
+        return _check.brief(self)
 
     def task_values(self) -> dict[str, Any]:
         """The task as JSON values: its name and parameters, or {"foreign": class} of a user's own."""
@@ -244,10 +250,10 @@ def evaluate(simulator: Any, task: Task, trials: int | None = None, split: str =
 
 
 def collate(trials: list[Any]) -> tuple[Any, Any, Any]:
-    """A batch (x, target, mask) of single trials; masks that are one object stay one [T]."""
+    """A batch (x, target, mask) of single trials; masks that are one object stay one, others are a list."""
     xs, targets, masks = zip(*trials, strict=True)
     x = list(xs) if isinstance(xs[0], Events) else np.stack(xs)
-    mask = masks[0] if all(m is masks[0] for m in masks) else np.stack(masks)
+    mask = masks[0] if all(m is masks[0] for m in masks) else list(masks)
     return x, np.stack(targets), mask
 
 

@@ -101,3 +101,11 @@ def test_there_are_no_circles():
             graph.setdefault(source, set()).add(target)
     order = list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError
     assert len(order) > 50
+
+
+def test_the_private_parts_of_numba_are_used_in_one_folder():
+    private = re.compile(
+        r"^\s*(?:from|import) +(?:numba\.(?:core|extending|np|misc|cpython)|llvmlite)\b|\bnumba\.(?:core|extending)\.", re.M
+    )
+    found = {path.relative_to(ROOT).parts[0] for path in PATHS if private.search(path.read_text(encoding="utf-8"))}
+    assert found == {"compiler"}

@@ -239,7 +239,7 @@ PLAN = {"trials": 24, "batch": 4, "evaluate_every": 3, "evaluate_trials": 4}
 
 
 def simulator(task):
-    net = sl.Network(task.n_inputs, sl.LIF(12, threshold=0.5), sl.Readout(task.n_outputs, tau=20.0), dt=task.dt, delay=task.dt)
+    net = sl.Network(task.n_inputs, sl.LIF(12, threshold=0.5), sl.Readout(task.n_outputs, tau=20.0), dt=task.dt)
     return sl.Simulator(net, rule=sl.EProp(), optimizer=sl.Adam(2e-2), loss=sl.CrossEntropy(), seed=5)
 
 

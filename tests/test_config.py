@@ -144,6 +144,11 @@ def test_what_is_the_tasks_need_not_be_said(tmp_path):
     config = sl.Config.from_dict(tomllib.loads(text))
     task = sl.tasks.Copy()
     assert (config.net.n_inputs, config.net.n_outputs, config.net.dt) == (task.n_inputs, task.n_outputs, task.dt)
+    slow = tomllib.loads(text)
+    for dt, delay, steps in ((0.5, None, 2), (0.5, "none", 1), (2.0, None, 1), (0.5, 1.5, 3)):  # 1 ms where nothing is said
+        slow["task"] = {"name": "copy", "dt": dt}
+        slow["network"] = {"neurons": [{"type": "LIF", "n": 4}]} | ({} if delay is None else {"delay": delay})
+        assert sl.Config.from_dict(slow).net.delay_steps == steps
     values = config.to_dict()
     for readout, sentence in ((task.n_outputs, None), (2.5, r"config, network.readout: Network.readout must be a Readout or a")):
         values["network"]["readout"] = readout

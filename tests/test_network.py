@@ -142,6 +142,13 @@ def test_times_become_steps():
     assert sl.Readout(1, tau=0.0).kappa(0.5) == 0.0
 
 
+@pytest.mark.parametrize("dt", [0.1, 0.3, 1.0, 2.0, 10.0])
+def test_without_a_delay_it_is_one_step_of_any_length(dt):
+    net = sl.Network(4, sl.LIF(3), 2, dt=dt)
+    assert net.delay_steps == 1 and net.delay == dt
+    assert net == sl.Network(4, sl.LIF(3), 2, dt=dt, delay=dt)
+
+
 def test_groups_are_numbered_in_order():
     net = sl.Network(1, [sl.LIF(2, threshold=1.0), sl.ALIF(3, threshold=2.0, beta=0.3), sl.LIF(1, threshold=3.0)], 1)
     p = net.arrays(net.init_weights(), "float64").params

@@ -7,8 +7,8 @@ from numba import config
 from twin import assert_same, distance, draw, library, simulator
 
 import snnlearn as sl
-from snnlearn._jit import uncached
 from snnlearn.block import run_block, runner
+from snnlearn.compiler.dispatch import uncached
 from snnlearn.published import superimposed_sines
 
 

@@ -45,6 +45,13 @@ def test_specs_come_back_equal(value):
     assert through(value) == value
 
 
+@pytest.mark.parametrize(("dt", "steps"), [(0.1, 10), (0.5, 2), (1.0, 1), (0.3, 1), (10.0, 1)])
+def test_a_written_network_without_a_delay_has_one_of_a_millisecond(dt, steps):
+    values = spec.encode(sl.Network(3, sl.LIF(2), 2, dt=dt), {})
+    assert values.pop("delay") == dt
+    assert spec.decode(values, {}).delay_steps == steps  # or of a step where that is no whole number of them
+
+
 @pytest.mark.parametrize(
     "rule",
     [

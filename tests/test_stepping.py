@@ -11,7 +11,7 @@ from twin import assert_same, draw, library, simulator
 
 import snnlearn as sl
 from snnlearn import stepping
-from snnlearn._jit import compiled
+from snnlearn.compiler.dispatch import compiled
 
 CASES = {"lif": dict(kind="lif"), "alif": dict(kind="alif", n_ref=2, delay=2)}
 RULES = {

@@ -146,7 +146,7 @@ def _value(value: Any, path: Path, source: _Source) -> Any:
         hint = f"; did you mean {near[0]}?" if near else ""
         source.fail((*path, "type"), f"the type must be one of {', '.join(spec.CLASSES)} (got {name!r}){hint}")
     parameters = {k: _value(x, (*path, k), source) for k, x in value.items() if k != "type"}
-    return _made(spec.CLASSES[name], parameters, path, source)
+    return _made(spec.CLASSES[name], spec.unwritten(name, parameters), path, source)
 
 
 def _is_spec(path: Path) -> bool:

@@ -28,14 +28,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from numba.core import event
-
 from .. import _check
+from ..compiler.barrier import cores
+from ..compiler.compilations import Counter
 from ..config import grid
 from ..config.configuration import Config, load_config
 from ..recording import open_recording
 from ..resume import resume
-from ..team import cores
 from . import pools
 from .table import SweepResult, gather
 
@@ -54,6 +53,9 @@ class Outcome(NamedTuple):
     compiled: int  # functions, by this process
     error: str = ""
     passing: bool = False  # whether the error may not come again
+
+    def __repr__(self) -> str:
+        return _check.brief(self)
 
 
 @dataclass
@@ -220,34 +222,17 @@ def _find_done(jobs: list[_Job], folder: pathlib.Path) -> None:
 # ---- in a worker ------------------------------------------------------------------------------------
 
 
-class _Compilations(event.Listener):
-    """Counts functions of the package that are compiled."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def on_start(self, event: Any) -> None:
-        details = getattr(event, "data", None) or {}
-        function = getattr(details.get("dispatcher"), "py_func", None)
-        self.count += getattr(function, "__module__", "").startswith("snnlearn.")
-
-    def on_end(self, event: Any) -> None:
-        pass
-
-
 def _work(config: Config, path: str, threads: int) -> Outcome:
     """`run`, and how it went."""
-    counter, began, error, passing = _Compilations(), time.perf_counter(), "", False
-    event.register("numba:compile", counter)
-    try:
-        run(config, path, threads)
-        status = _state(pathlib.Path(path))[1]
-    except KeyboardInterrupt:
-        status = "interrupted"
-    except Exception as reason:
-        status, error, passing = "failed", f"{type(reason).__name__}: {reason}", isinstance(reason, RETRIED)
-    finally:
-        event.unregister("numba:compile", counter)
+    began, error, passing = time.perf_counter(), "", False
+    with Counter() as counter:
+        try:
+            run(config, path, threads)
+            status = _state(pathlib.Path(path))[1]
+        except KeyboardInterrupt:
+            status = "interrupted"
+        except Exception as reason:
+            status, error, passing = "failed", f"{type(reason).__name__}: {reason}", isinstance(reason, RETRIED)
     return Outcome(status, time.perf_counter() - began, counter.count, error, passing)
 
 

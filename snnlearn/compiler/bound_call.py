@@ -34,7 +34,7 @@ ENTRIES: dict[int, tuple[Any, Any]] = {}  # by the address of what they call; th
 class Frame:
     """One kernel with its arguments; `call()` runs it.
 
-    kernel : compiled by `_jit.kernel`; arguments : NamedTuples, arrays and numbers
+    kernel : compiled by `dispatch.kernel`; arguments : NamedTuples, arrays and numbers
     The last argument may change between calls: a float, or fields of a NamedTuple of whole numbers.
     Attribute prepared : whether `call` is more than an ordinary call of the kernel.
     """

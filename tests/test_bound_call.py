@@ -6,8 +6,8 @@ import numba
 import numpy as np
 import pytest
 
-from snnlearn import _frame
-from snnlearn._frame import Frame
+from snnlearn.compiler import bound_call
+from snnlearn.compiler.bound_call import Frame
 
 UNPREPARED = numba.config.DISABLE_JIT or numba.config.BOUNDSCHECK
 compiled = pytest.mark.skipif(bool(UNPREPARED), reason="nothing is prepared without the JIT, or where bounds are checked")
@@ -60,15 +60,15 @@ def test_a_frame_is_prepared_with_this_numba():
     "name, value",
     [
         ("ARRAY", ("meminfo", "parent", "itemsize", "nitems", "data", "shape", "strides")),
-        ("ARRAY", _frame.ARRAY[1:]),
+        ("ARRAY", bound_call.ARRAY[1:]),
         ("cgutils", None),
-        ("_fields", lambda value, known=_frame._fields: [("i64", bits) for _, bits in known(value)]),
+        ("_fields", lambda value, known=bound_call._fields: [("i64", bits) for _, bits in known(value)]),
     ],
     ids=["order", "number", "inside", "types"],
 )
 def test_another_layout_is_called_as_usual(monkeypatch, name, value):
-    monkeypatch.setattr(_frame, name, value)
-    monkeypatch.setattr(_frame, "ENTRIES", {})
+    monkeypatch.setattr(bound_call, name, value)
+    monkeypatch.setattr(bound_call, "ENTRIES", {})
     out = np.zeros(4)
     one = frame(out)
     assert not one.prepared

@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._jit import generic
-from ._processor import add_and_get, peek, rest
+from .dispatch import generic
+from .intrinsics import add_and_get, peek, rest
 
 PATIENCE = 30_000  # looks at the gate before a thread sleeps between them: longer than a nap, or one would follow from another
 HASTE = 200  # the same where it has had to sleep before: the machine is busy, and who is waited for may need this core
@@ -65,12 +65,12 @@ def leads(team):
 
 
 @leads.register(Alone)
-def _(team):
+def alone_leads(team):
     return True
 
 
 @leads.register(Team)
-def _(team):
+def team_leads(team):
     return team.rank == 0
 
 
@@ -80,12 +80,12 @@ def begins(team):
 
 
 @begins.register(Alone)
-def _(team):
+def alone_begins(team):
     return 0
 
 
 @begins.register(Team)
-def _(team):
+def team_begins(team):
     return team.first
 
 
@@ -95,12 +95,12 @@ def meet(team):
 
 
 @meet.register(Alone)
-def _(team):
+def alone_meet(team):
     return True
 
 
 @meet.register(Team)
-def _(team):
+def team_meet(team):
     come = add_and_get(team.gate, 0)
     wanted = (come + team.size - 1) // team.size * team.size
     looks, patience = 0, team.patience[team.rank, 0]
@@ -121,12 +121,12 @@ def share(team, total):
 
 
 @share.register(Alone)
-def _(team, total):
+def alone_share(team, total):
     return 0, total
 
 
 @share.register(Team)
-def _(team, total):
+def team_share(team, total):
     return total * team.rank // team.size, total * (team.rank + 1) // team.size
 
 

@@ -5,18 +5,20 @@ import inspect
 import os
 import subprocess
 import sys
+from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from numba import config
+from numba import config, njit
 from twin import assert_same, draw, library, simulator
 
 import snnlearn as sl
-from snnlearn import _jit
-from snnlearn._jit import SOURCE, _Compiling, kernel_sources
 from snnlearn.block import run_block
+from snnlearn.compiler import dispatch
+from snnlearn.compiler.cache import SOURCE, kernel_sources
+from snnlearn.compiler.compilations import Announcer
 
 compiled = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled")
 CASES = {
@@ -54,7 +56,9 @@ def python(code, **environment):
 
 @compiled
 def test_results_are_the_same_without_compilation(tmp_path):
-    python(f"import test_jit, numpy; numpy.savez({str(tmp_path / 'tiny.npz')!r}, **test_jit.tiny())", NUMBA_DISABLE_JIT="1")
+    python(
+        f"import test_dispatch, numpy; numpy.savez({str(tmp_path / 'tiny.npz')!r}, **test_dispatch.tiny())", NUMBA_DISABLE_JIT="1"
+    )
     plain = np.load(tmp_path / "tiny.npz")
     results = tiny()
     assert set(plain.files) == set(results)
@@ -65,12 +69,12 @@ def test_results_are_the_same_without_compilation(tmp_path):
 
 @compiled
 def test_a_helper_has_no_machine_code_of_its_own():
-    @_jit.device
+    @dispatch.device
     def twice(x):
         return 2 * x
 
-    @_jit.uncached
-    @_jit.kernel
+    @dispatch.uncached
+    @dispatch.kernel
     def root(x):
         return twice(x) + 1
 
@@ -84,7 +88,7 @@ def test_a_helper_has_no_machine_code_of_its_own():
 @compiled
 def test_a_second_start_compiles_nothing():
     code = (
-        "import test_jit as t; from snnlearn.block import run_block\n"
+        "import test_dispatch as t; from snnlearn.block import run_block\n"
         "net, weights, trial = t.library(t.draw(**t.CASES['lif']))\n"
         "t.sl.gradient(net, weights, rule=t.RULES['adjoint'], **trial)\n"
         "s = run_block.stats; print(sum(s.cache_hits.values()), sum(s.cache_misses.values()))"
@@ -186,7 +190,7 @@ def test_denormal_numbers_are_zero_in_kernels_and_there_alone():
 @compiled
 @pytest.mark.parametrize("collects", [True, False])
 def test_the_garbage_collector_is_afterwards_as_it_was(collects):
-    listener, compiling = _Compiling(), SimpleNamespace(data={"dispatcher": run_block})
+    listener, compiling = Announcer(), SimpleNamespace(data={"dispatcher": run_block})
     listener.told, before = True, gc.isenabled()
     (gc.enable if collects else gc.disable)()
     try:
@@ -203,3 +207,17 @@ def test_the_garbage_collector_is_afterwards_as_it_was(collects):
 def test_each_state_of_the_sources_has_an_index_of_its_own():
     """An index that an earlier version of the package has left may name classes that have moved: it is not opened."""
     assert f"{SOURCE:x}" in run_block._cache._cache_file._index_name
+
+
+@compiled
+def test_functions_and_classes_of_users_may_have_no_module():
+    """As functions have that are made by `exec` or `types.FunctionType`: they are not the package's."""
+
+    def twice(x):
+        return 2 * x
+
+    twice.__module__ = None
+    assert njit(twice)(3) == 6  # who listens to compilations looks at every function
+    params = namedtuple("Own", "x")
+    params.__module__ = None
+    assert not dispatch.is_ours(params(1)) and not dispatch.is_ours((1, params(2))) and dispatch.is_ours((1, (2.0,)))

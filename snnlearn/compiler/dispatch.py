@@ -1,7 +1,7 @@
 """How every kernel of the package is compiled, and how it finds the code for its argument types.
 
 * `kernel`: a root that Python calls. Cached on disk and releases the GIL.
-* `device`: a helper that kernels call; compiled into them and there alone (`_helpers.py`): Python cannot call it.
+* `device`: a helper that kernels call; compiled into them and there alone (`pipeline.py`): Python cannot call it.
 * `inlined`: a device that is always inlined. A NamedTuple of arrays travels as hundreds of arguments, so a call per
   step or per row costs more than its work; forcing all devices costs a fifth more compile time.
 * `summing`: a device whose sums may be reordered by the compiler, so that they vectorise. The order depends
@@ -21,74 +21,24 @@ again in the on-disk cache. With NUMBA_DISABLE_JIT=1 the same table is looked up
 from __future__ import annotations
 
 import functools
-import gc
-import hashlib
 import inspect
-import pathlib
-import re
-import sys
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import numba
-from numba.core import event, types
+from numba.core import types
 from numba.core.caching import IndexDataCacheFile
 from numba.extending import overload
 
-from ._helpers import HelperCompiler
+from .cache import SOURCE
+from .compilations import belongs
+from .pipeline import HelperCompiler
 
 # `error_model="numpy"` drops the check for division by zero; "contract" allows fused multiply-add and
 # nothing else, so that NaN stays visible and sums keep their order. Kernels allocate nothing, so that nothing
 # in them needs Numba's reference counts (`_nrt`): a NamedTuple of arrays would count hundreds at each call.
 OPTIONS: dict[str, Any] = {"_nrt": False, "error_model": "numpy", "fastmath": {"contract"}}
 HELPER: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": HelperCompiler}
-
-
-TUPLES = ("tape.py", "events.py")  # Numba tells tuples apart by their class's name, not by the order of its fields
-
-
-def kernel_sources() -> set[pathlib.Path]:
-    """The files that kernels are made of: the modules that import this one, those of the tuples that kernels take
-    (`TUPLES`) and, because constants are compiled in, all that they import in turn.
-    """
-    root = pathlib.Path(__file__).parent
-    imports = {path: _imports(path, root) for path in root.rglob("*.py")}
-    here = pathlib.Path(__file__)
-    found, waiting = {here}, [path for path, names in imports.items() if here in names or path.name in TUPLES]
-    while waiting:
-        path = waiting.pop()
-        if path not in found:
-            found.add(path)
-            waiting += imports.get(path, ())
-    return found
-
-
-def _source_digest() -> int:
-    """A hash of the sources that kernels are made of, part of the cache key of every kernel.
-
-    Numba's cache looks only at the file of the root kernel; an edited helper in another file would
-    otherwise go unnoticed and the old machine code would run.
-    """
-    root, digest = pathlib.Path(__file__).parent, hashlib.sha256()
-    for path in sorted(kernel_sources()):
-        digest.update(path.relative_to(root).as_posix().encode())
-        digest.update(path.read_bytes())
-    digest.update(repr(numba.config.BOUNDSCHECK).encode())  # type: ignore[attr-defined]  # which Numba's key leaves out
-    return int.from_bytes(digest.digest()[:6], "big")
-
-
-def _imports(path: pathlib.Path, root: pathlib.Path) -> set[pathlib.Path]:
-    """Files of the package that a file imports from when it is imported itself, by relative imports."""
-    found, text = set(), path.read_text("utf-8")
-    for dots, module, names in re.findall(r"^from (\.+)([\w.]*) import (\(.*?\)|[^\n]*)", text, re.M | re.S):
-        base = path.parents[len(dots) - 1].joinpath(*module.split(".")) if module else path.parents[len(dots) - 1]
-        for target in (base, *(base / name for name in re.findall(r"\w+", names))):
-            found |= {f for f in (target.with_suffix(".py"), target / "__init__.py") if f.is_file()}
-    return found - {root / "__init__.py"}
-
-
-SOURCE = _source_digest()
 
 
 def kernel(function: Callable) -> Any:
@@ -120,7 +70,7 @@ def is_ours(arrays: Any) -> bool:
     """Whether the classes of these nested NamedTuples are all the package's own."""
     if not isinstance(arrays, tuple):
         return True
-    return type(arrays).__module__.partition(".")[0] in (__package__, "builtins") and all(map(is_ours, arrays))
+    return (type(arrays) is tuple or belongs(type(arrays))) and all(map(is_ours, arrays))
 
 
 def compiled() -> bool:
@@ -189,42 +139,3 @@ def generic(n_dispatch: int, inline: bool = False, default: bool = False) -> Cal
 
 def _class_of(numba_type: types.Type) -> type:
     return getattr(numba_type, "instance_class", type(numba_type))
-
-
-class _Compiling(event.Listener):
-    """While kernels compile: tells so once, on standard error, and keeps the garbage collector from going through all that a
-    compiler makes, again and again, which takes a tenth of the time.
-    """
-
-    def __init__(self) -> None:
-        self.told, self.depth, self.collects = False, 0, False
-        self.lock = threading.Lock()
-
-    def on_start(self, event: Any) -> None:
-        if not _is_kernel(event):
-            return
-        with self.lock:
-            first, self.told = not self.told, True
-            if self.depth == 0:
-                self.collects = gc.isenabled()
-                gc.disable()
-            self.depth += 1
-        if first:
-            print("snnlearn: compiling kernels for this kind of network (once; later runs find them on disk)", file=sys.stderr)
-
-    def on_end(self, event: Any) -> None:
-        if not _is_kernel(event):
-            return
-        with self.lock:
-            self.depth -= 1
-            if self.depth == 0 and self.collects:
-                gc.enable()
-
-
-def _is_kernel(event: Any) -> bool:
-    """Whether what Numba compiles is a function of the package."""
-    function = getattr((getattr(event, "data", None) or {}).get("dispatcher"), "py_func", None)
-    return getattr(function, "__module__", "").startswith(f"{__package__}.")
-
-
-event.register("numba:compile", _Compiling())

@@ -8,7 +8,8 @@ from numpy.testing import assert_array_equal
 from twin import draw, simulator
 
 import snnlearn as sl
-from snnlearn import optimizers, parts, team
+from snnlearn import optimizers, parts
+from snnlearn.compiler import barrier
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="plain Python does not run kernels at the same time")
 
@@ -166,11 +167,11 @@ def test_a_missing_thread_is_an_error(small):
 def test_cores_are_those_that_a_container_grants(tmp_path, monkeypatch):
     """A quota of one and a half cores is two threads; more threads than cores would wait for one another."""
     file = tmp_path / "cpu.max"
-    monkeypatch.setattr(team, "CGROUP", file)
-    bound = team.cores()
+    monkeypatch.setattr(barrier, "CGROUP", file)
+    bound = barrier.cores()
     for text, want in (("150000 100000\n", min(2, bound)), ("max 100000\n", bound), ("20000 100000\n", 1), ("", bound)):
         file.write_text(text, encoding="utf-8")
-        assert team.cores() == want
+        assert barrier.cores() == want
 
 
 def test_a_member_that_is_missing_in_an_update_changes_nothing(small):

@@ -10,7 +10,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array
 
-from ._jit import HELPER
+from .dispatch import HELPER
 
 
 @intrinsic
