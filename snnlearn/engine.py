@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
@@ -104,8 +105,8 @@ class Engine:
         self.total = zeros_like(self.weights, 1 if passive else 0)  # what the active rule's updates were made of
         beside = (self.passive_feedback, self.passive_grads, self.total, self.passive_on)
         self.lanes = Lanes(self.arrays, self.hidden, self.weights, self.rules, interval, self.learns, self.straight, beside)
-        self._pool: ThreadPoolExecutor | None = None
         self.follows = optimizer is not None and self.lanes.streams()
+        self._pool: tuple[int, ThreadPoolExecutor] | None = None  # of the process with this number
         self.run_block = runner(self.arrays.params, self.rules)
         self._absent = self.arrays._replace(params=0, proj_in=0, proj_rec=0)  # all that an update needs of the network
 
@@ -288,10 +289,10 @@ class Engine:
 
     @property
     def pool(self) -> ThreadPoolExecutor:
-        """Threads beside this one."""
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="snnlearn")
-        return self._pool
+        """Threads beside this one; a forked process does not have its parent's."""
+        if self._pool is None or self._pool[0] != os.getpid():
+            self._pool = os.getpid(), ThreadPoolExecutor(self.threads, thread_name_prefix="snnlearn")
+        return self._pool[1]
 
     def _trials_of(self, lane: Lane, job: Job, group: int, base: int) -> Result:
         """Some trials in one lane, each from the initial state."""

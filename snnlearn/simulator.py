@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import _check, guards
-from .checkpoint import capture, save
+from .checkpoint import capture, go_back, save, state_of
 from .compare import describe
 from .engine import Engine
 from .events import is_stream, split_piece
@@ -52,6 +52,8 @@ class Simulator:
     passive_every : updates between two alignments. Where weights change within a trial and in streams, passive
         rules carry their traces at every step, and an alignment comes with the run or piece in which it is due
 
+    A simulator can be copied, pickled and used in a forked process; the recorder of its last run stays with the original.
+
     `run` on arrays starts each trial from the initial state; `run` on an iterator and `step` continue one
     stream, which only they and `reset` touch.
 
@@ -86,6 +88,7 @@ class Simulator:
         check_parts(rule, optimizer, loss, regularizer)
         if threads is not None:
             threads = _check.integer("Simulator.threads", threads, "be a positive number", low=1)
+        self._threads = threads
         self.passive = check_passive(passive, rule is not None and optimizer is not None)
         self.passive_every = _check.integer("Simulator.passive_every", passive_every, "be a positive number of updates", low=1)
         self._aligned = -passive_every  # updates done at the last alignment
@@ -294,6 +297,14 @@ class Simulator:
         Raises FileExistsError, FileNotFoundError (no such folder), IsADirectoryError, OSError.
         """
         save(self, path, overwrite)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For `copy` and `pickle`: the copy goes on as this one would, bit for bit, without its recorder."""
+        return state_of(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Simulator.__init__(self, **state["arguments"])
+        go_back(self, state)
 
     # ---- parts --------------------------------------------------------------------------------------
 

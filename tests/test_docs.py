@@ -157,3 +157,13 @@ def test_the_readme_leads_to_every_page():
     text = (ROOT / "README.md").read_text("utf-8")
     assert [name for name in NAMES if name != "README.md" and f"]({name}" not in text] == []
     assert [nb.name for nb in sorted((ROOT / "notebooks").glob("*.ipynb")) if f"](notebooks/{nb.name})" not in text] == []
+
+
+def test_the_site_needs_no_network():
+    """Its scripts, styles and fonts are in docs/; the theme takes its fonts from the reader's machine."""
+    text = (ROOT / "mkdocs.yml").read_text("utf-8")
+    assert "font: false" in text and "://" not in text
+    for name in re.findall(r"[\w/.]+\.(?:js|css)\b", text):
+        own = (DOCS / name).read_text("utf-8")
+        assert not re.search(r"url\(['\"]?\w+:|@import|src *= *['\"]\w+:", own), f"{name} loads something from elsewhere"
+    assert len(list((DOCS / "katex" / "fonts").glob("*.woff2"))) == 20

@@ -53,6 +53,7 @@ class ALIF(Neuron):
     a_init: Any = 0.0
 
     variables: ClassVar[tuple[str, ...]] = ("v", "a")
+    adapts: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -63,6 +63,7 @@ class Neuron:
     v_init: Any = 0.0
 
     variables: ClassVar[tuple[str, ...]] = ("v",)  # names of the rows of `hidden`
+    adapts: ClassVar[bool] = False  # whether the threshold changes in time
     n_local: ClassVar[int] = 0  # numbers a neuron and step that `derivatives` needs from `advance`, besides psi
 
     def __post_init__(self) -> None:
