@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .compiler.barrier import PAD, Team, make_team
-from .compiler.dispatch import compiled, is_ours
+from .compiler.dispatch import is_ours
+from .compiler.intrinsics import can_meet
 from .losses import rate_loss
 from .network import FlatWeights, NetArrays
 from .optimizers import for_member
@@ -55,8 +56,9 @@ MakeRule = Callable[[NetArrays], Any]
 
 
 def members(threads: int, net: NetArrays) -> int:
-    """Of so many threads, those that may share the neurons: as plain Python, kernels cannot wait for one another."""
-    return max(1, min(threads, net.n // NEURONS)) if compiled() and is_ours(net.params) else 1
+    """Of so many threads, those that may share the neurons."""
+    wanted = min(threads, net.n // NEURONS)
+    return wanted if wanted > 1 and is_ours(net.params) and can_meet() else 1
 
 
 def cut(net: NetArrays, size: int) -> list[Cut]:
@@ -250,7 +252,7 @@ def apply_together(kernel: Callable, pool: Executor, threads: int, arguments: tu
     """`apply_gradient` on these arguments, which are those of one thread, by as many threads as are worth it."""
     opt, net, weights, *rest, _ = arguments
     size = min(threads, (weights.w_in.size + weights.w_rec.size) // SYNAPSES)
-    if size < 2 or not compiled():
+    if size < 2 or not can_meet():
         kernel(*arguments, lr)
         return
     absent = zip(*(np.array_split(a, size) for a in (net.absent_in, net.absent_rec)), strict=True)
