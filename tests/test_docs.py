@@ -71,9 +71,12 @@ def test_a_rule_from_outside_compiles(tmp_path):
 
 def test_readme_and_pages_name_files_that_exist():
     """Paths of the repository in `code` of prose."""
+    found = 0
     for page in PAGES:
         for name in re.findall(r"`((?:snnlearn|tests|notebooks|benchmarks|docs|data)/[\w/.]+\.\w+)`", page.read_text("utf-8")):
             assert (ROOT / name).exists(), f"{page.relative_to(ROOT)} names {name}"
+            found += 1
+    assert found > 10
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
