@@ -38,7 +38,7 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
     if options["checkpoint_minutes"] is not None and not (
         isinstance(options["checkpoint_minutes"], str) and options["checkpoint_minutes"] == "auto"
     ):
-        need = "be 'auto', None or a positive time in minutes"
+        need = "be None or a positive time in minutes, or 'auto'"
         where = "Recorder.checkpoint_minutes"
         result["checkpoint_minutes"] = number(where, options["checkpoint_minutes"], need, low=0.0, strict=True)
     if options["compression"] not in ("gzip", None):
