@@ -63,6 +63,8 @@ def _run(model, drive, work, learning, span):
                     return
             if span.backward and leads(span.team):
                 _errors(drive.targets, tape, outcome, b, span, t, end)
+            if span.quiet:
+                _forget(tape, b, span, t, end)
         if span.forward and rates.strength > 0 and rates.per_step > 0:
             meet(span.team)
             if leads(span.team):
@@ -72,7 +74,8 @@ def _run(model, drive, work, learning, span):
         if span.learn:
             meet(span.team)  # all need the errors
             digest(learning.rule, model, drive, tape, learning.grad, span, t, end)
-        if span.update and ((end + span.offset) % span.interval == 0 or end == span.n_steps):
+        ends = (end + span.offset) % span.interval == 0 or end == span.n_steps
+        if span.update and ends and updates < learning.lr.shape[0]:
             update(learning.opt, net, model.weights, learning.grad, span.group, span.trials, learning.lr[updates], span.team)
             updates += 1
         t = end
@@ -283,3 +286,12 @@ def _errors(targets, tape, outcome, b, span, start, stop):
             for t in range(start, stop):
                 summed += targets.mask[b, t] * tape.readout[b, t - span.origin, k]
         outcome.summed[b, k] = summed
+
+
+@device
+def _forget(tape, b, span, start, stop):
+    """Nothing is to be learnt from steps start .. stop-1: their errors are zero, and those of the regulariser."""
+    for t in range(start, stop):
+        tape.rate_signal[b, (t - span.origin) % tape.rate_signal.shape[1]].fill(0)
+        if leads(span.team):
+            tape.error[b, t - span.origin].fill(0)

@@ -169,6 +169,8 @@ def restore(simulator: Any, values: dict[str, Any], arrays: Mapping[str, Any], f
             got = f"{value.dtype}, {value.shape}"
             raise _check.fail(f"checkpoint.{name}", f"be {array.dtype} of shape {array.shape}", got, "another version wrote it")
         array[...] = value.reshape(array.shape)
+    if any(grad.any() for grad in engine.stream_grad[:4]):
+        engine.learnt[0] = True  # earlier versions do not say
 
 
 def restore_training(values: dict[str, Any], arrays: Mapping[str, Any], like: Weights) -> History:
@@ -200,6 +202,7 @@ def _live(engine: Engine) -> dict[str, np.ndarray]:
     result |= {"done": engine.opt.done, "looks": engine.opt.looks}
     for name, grad in (("gradient", engine.stream_grad), ("total", engine.total)):
         add(name, FlatWeights(*(array[:1] for array in grad)))
+    result["gradient.learnt"] = engine.learnt
     for k, grad in enumerate(engine.passive_grads):
         add(f"passive{k}", FlatWeights(*(array[:1] for array in grad)))  # between runs the other accumulators are clear
     lane = engine.lanes.get("stream")

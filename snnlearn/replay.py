@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _check
+from .events import split_piece
 from .recording import Recorder, Recording, open_recording
 from .recording.access import frozen, open_file
 from .recording.going_on import load_checkpoints
@@ -88,7 +89,7 @@ def replay(
     net: Any = None,
     rule: Any = None,
     error: Any = None,
-    learn: bool | None = None,
+    learn: bool | Callable[[int], bool | None] | None = None,
     threads: int | None = None,
 ) -> Replay:
     """Simulate a window of the run that is recorded at `path` again.
@@ -99,7 +100,8 @@ def replay(
     inputs : of a stream, or of batches that no task made, a function of the simulator, positioned at the state from which it
         goes on (`stream_steps`, `trials_done`), that returns the pieces or batches (x, target[, mask]) from there on; None: of a
         stream, the inputs and targets that the file has (`Recorder(inputs=True)`)
-    task, lr, net, rule : what the file cannot hold, as in `sl.resume`; error, learn : as they were given to `run`
+    task, lr, net, rule : what the file cannot hold, as in `sl.resume`; error, learn : as they were given to `run`;
+        learn may be a function of the number of the piece or of the run's first trial, where it differed
     threads : None: all cores; results do not depend on it
 
     Eligibility traces of a stream, which no state holds, begin at zero at the state from which the replay goes on (`origin`):
@@ -256,11 +258,12 @@ def _run(simulator: Simulator, watcher: Watcher, batches: Iterator[Any], stop: i
             unit = "step" if streaming else "trial"
             got = simulator.stream_steps if streaming else simulator.trials_done
             raise _check.fail("replay.inputs", f"reach {unit} {stop}, the window's end", f"an end at {got}")
+        given = options | {"learn": learn(simulator.trials_done) if callable(learn := options["learn"]) else learn}
         if streaming:
-            simulator.run(iter([item]), recorder=watcher, **options)
+            simulator.run(iter([item]), recorder=watcher, **given)
         else:
-            x, target, mask = (*item, None, None)[:3] if isinstance(item, tuple) else (item, None, None)
-            simulator.run(x, target, mask, recorder=watcher, **options)
+            x, target, mask = split_piece(item, "replay.inputs")
+            simulator.run(x, target, mask, recorder=watcher, **given)
 
 
 def _result(collected: Collected, window: tuple[int, int], origin: str, streaming: bool) -> Replay:

@@ -29,6 +29,7 @@ from .rules.base import check_passive
 from .stepping import Stepper
 from .training import History, Training, go_on_as_planned, train
 
+LAST_TRIAL = 2**62
 RECORDABLE = ("psi", "threshold", "learning_signal")  # besides the hidden state of the neuron model
 
 
@@ -84,8 +85,8 @@ class Simulator:
         passive_every: int = 1,
     ):
         self.net = check_network(net)
-        self.seed = _check.integer("Simulator.seed", seed, "be a whole number, not negative", low=0)
-        check_parts(rule, optimizer, loss, regularizer)
+        self.seed = _check.seed("Simulator.seed", seed)
+        check_parts("Simulator", rule, optimizer, loss, regularizer)
         if threads is not None:
             threads = _check.integer("Simulator.threads", threads, "be a positive number", low=1)
         self._threads = threads
@@ -116,7 +117,8 @@ class Simulator:
         self._training: Training | None = None
         self._closes_recorder = False  # whether `train` closes it: `sl.resume` opened it
         self.stream_steps = 0  # of the stream so far
-        self._stream_noise = self._noise_stream()
+        self._stream_noise = Noise([np.random.default_rng([seed, 3])], self.net.n)
+        self._noise_begins = self._stream_noise.mark()
         self._guards = guards.fresh()
         guards.begin(self._guards, self._engine.weights)
 
@@ -174,7 +176,8 @@ class Simulator:
         if self._recorder is not None:
             self._recorder.stream_begins()
         self.stream_steps = 0
-        self._stream_noise = self._noise_stream()
+        if self._engine.arrays.noise.size:
+            self._stream_noise.back_to(self._noise_begins)
 
     # ---- running ------------------------------------------------------------------------------------
 
@@ -193,12 +196,13 @@ class Simulator:
         """Run one trial, a batch, or an iterator of pieces without end; learn where there is a rule and an optimizer.
 
         inputs : [T, n_inputs], `Events` or a scipy.sparse matrix, a list of those or [trials, T, n_inputs]; or an iterator
-            of (x, target), (x, target, mask) or x, as tuples or lists, which continues the stream
+            of (x, target), (x, target, mask) or x, as tuples or lists, which continues the stream; (x, None) does not learn
         targets : [T, n_out] floats, or labels (scalar or [T]) for CrossEntropy; a leading axis for batches
         mask : [T] time weights, or [T, n_out] for each output (not for CrossEntropy); for batches one of all trials [T], or
             with a leading axis, or a list, in which None is ones. Targets are not looked at where it is 0
         recorder : `Recorder`
-        learn : False to evaluate
+        learn : False to evaluate; within a stream, membranes and the rule's traces go on, but the steps add nothing to the
+            gradient, and an update interval of such steps alone makes no update
         error : instead of targets, err [T, n_out] (or with trials), or a function (step, y [n_out]) -> err [n_out]
         learning_signal : instead of targets, L [T, n] (or with trials), used as it is
         first_trial : number of the first trial in the recording; default: trials run so far
@@ -210,7 +214,9 @@ class Simulator:
                 raise _check.fail("Simulator.run.inputs", "yield (x, target, mask) where it is an iterator", "separate targets")
             return self._run_stream(inputs, recorder, learn, error)
         job = make_job(self, inputs, targets, mask, learn, error, learning_signal)
-        trial = self.trials_done if first_trial is None else first_trial
+        trial = self.trials_done
+        if first_trial is not None:
+            trial = _check.integer("Simulator.run.first_trial", first_trial, "be a whole number, not negative", 0, LAST_TRIAL)
         job = job._replace(noise=self._trial_noise(job, trial), number=trial)
         if recorder is not None:
             job = ask(self, job, recorder, trial)
@@ -256,7 +262,8 @@ class Simulator:
         x : [n_inputs]
         target : [n_out] floats or a label
         mask : weight of this step in the loss, or [n_out]
-        learn : False: do not learn; None: where there is a target
+        learn : False: a quiet step. Membranes and the rule's traces go on, but the step adds nothing to the gradient, and an
+            update interval of such steps alone makes no update
         error : instead of a target, err [n_out] or a function of the readout y [n_out] that returns it
         learning_signal : instead of a target, L [n], used as it is
 
@@ -331,6 +338,8 @@ class Simulator:
     def _run_piece(self, piece: Any, recorder: Recorder | None, learn: bool | None, error: Any) -> Run:
         """The next piece of the stream."""
         x, target, mask = split_piece(piece)
+        if piece is not x and target is None and error is None and learn is None:
+            learn = False  # (x, None): said not to learn
         job = make_job(self, x, target, mask, learn, error, None, single=True)._replace(noise=self._stream_noise)
         trial, before = self.trials_done, self.stream_steps
         if recorder is not None:
@@ -361,9 +370,6 @@ class Simulator:
             return None
         key = 1 if job.learn else 2
         return Noise([np.random.default_rng([self.seed, key, trial + b]) for b in range(job.n_trials)], self.net.n)
-
-    def _noise_stream(self) -> Noise:
-        return Noise([np.random.default_rng([self.seed, 3])], self.net.n)
 
     def _due(self) -> bool:
         """Whether passive rules are due for an alignment."""

@@ -87,7 +87,7 @@ class Learning(NamedTuple):
     rule: Any  # arrays of the rule
     grad: Any  # `FlatWeights` with an axis of accumulators in front; in place, the hidden weights themselves
     opt: Any  # `OptimizerArrays`, or `NoOptimizer`
-    lr: np.ndarray  # float64 [updates of a call] learning rates
+    lr: np.ndarray  # float64 [updates of a call] learning rates; intervals that end after these make none
 
 
 class Span(NamedTuple):
@@ -105,6 +105,7 @@ class Span(NamedTuple):
     forward: bool  # simulate
     backward: bool  # errors and loss
     learn: bool  # gradient
+    quiet: bool  # steps of a stream that do not learn: to the rule their errors, and the regulariser's, are zero
     update: bool  # apply it at the end of intervals
     segment: bool  # the tape holds a part of a window, of which the later parts have been digested
     team: Any  # `Alone`, or `Team` where threads share the neurons of the one trial

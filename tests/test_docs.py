@@ -20,7 +20,6 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [page for page in refresh.pages() if page.parent.name != "katex"]
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
-LATER = {"closed-loop", "datasets", "own-data", "plots", "resume", "sweeps", "export", "plan"}
 CODE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```python[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SHORT = """
@@ -72,9 +71,12 @@ def test_a_rule_from_outside_compiles(tmp_path):
 
 def test_readme_and_pages_name_files_that_exist():
     """Paths of the repository in `code` of prose."""
+    found = 0
     for page in PAGES:
         for name in re.findall(r"`((?:snnlearn|tests|notebooks|benchmarks|docs|data)/[\w/.]+\.\w+)`", page.read_text("utf-8")):
             assert (ROOT / name).exists(), f"{page.relative_to(ROOT)} names {name}"
+            found += 1
+    assert found > 10
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
@@ -113,7 +115,7 @@ def test_page_is_plain_markdown(page):
         assert mark not in text, f"{mark} shows as it stands"
     title, _, rest = text.partition("\n")
     assert title.startswith("# ") and "\n# " not in rest
-    assert page.stem in LATER or re.match(r"\n\w", rest), "a page begins with a sentence that says what it is for"
+    assert re.match(r"\n\w", rest), "a page begins with a sentence that says what it is for"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)

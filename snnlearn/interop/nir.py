@@ -132,9 +132,9 @@ def from_nir(
     own, why = own_network(nir, graph, where) if metadata else (None, None)
     if own is not None:
         net, weights = own
-        if dt is not None and dt != net.dt:
+        if dt is not None and not _check.same_time(dt, net.dt):
             hint = "metadata=False takes the bare graph"
-            raise _check.fail("from_nir.dt", f"be None or {net.dt:g}, as {where} says", dt, hint)
+            raise _check.fail("from_nir.dt", f"be None or {net.dt:.9g}, as {where} says", dt, hint)
         return Imported(net, weights, (), {"neurons": 0}, {"neurons": slice(0, net.n)})
     if dt is None:
         raise _check.fail("from_nir.dt", "be given, the step of the framework in ms", None, f"{where} does not hold it")

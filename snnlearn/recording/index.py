@@ -35,15 +35,11 @@ class Segments(NamedTuple):
     line: np.ndarray  # the trial, or the first piece of its stream: what shares an axis of time
     input: np.ndarray  # first entry of inputs, and
     n_inputs: np.ndarray  # how many there are; zeros where inputs were not recorded
+    stop: np.ndarray  # the step behind the last one
     streams: bool  # whether there is any piece of a stream
 
     def __repr__(self) -> str:
         return brief(self)
-
-    @property
-    def stop(self) -> np.ndarray:
-        """The step behind the last one of each segment."""
-        return self.start + self.n_steps
 
 
 def before_streams(attributes: Mapping[str, Any]) -> bool:
@@ -73,7 +69,7 @@ def load(h5: h5py.File, committed: Mapping[str, int], config: Mapping[str, Any],
         anew = np.concatenate(([True], (number[1:] != number[:-1]) & (begin[1:] <= begin[:-1])))
         line[pieces] = number[anew][np.cumsum(anew) - 1]
     origin = np.maximum(origin, 0)
-    arrays = (trial, start + origin, *rest[:-2], origin, line, *rest[-2:])
+    arrays = (trial, start + origin, *rest[:-2], origin, line, *rest[-2:], start + origin + rest[0])
     return Segments(*map(frozen, arrays), bool(pieces.size))  # type: ignore[arg-type, call-arg]
 
 

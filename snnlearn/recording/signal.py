@@ -72,7 +72,7 @@ class Signal:
 
     def __getitem__(self, key: Any) -> np.ndarray:
         if isinstance(key, tuple) and len(key) == 2 and len(self.shape) == 2:
-            return self[key[0]][:, key[1]]
+            return frozen(self[key[0]][:, key[1]])
         if not isinstance(key, slice):
             streams = self._recording.segments.streams
             need = "be the number of a piece, or a slice of steps" if streams else "be the number of a trial"
@@ -174,8 +174,11 @@ class Signal:
 
     def _index(self, trial: Any) -> np.ndarray:
         """The segments of a trial, of pieces of a stream, or of all there is where that is one trial or stream."""
-        if isinstance(trial, (int, np.integer)) and trial not in self._recording.trials:
-            raise fail(f"{self.name}[trial]", f"be among {listed(self._recording.trials)}", int(trial), error=IndexError)
+        if isinstance(trial, (int, np.integer)) and not isinstance(trial, bool):
+            low, high = np.searchsorted(self._recording.segments.trial, [int(trial), int(trial) + 1])
+            if low == high:
+                raise fail(f"{self.name}[trial]", f"be among {listed(self._recording.trials)}", int(trial), error=IndexError)
+            return np.arange(low, high)
         return one_line(self._recording, trial, f"{self.name}.read.trial")
 
     def _columns(self, neurons: Any) -> tuple[slice, np.ndarray | None]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import h5py
 import numpy as np
 
-from .._check import fail
+from .._check import fail, integer
 from .access import entries, frozen, listed, record
 from .integrity import text
 from .reduced import read_reduction, read_synapses, reduced_names
@@ -82,7 +82,8 @@ class Summaries:
         updates = self.weight_updates
         if not updates.size:
             raise KeyError(f"{self.path} has no weights; Recorder(weights_every=...) records them")
-        update = int(updates[-1]) if update is None or update == -1 else update
+        update = integer("Recording.weights.update", -1 if update is None else update, f"be one of {listed(updates)}")
+        update = int(updates[-1]) if update == -1 else update
         where = np.flatnonzero(updates == update)
         if where.size != 1:
             raise fail("Recording.weights.update", f"be one of {listed(updates)}", update, error=IndexError)

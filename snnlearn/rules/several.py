@@ -48,12 +48,6 @@ def carried(arrays: Any) -> Iterator[np.ndarray]:
         yield from _leaves(getattr(arrays, "carry", ()))
 
 
-def silence(arrays: Any) -> None:
-    """Traces at zero."""
-    for array in carried(arrays):
-        array[:] = 0
-
-
 def _leaves(arrays: Any) -> Iterator[np.ndarray]:
     for value in arrays:
         if isinstance(value, tuple):
