@@ -150,7 +150,8 @@ class Recorder(Asked):
         """Call `begin`, which opens the file, when something is recorded."""
         self._goes_on, self._status = begin, "complete until something is recorded"
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
+        """Open the file of a recording that goes on, where it waits."""
         begin, self._goes_on = self._goes_on, None
         if begin is not None:
             try:
@@ -190,7 +191,7 @@ class Recorder(Asked):
         adaptive : neurons whose threshold adapts
         Raises as `Recorder` and `selection` do, ValueError after `close` or for another network, OSError.
         """
-        self._go_on()
+        self.go_on()
         layout = {name: tuple(np.shape(w)) for name, w in weights._asdict().items()}
         network = {"n_neurons": int(n_neurons), "n_outputs": int(n_outputs), "dt": float(dt), **layout}
         text = to_json(config, "Recorder.open.config")
@@ -405,7 +406,7 @@ class Recorder(Asked):
             self._finalizer.detach()
 
     def _opened(self, method: str) -> Store:
-        self._go_on()
+        self.go_on()
         if self._store is None or not self.is_open:
             raise fail(f"Recorder.{method}", "be called between open() and close()", self._status)
         return self._store
