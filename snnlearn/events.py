@@ -62,6 +62,7 @@ class InputArrays(NamedTuple):
     indptr: np.ndarray  # int64 [trials, T + 1]
     channel: np.ndarray  # int32 [n_events]
     value: np.ndarray  # dtype [n_events]
+    steps: np.ndarray  # int64 [trials] length of each trial, at most T: what the arrays hold of later steps is not read
 
 
 def is_batch(inputs: Any) -> bool:
@@ -93,7 +94,7 @@ def _encode_events(trials: Sequence[Events], n_channels: int, dtype: Any, where:
     for b, trial in enumerate(trials):
         counts[b] = np.bincount(trial.step, minlength=n_steps)
     channel = np.concatenate([trial.channel for trial in trials]).astype(np.int32, copy=False)
-    return InputArrays(_pointers(counts), channel, np.ones(channel.size, dtype))
+    return InputArrays(_pointers(counts), channel, np.ones(channel.size, dtype), np.full(len(trials), n_steps))
 
 
 def _encode_dense(inputs: Any, n_channels: int, dtype: Any, where: str) -> InputArrays:
@@ -113,7 +114,8 @@ def _encode_dense(inputs: Any, n_channels: int, dtype: Any, where: str) -> Input
         finite(where, given)  # raises
     step, channel = np.divmod(active, n_channels)
     counts = np.bincount(step, minlength=x.shape[0] * x.shape[1]).reshape(x.shape[:2])
-    return InputArrays(_pointers(counts), channel.astype(np.int32), values.astype(dtype, copy=False))
+    steps = np.full(x.shape[0], x.shape[1])
+    return InputArrays(_pointers(counts), channel.astype(np.int32), values.astype(dtype, copy=False), steps)
 
 
 def _pointers(counts: np.ndarray) -> np.ndarray:

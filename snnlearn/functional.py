@@ -11,6 +11,7 @@ import numpy as np
 from . import _check
 from .engine import Engine
 from .events import encode, is_batch
+from .intake import check_steps, within
 from .job import Job, Noise
 from .losses import NONE, Loss, MeanSquaredError, RateRegularizer, TargetArrays, encode_mask, encode_targets
 from .network import Network, Weights
@@ -111,6 +112,7 @@ def gradient(
     dtype: Any = "float64",
     seed: int = 0,
     threads: int | None = None,
+    steps: Any = None,
 ) -> Gradient:
     """The gradient of a rule over one trial, or its mean over a batch; nothing is modified.
 
@@ -124,6 +126,7 @@ def gradient(
     dtype : "float32" or "float64"
     seed : of the background noise
     threads : None: all cores; results do not depend on it
+    steps : [trials] lengths of the trials of a padded batch; None: all are T steps long
 
     Raises ValueError for wrong shapes, labels out of range and NaN, TypeError for other objects, MemoryError where a
     rule's influence is too large; Divergence where a state is not finite.
@@ -149,11 +152,13 @@ def gradient(
     )
     encoded = encode(inputs, net.n_inputs, engine.dtype)
     trials, n_steps = encoded.indptr.shape[0], encoded.indptr.shape[1] - 1
+    if steps is not None:
+        encoded = encoded._replace(steps=check_steps("gradient.steps", steps, trials, n_steps))
     target_arrays = encode_targets(
         loss or MeanSquaredError(), targets, mask, trials, n_steps, net.n_outputs, engine.dtype, is_batch(inputs)
     )
     noise = Noise([np.random.default_rng([seed, 0, b]) for b in range(trials)], net.n)
-    outcome = engine.trials(Job(encoded, target_arrays, learn=True, noise=noise)).outcome
+    outcome = engine.trials(Job(encoded, within(target_arrays, encoded), learn=True, noise=noise)).outcome
     return Gradient(*engine.gradient(trials), float(outcome.loss.mean()), float(outcome.regularization.mean()))
 
 

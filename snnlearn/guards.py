@@ -181,7 +181,7 @@ def look(state: dict[str, Any], job: Job, result: Result, run: Run, weights: Wei
 
     n_ref : [n] or number, blocked steps after a spike
     """
-    most = job.n_steps / (1.0 + n_ref) * job.n_trials
+    most = job.all_steps / (1.0 + n_ref)
     full = float(np.mean(result.counts.sum(axis=0) >= SATURATED * most))
     found = [_saturation(state, job.n_steps, full >= NEARLY_ALL, f"{100 * full:.0f} % of the neurons", n_ref)]
     if job.learn:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from . import _check
-from .events import encode, is_batch
+from .events import InputArrays, encode, is_batch
 from .job import Job
 from .losses import (
     ERROR,
     SIGNAL,
     CrossEntropy,
+    Loss,
     MeanSquaredError,
     RateRegularizer,
     TargetArrays,
@@ -41,21 +42,28 @@ def check_parts(rule: Any, optimizer: Any, loss: Any, regularizer: Any) -> None:
         raise _check.fail("Simulator.rule", "be a learning rule where there is an optimizer", None)
 
 
-def check_interval(update_every: Any, rules: Iterable[Rule], regularizer: RateRegularizer | None) -> int | None:
-    """`update_every` in steps, None for "trial"; ValueError or TypeError unless rules and regularizer can work with it."""
+def check_interval(
+    update_every: Any, rules: Iterable[Rule], loss: Loss | None, regularizer: RateRegularizer | None
+) -> int | None:
+    """`update_every` in steps, None for "trial"; ValueError or TypeError unless rules, loss and regularizer can work with it."""
     if isinstance(update_every, str):
         _check.choice("Simulator.update_every", update_every, ("trial",))
         return None
     interval = _check.integer("Simulator.update_every", update_every, "be 'trial' or a positive number of steps", low=1)
     for rule in rules:
         rule.direction(interval, False, False)
+    if isinstance(loss, CrossEntropy) and loss.of == "mean":
+        need = "have of='steps' where weights change within a trial: the mean readout is known at its end"
+        raise _check.fail("CrossEntropy", need, f"of='mean', update_every={interval}")
     if regularizer is not None and regularizer.tau is None and regularizer.strength > 0:
         need = "have tau (the online form) where weights change within a trial"
         raise _check.fail("RateRegularizer", need, f"tau=None, update_every={interval}")
     return interval
 
 
-def make_job(simulator: Any, inputs: Any, targets: Any, mask: Any, learn: bool | None, error: Any, signal: Any) -> Job:
+def make_job(
+    simulator: Any, inputs: Any, targets: Any, mask: Any, learn: bool | None, error: Any, signal: Any, steps: Any = None
+) -> Job:
     """The job of `Simulator.run` with these arguments, everything checked."""
     net, dtype = simulator.net, simulator._engine.dtype
     able = simulator.rule is not None and simulator.optimizer is not None
@@ -70,6 +78,8 @@ def make_job(simulator: Any, inputs: Any, targets: Any, mask: Any, learn: bool |
     learns = able and learn is not False and bool(given)
     encoded = encode(inputs, net.n_inputs, dtype)
     trials, n_steps, batch = encoded.indptr.shape[0], encoded.indptr.shape[1] - 1, is_batch(inputs)
+    if steps is not None:
+        encoded = encoded._replace(steps=check_steps("Simulator.run.steps", steps, trials, n_steps))
     function = error if callable(error) else None
     if given and targets is None:
         width = net.n if signal is not None else net.n_outputs
@@ -85,12 +95,30 @@ def make_job(simulator: Any, inputs: Any, targets: Any, mask: Any, learn: bool |
     per_step = np.ndim(targets) == (2 if batch else 1)
     return Job(
         encoded,
-        arrays,
+        within(arrays, encoded),
         learn=learns,
         error=function,
         labels_per_step=per_step,
         classifies=isinstance(simulator.loss, CrossEntropy),
     )
+
+
+def check_steps(where: str, steps: Any, trials: int, n_steps: int) -> np.ndarray:
+    """The lengths of the trials of a batch of n_steps, int64 [trials]; ValueError or TypeError where they do not fit."""
+    found, need = np.asarray(steps), f"be {trials} whole numbers in 1 .. {n_steps}, a length for each trial"
+    if found.dtype.kind not in "iu":
+        raise _check.fail(where, need, steps, error=TypeError)
+    if found.shape != (trials,) or found.min() < 1 or found.max() > n_steps:
+        raise _check.fail(where, need, steps)
+    return found.astype(np.int64)
+
+
+def within(targets: TargetArrays, inputs: InputArrays) -> TargetArrays:
+    """The targets with a mask that is zero after the end of each trial."""
+    late = np.arange(targets.mask.shape[1]) >= inputs.steps[:, None]
+    if late.any():
+        targets.mask[late] = 0
+    return targets
 
 
 def step_job(simulator: Any, x: Any, target: Any, mask: Any, learn: bool | None, error: Any, signal: Any) -> Job:

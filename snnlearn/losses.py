@@ -5,6 +5,10 @@
     MeanSquaredError   l = 1/2 sum_k (y_k - y*_k)^2           err_k = mask (y_k - y*_k)               (1)
     CrossEntropy       l = log sum_k exp y_k - y_{y*}         err_k = mask (softmax(y)_k - [k = y*])   (2)
 
+With `CrossEntropy(of="mean")` a trial has one loss, that of its mean readout,
+
+    E_task = M l(m),   m = sum_t mask[t] y[t] / M,   M = sum_t mask[t];   err_k[t] = mask[t] (softmax(m)_k - [k = y*])   (3)
+
 `RateRegularizer` adds reg_j[t] = dE_reg/dz_j[t] to the learning signal of every neuron.
 """
 
@@ -19,6 +23,8 @@ from . import _check
 from .compiler.dispatch import SOURCE, device, kernel
 
 NONE, SQUARED, ENTROPY, ERROR, SIGNAL = range(5)  # what the target arrays hold
+NO_MEAN = np.zeros((0, 0))
+OF = ("steps", "mean")
 
 
 class TargetArrays(NamedTuple):
@@ -28,6 +34,7 @@ class TargetArrays(NamedTuple):
     value: np.ndarray  # [trials, T, n_out] targets or errors, or [trials, T, n] learning signals
     label: np.ndarray  # int32 [trials, T]
     mask: np.ndarray  # [trials, T]
+    mean: np.ndarray = NO_MEAN  # float64 [trials, n_out + 1] softmax(m) - [k = y*] of (3), and 1 once it is known; else size 0
 
 
 @dataclass(frozen=True)
@@ -39,9 +46,21 @@ class MeanSquaredError:
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """Softmax cross-entropy, summed over steps; targets [T] or scalar int labels. Equation (2)."""
+    """Softmax cross-entropy; targets [T] or scalar int labels.
+
+    of : "steps": the sum of the losses of all steps, equation (2); "mean": the loss of the mean readout of the trial, equation
+        (3), with one label a trial. Steps need not be right by themselves then. The error is known only at the end of the trial,
+        so "mean" comes with update_every="trial" and not in streams; rules that go forward in time simulate a trial twice
+
+    Raises ValueError for another `of`.
+    """
+
+    of: str = "steps"
 
     kind: ClassVar[int] = ENTROPY
+
+    def __post_init__(self) -> None:
+        _check.choice("CrossEntropy.of", self.of, OF)
 
 
 Loss = MeanSquaredError | CrossEntropy
@@ -130,6 +149,24 @@ def error_step(kind, mask, y, value, label, err):
 
 
 @device
+def error_of_mean(summed, weight, label, error, fill):
+    """Loss of the mean readout `summed` / weight; with `fill`, error (n_out,) of every step as well. Equation (3)."""
+    n_out = summed.shape[0]
+    if weight == 0:
+        return 0.0
+    top, total = summed[0] / weight, 0.0
+    for k in range(1, n_out):
+        top = max(top, summed[k] / weight)
+    for k in range(n_out):
+        total += np.exp(summed[k] / weight - top)
+    if fill:
+        for k in range(n_out):
+            error[k] = np.exp(summed[k] / weight - top) / total
+        error[label] -= 1
+    return weight * (np.log(total) + top - summed[label] / weight)
+
+
+@device
 def rate_step(rates, z, running, reg, cost):
     """Online form: update the running rates (n,) with z, fill reg (n,) and add this step's E_reg of each neuron to cost (n,)."""
     for j in range(z.shape[0]):
@@ -172,7 +209,7 @@ def encode_targets(
 ) -> TargetArrays:
     """Targets and mask in the form of kernels; checks shapes, label ranges and finite values."""
     where = "targets"
-    value, label = np.zeros((1, 1, n_out), dtype), np.zeros((1, 1), np.int32)
+    value, label, mean = np.zeros((1, 1, n_out), dtype), np.zeros((1, 1), np.int32), NO_MEAN
     if targets is None:
         kind = NONE
     elif loss.kind == SQUARED:
@@ -183,7 +220,11 @@ def encode_targets(
     else:
         kind = ENTROPY
         label = _labels(where, targets, trials, n_steps, n_out, batch)
-    return TargetArrays(kind, value, label, encode_mask(mask, trials, n_steps, dtype))
+        if loss.of == "mean":
+            if np.ndim(targets) != (1 if batch else 0):
+                raise _check.fail(where, 'be one label a trial for CrossEntropy(of="mean")', np.shape(targets))
+            mean = np.zeros((trials, n_out + 1))
+    return TargetArrays(kind, value, label, encode_mask(mask, trials, n_steps, dtype), mean)
 
 
 def encode_mask(mask: Any, trials: int, n_steps: int, dtype: Any) -> np.ndarray:

@@ -31,13 +31,13 @@ class Run(NamedTuple):
 
     loss: float  # task loss with the weights before the update
     regularization: float
-    rate: float  # mean firing rate, Hz
+    rate: float  # mean firing rate in the trials' own steps, Hz
     accuracy: float  # fraction of trials (or steps, for labels per step) that are right; nan without labels
     nmse: float  # sum err^2 / sum (y* - mean y*)^2 for MeanSquaredError; nan otherwise
     losses: np.ndarray  # [trials], or one per piece of a stream
     scores: np.ndarray  # [trials] accuracy or nmse of each
     prediction: np.ndarray  # [trials, n_out] sum of mask * y
-    n_steps: int
+    n_steps: int  # of the longest trial
     alignment: Alignment | None = None  # of passive rules, where this run was due for one
 
 
@@ -67,7 +67,7 @@ def report(job: Job, result: Result, n: int, dt: float, alignment: Alignment | N
     return Run(
         loss=float(outcome.loss.mean()),
         regularization=float(outcome.regularization.mean()),
-        rate=int(result.counts.sum()) / n / (job.n_trials * job.n_steps * dt * 1e-3),
+        rate=int(result.counts.sum()) / n / (job.all_steps * dt * 1e-3),
         accuracy=accuracy,
         nmse=nmse,
         losses=outcome.loss,

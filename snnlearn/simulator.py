@@ -17,7 +17,7 @@ from .functional import check_dtype, check_network
 from .intake import check_interval, check_parts, make_job, step_job
 from .interrupts import Interrupts
 from .job import Job, Noise, Result
-from .losses import Loss, MeanSquaredError, RateRegularizer
+from .losses import CrossEntropy, Loss, MeanSquaredError, RateRegularizer
 from .network import FlatWeights, Network, Weights
 from .neurons.base import spec_to_dict as describe_spec
 from .optimizers import Optimizer
@@ -29,6 +29,7 @@ from .rules.base import check_passive
 from .stepping import Stepper
 from .training import History, Training, go_on_as_planned, train
 
+MEAN = CrossEntropy(of="mean")
 RECORDABLE = ("psi", "threshold", "learning_signal")  # besides the hidden state of the neuron model
 
 
@@ -92,7 +93,7 @@ class Simulator:
         self.rule, self.optimizer, self.regularizer = rule, optimizer, regularizer
         self.loss = loss or MeanSquaredError()
         self.update_every = update_every
-        interval = check_interval(update_every, () if rule is None else (rule, *self.passive), regularizer)
+        interval = check_interval(update_every, () if rule is None else (rule, *self.passive), self.loss, regularizer)
         self._begins = "seed" if weights is None else "given"  # what the weights are, before anything runs
         self.context: dict[str, Any] = {} if weights is None else {"weights": "given"}  # what else a recording should say
         weights = self.net.init_weights(seed) if weights is None else weights
@@ -181,6 +182,7 @@ class Simulator:
         learn: bool | None = None,
         error: Callable[[int, np.ndarray], Any] | Any = None,
         learning_signal: Any = None,
+        steps: Any = None,
         first_trial: int | None = None,
     ) -> Run:
         """Run one trial, a batch, or an iterator of pieces without end; learn where there is a rule and an optimizer.
@@ -193,15 +195,17 @@ class Simulator:
         learn : False to evaluate
         error : instead of targets, err [T, n_out] (or with trials), or a function (step, y [n_out]) -> err [n_out]
         learning_signal : instead of targets, L [T, n] (or with trials), used as it is
+        steps : [trials] lengths of the trials of a padded batch; None: all are T steps long. A trial ends after its own steps:
+            what the arrays hold of later ones is not simulated, learnt, counted or recorded
         first_trial : number of the first trial in the recording; default: trials run so far
 
         Raises ValueError or TypeError for bad input before anything runs, Divergence where a state is not finite.
         """
         if is_stream(inputs):
-            if targets is not None or mask is not None or learning_signal is not None:
+            if targets is not None or mask is not None or learning_signal is not None or steps is not None:
                 raise _check.fail("Simulator.run.inputs", "yield (x, target, mask) where it is an iterator", "separate targets")
             return self._run_stream(inputs, recorder, learn, error)
-        job = make_job(self, inputs, targets, mask, learn, error, learning_signal)
+        job = make_job(self, inputs, targets, mask, learn, error, learning_signal, steps)
         trial = self.trials_done if first_trial is None else first_trial
         job = job._replace(noise=self._trial_noise(job, trial), number=trial)
         if recorder is not None:
@@ -254,6 +258,8 @@ class Simulator:
 
         Raises ValueError or TypeError for bad input, Divergence where a state is not finite.
         """
+        if target is not None:
+            self._check_stream()
         asked = self._stepper.fill(x, target, mask, learn, error, learning_signal)
         if asked is None:
             job = step_job(self, x, target, mask, learn, error, learning_signal)
@@ -317,6 +323,8 @@ class Simulator:
         x, target, mask = split_piece(piece)
         if is_batch(x):
             raise _check.fail("Simulator.run", "get single pieces [T, n_inputs] from an iterator", np.shape(x))
+        if target is not None:
+            self._check_stream()
         job = make_job(self, x, target, mask, learn, error, None)._replace(noise=self._stream_noise)
         trial, before = self.trials_done, self.stream_steps
         if recorder is not None:
@@ -330,6 +338,13 @@ class Simulator:
         if recorder is not None:
             record_run(self, recorder, job, result, run, trial, before)
         return run
+
+    def _check_stream(self) -> None:
+        """Raise ValueError where the loss is that of whole trials."""
+        if self.loss == MEAN:
+            raise _check.fail(
+                "CrossEntropy", "have of='steps' in a stream: the mean readout is that of a whole trial", "of='mean'"
+            )
 
     def _checkpoint(self, recorder: Recorder | None, wait: bool = False, ends: bool = False) -> None:
         """Write the present state, which is that between two runs, into the recorder's file.

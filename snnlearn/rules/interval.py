@@ -110,8 +110,9 @@ def make_interval(
 def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
     w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
     for b in range(span.trials):
-        for first in range(start, stop, SPAN):
-            last = min(stop, first + SPAN)
+        end = min(stop, inputs.steps[b])
+        for first in range(start, end, SPAN):
+            last = min(end, first + SPAN)
             _back(rule, net, tape, targets, w_feedback, span, b, first, last)
             for t in range(first, last):
                 row = t - span.origin

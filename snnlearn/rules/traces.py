@@ -151,7 +151,7 @@ def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
         _advance_sums(rule, net, weights, grad, tape, targets, span, start, stop)
         return
     for b in range(span.trials):
-        _advance_traces(rule, net, weights, grad, tape, inputs, targets, b, span, start, stop)
+        _advance_traces(rule, net, weights, grad, tape, inputs, targets, b, span, start, min(stop, inputs.steps[b]))
 
 
 @before.register(EligibilityArrays)

@@ -124,7 +124,7 @@ def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
     w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
     carry, g_in, g_rec = rule.carry, grad.w_in[span.group], grad.w_rec[span.group]
     for b in range(span.trials):
-        for t in range(start, stop):
+        for t in range(start, min(stop, inputs.steps[b])):
             row = t - span.origin
             psi, err = tape.psi[b, row % tape.psi.shape[1]], tape.error[b, row]
             reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
