@@ -6,6 +6,7 @@ LIF.tau_m must be a positive time in ms (got -20.0)
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,15 @@ import numpy as np
 def fail(where: str, need: str, got: Any, hint: str = "", error: type[Exception] = ValueError) -> Exception:
     """The exception to raise: ``raise fail("LIF.tau_m", "be a positive time in ms", -20.0)``."""
     return error(f"{where} must {need} (got {show(got)})" + (f"; {hint}" if hint else ""))
+
+
+def need(module: str, what: str, package: str | None = None) -> Any:
+    """An optional module: ``need("pynwb.misc", "export", "pynwb")``. Raises ImportError that names the package to install."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        package = package or module.partition(".")[0]
+        raise ImportError(f"{what} needs {package}: pip install {package}") from error
 
 
 def show(value: Any) -> str:

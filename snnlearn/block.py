@@ -217,7 +217,7 @@ def gather(team, finite, z, counts, spikes, begin, t):
 
 
 @gather.register(Alone)
-def _(team, finite, z, counts, spikes, begin, t):
+def alone_gather(team, finite, z, counts, spikes, begin, t):
     if not finite:
         return -1
     count = _numbers(z, 0, spikes, begin)
@@ -227,7 +227,7 @@ def _(team, finite, z, counts, spikes, begin, t):
 
 
 @gather.register(Team)
-def _(team, finite, z, counts, spikes, begin, t):
+def team_gather(team, finite, z, counts, spikes, begin, t):
     side, end = t % 2, begin
     mine = team.found[side, team.rank]
     own = _numbers(z, team.first, mine, 0)

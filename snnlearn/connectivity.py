@@ -54,12 +54,12 @@ def row_start(proj, i):
 
 
 @row_start.register(DenseProjection)
-def _(proj, i):
+def dense_projection_row_start(proj, i):
     return i * proj.n_post
 
 
 @row_start.register(SparseProjection)
-def _(proj, i):
+def sparse_projection_row_start(proj, i):
     return proj.indptr[i]
 
 
@@ -69,12 +69,12 @@ def row_stop(proj, i):
 
 
 @row_stop.register(DenseProjection)
-def _(proj, i):
+def dense_projection_row_stop(proj, i):
     return (i + 1) * proj.n_post
 
 
 @row_stop.register(SparseProjection)
-def _(proj, i):
+def sparse_projection_row_stop(proj, i):
     return proj.indptr[i + 1]
 
 
@@ -84,12 +84,12 @@ def target(proj, start, k):
 
 
 @target.register(DenseProjection)
-def _(proj, start, k):
+def dense_projection_target(proj, start, k):
     return k
 
 
 @target.register(SparseProjection)
-def _(proj, start, k):
+def sparse_projection_target(proj, start, k):
     return proj.indices[start + k]
 
 
@@ -99,12 +99,12 @@ def n_pre(proj):
 
 
 @n_pre.register(DenseProjection)
-def _(proj):
+def dense_projection_n_pre(proj):
     return proj.n_pre
 
 
 @n_pre.register(SparseProjection)
-def _(proj):
+def sparse_projection_n_pre(proj):
     return proj.indptr.shape[0] - 1
 
 
@@ -114,7 +114,7 @@ def add_row(proj, i, scale, row, out):
 
 
 @add_row.register(DenseProjection)
-def _(proj, i, scale, row, out):
+def dense_projection_add_row(proj, i, scale, row, out):
     start = i * proj.n_post
     entries = row[start : start + proj.n_post]
     for k in range(entries.shape[0]):
@@ -122,7 +122,7 @@ def _(proj, i, scale, row, out):
 
 
 @add_row.register(SparseProjection)
-def _(proj, i, scale, row, out):
+def sparse_projection_add_row(proj, i, scale, row, out):
     for s in range(proj.indptr[i], proj.indptr[i + 1]):
         out[proj.indices[s]] += scale * row[s]
 
@@ -133,14 +133,14 @@ def fetch_row(proj, i, row):
 
 
 @fetch_row.register(DenseProjection)
-def _(proj, i, row):
+def dense_projection_fetch_row(proj, i, row):
     start = i * proj.n_post
     for s in range(start, start + min(proj.n_post, FETCHED), LINE):
         prefetch(row, s)
 
 
 @fetch_row.register(SparseProjection)
-def _(proj, i, row):
+def sparse_projection_fetch_row(proj, i, row):
     fetch_stretch(proj.indices, row, proj.indptr[i], proj.indptr[i + 1])
 
 
@@ -158,7 +158,7 @@ def add_to_row(proj, i, scale, values, row):
 
 
 @add_to_row.register(DenseProjection)
-def _(proj, i, scale, values, row):
+def dense_projection_add_to_row(proj, i, scale, values, row):
     start = i * proj.n_post
     entries = row[start : start + proj.n_post]
     for k in range(entries.shape[0]):
@@ -166,7 +166,7 @@ def _(proj, i, scale, values, row):
 
 
 @add_to_row.register(SparseProjection)
-def _(proj, i, scale, values, row):
+def sparse_projection_add_to_row(proj, i, scale, values, row):
     for s in range(proj.indptr[i], proj.indptr[i + 1]):
         row[s] += scale * values[proj.indices[s]]
 
@@ -183,7 +183,7 @@ def back_over(proj, row, values, out, wanted):
 
 
 @back_over.register(DenseProjection)
-def _(proj, row, values, out, wanted):
+def dense_projection_back_over(proj, row, values, out, wanted):
     m, n_post = values.shape
     if m == 1:
         _product(row, values[0], out[0], wanted)
@@ -210,7 +210,7 @@ def _(proj, row, values, out, wanted):
 
 
 @back_over.register(SparseProjection)
-def _(proj, row, values, out, wanted):
+def sparse_projection_back_over(proj, row, values, out, wanted):
     indices = proj.indices
     for e in range(wanted.shape[0]):
         i = wanted[e]

@@ -210,7 +210,7 @@ def step(method, w, g, first, second, factor, lr, keep, low, high, count):
 
 
 @step.register(SGDArrays)
-def _(method, w, g, first, second, factor, lr, keep, low, high, count):
+def sgd_step(method, w, g, first, second, factor, lr, keep, low, high, count):
     if first.shape[0] > 0:
         for s in range(w.shape[0]):
             first[s] = method.momentum * first[s] + factor * g[s]
@@ -222,7 +222,7 @@ def _(method, w, g, first, second, factor, lr, keep, low, high, count):
 
 
 @step.register(AdamArrays)
-def _(method, w, g, first, second, factor, lr, keep, low, high, count):
+def adam_step(method, w, g, first, second, factor, lr, keep, low, high, count):
     as_dtype = w.dtype.type
     one = as_dtype(1)
     b1, b2 = method.beta1, method.beta2
@@ -260,12 +260,12 @@ def update(opt, net, weights, grad, group, trials, lr64, team):
 
 
 @update.register(NoOptimizer)
-def _(opt, net, weights, grad, group, trials, lr64, team):
+def no_optimizer_update(opt, net, weights, grad, group, trials, lr64, team):
     return None
 
 
 @update.register(OptimizerArrays)
-def _(opt, net, weights, grad, group, trials, lr64, team):
+def optimizer_update(opt, net, weights, grad, group, trials, lr64, team):
     as_dtype = weights.w_in.dtype.type
     lr = as_dtype(lr64)
     one = as_dtype(1)

@@ -38,6 +38,15 @@ class Recipe:
     batch: int
     options: dict[str, Any] = field(default_factory=dict)  # of `Simulator.train`
 
+    @property
+    def shown(self) -> list[int]:
+        """Neurons whose membranes are recorded: up to twenty of each group, evenly apart, so that some fire in any trial."""
+        found, start = [], 0
+        for group in self.simulator.net.neurons:
+            found += np.unique(np.linspace(start, start + group.n - 1, 20).astype(int)).tolist()
+            start += group.n
+        return found
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:

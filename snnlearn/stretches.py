@@ -55,47 +55,47 @@ class SparsePart(NamedTuple):
 
 
 @row_start.register(DensePart)
-def _(proj, i):
+def dense_part_row_start(proj, i):
     return i * proj.n_post + proj.first
 
 
 @row_start.register(SparsePart)
-def _(proj, i):
+def sparse_part_row_start(proj, i):
     return proj.starts[i]
 
 
 @row_stop.register(DensePart)
-def _(proj, i):
+def dense_part_row_stop(proj, i):
     return i * proj.n_post + proj.first + proj.n
 
 
 @row_stop.register(SparsePart)
-def _(proj, i):
+def sparse_part_row_stop(proj, i):
     return proj.stops[i]
 
 
 @target.register(DensePart)
-def _(proj, start, k):
+def dense_part_target(proj, start, k):
     return k
 
 
 @target.register(SparsePart)
-def _(proj, start, k):
+def sparse_part_target(proj, start, k):
     return proj.indices[start + k] - proj.first
 
 
 @n_pre.register(DensePart)
-def _(proj):
+def dense_part_n_pre(proj):
     return proj.n_pre
 
 
 @n_pre.register(SparsePart)
-def _(proj):
+def sparse_part_n_pre(proj):
     return proj.starts.shape[0]
 
 
 @add_row.register(DensePart)
-def _(proj, i, scale, row, out):
+def dense_part_add_row(proj, i, scale, row, out):
     start = i * proj.n_post + proj.first
     entries = row[start : start + proj.n]
     for k in range(entries.shape[0]):
@@ -103,13 +103,13 @@ def _(proj, i, scale, row, out):
 
 
 @add_row.register(SparsePart)
-def _(proj, i, scale, row, out):
+def sparse_part_add_row(proj, i, scale, row, out):
     for s in range(proj.starts[i], proj.stops[i]):
         out[proj.indices[s] - proj.first] += scale * row[s]
 
 
 @add_to_row.register(DensePart)
-def _(proj, i, scale, values, row):
+def dense_part_add_to_row(proj, i, scale, values, row):
     start = i * proj.n_post + proj.first
     entries = row[start : start + proj.n]
     for k in range(entries.shape[0]):
@@ -117,30 +117,30 @@ def _(proj, i, scale, values, row):
 
 
 @add_to_row.register(SparsePart)
-def _(proj, i, scale, values, row):
+def sparse_part_add_to_row(proj, i, scale, values, row):
     for s in range(proj.starts[i], proj.stops[i]):
         row[s] += scale * values[proj.indices[s] - proj.first]
 
 
 @fetch_row.register(DensePart)
-def _(proj, i, row):
+def dense_part_fetch_row(proj, i, row):
     start = i * proj.n_post + proj.first
     for s in range(start, start + min(proj.n, FETCHED), LINE):
         prefetch(row, s)
 
 
 @fetch_row.register(SparsePart)
-def _(proj, i, row):
+def sparse_part_fetch_row(proj, i, row):
     fetch_stretch(proj.indices, row, proj.starts[i], proj.stops[i])
 
 
 @back_over.register(DensePart)
-def _(proj, row, values, out, wanted):
+def dense_part_back_over(proj, row, values, out, wanted):
     return None  # rules that go back over synapses need the adjoints of all neurons: they are not run by teams
 
 
 @back_over.register(SparsePart)
-def _(proj, row, values, out, wanted):
+def sparse_part_back_over(proj, row, values, out, wanted):
     return None
 
 

@@ -108,21 +108,21 @@ def pseudo_derivative(surrogate, psi):
 
 
 @pseudo_derivative.register(PiecewiseLinearParams)
-def _(surrogate, psi):
+def piecewise_linear_pseudo_derivative(surrogate, psi):
     height = surrogate.height
     for j in range(psi.shape[0]):
         psi[j] = height[j] * max(psi.dtype.type(0), psi.dtype.type(1) - abs(psi[j]))
 
 
 @pseudo_derivative.register(ExponentialParams)
-def _(surrogate, psi):
+def exponential_pseudo_derivative(surrogate, psi):
     height = surrogate.height
     for j in range(psi.shape[0]):
         psi[j] = height[j] * np.exp(-abs(psi[j]))
 
 
 @pseudo_derivative.register(FastSigmoidParams)
-def _(surrogate, psi):
+def fast_sigmoid_pseudo_derivative(surrogate, psi):
     height = surrogate.height
     for j in range(psi.shape[0]):
         u = psi.dtype.type(1) + abs(psi[j])
@@ -130,14 +130,14 @@ def _(surrogate, psi):
 
 
 @pseudo_derivative.register(ArcTanParams)
-def _(surrogate, psi):
+def arc_tan_pseudo_derivative(surrogate, psi):
     height = surrogate.height
     for j in range(psi.shape[0]):
         psi[j] = height[j] / (psi.dtype.type(1) + psi[j] * psi[j])
 
 
 @pseudo_derivative.register(MixedParams)
-def _(surrogate, psi):
+def mixed_pseudo_derivative(surrogate, psi):
     height, kind = surrogate.height, surrogate.kind
     for j in range(psi.shape[0]):
         x = abs(psi[j])

@@ -143,7 +143,7 @@ def test_some_trials_and_errors(run, tmp_path, monkeypatch):
     with pytest.raises(IndexError, match=r"Recording.trials must be among 0, 3, 6 \(got 1\)"):
         export(run, "csv", tmp_path / "b", trials=1)
     monkeypatch.setitem(sys.modules, "pynwb", None)
-    with pytest.raises(ImportError, match=r'export\(format="nwb"\) needs pynwb; pip install "snnlearn\[nwb\]"'):
+    with pytest.raises(ImportError, match=r'export\(format="nwb"\) needs pynwb: pip install pynwb'):
         export(run, "nwb", tmp_path / "a.nwb")
 
 

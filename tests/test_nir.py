@@ -416,5 +416,5 @@ def test_bad_arguments_and_files_are_named(tmp_path, monkeypatch):
         with pytest.raises(error, match=message):
             call()
     monkeypatch.setitem(sys.modules, "nir", None)
-    with pytest.raises(ImportError, match=r'from_nir needs nir; pip install "snnlearn\[nir\]"'):
+    with pytest.raises(ImportError, match="from_nir needs nir: pip install nir"):
         from_nir(tmp_path / "a.nir", 1.0)

@@ -131,6 +131,34 @@ def test_membrane_prefers_the_recorded_threshold(make, ax):
     assert np.corrcoef(limit, recording["threshold"].read(0, neurons=0)[:, 0])[0, 1] == pytest.approx(1)
 
 
+def test_membrane_shows_neurons_that_fire(tmp_path, ax):
+    """Also where a whole group is silent."""
+    net = sl.Network(1, [sl.LIF(4, threshold=0.5), sl.LIF(2, threshold=0.5)], 1)
+    weights = net.init_weights()._replace(w_in=np.array([[0.0, 0.2, 0.6, 0.9, 0.0, 0.0]]), w_rec=np.zeros((N, N)))
+    sim = sl.Simulator(net, weights)
+    with Recorder(tmp_path / "run.h5", v=True) as recorder:
+        sim.run(np.ones((T, 1)), recorder=recorder)
+    with open_recording(tmp_path / "run.h5") as recording:
+        plot.membrane(recording, ax=ax)
+        fired = np.bincount(recording.spikes(0).neuron, minlength=N)
+    assert (fired == 0).sum() == 3
+    assert texts(ax) == ["LIF\n#1", "LIF\n#2", "LIF\n#3"]
+
+
+def test_spikes_of_a_sparse_raster_are_large(make):
+    few, many = Figure().add_subplot(), Figure(figsize=(1, 1)).add_subplot()
+    for ax in (few, many):  # as many spikes in less room are smaller
+        plot.raster(make(), 0, ax=ax)
+    assert few.lines[0].get_markersize() > 1.5 * many.lines[0].get_markersize() > 4.5
+
+
+def test_recipes_record_neurons_of_each_group():
+    from snnlearn.recipes import RECIPES
+
+    shown = RECIPES["digits"]().shown
+    assert len(shown) == 40 and np.sum(np.array(shown) < 100) == 20
+
+
 def test_membrane_without_threshold_and_spikes(make, ax):
     plot.membrane(make(config={}, spikes=False), ax=ax)
     assert legend(ax) == ["v"]
@@ -340,5 +368,5 @@ def test_new_axes_come_from_pyplot(make):
 def test_message_without_matplotlib(make, monkeypatch, draw):
     recording = make()
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r'plotting needs matplotlib; pip install "snnlearn\[plot\]"'):
+    with pytest.raises(ImportError, match="plotting needs matplotlib: pip install matplotlib"):
         draw(recording)

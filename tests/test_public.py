@@ -111,3 +111,9 @@ def test_examples_of_docstrings_run(tmp_path):
     assert n_passed and int(n_passed.group(1)) >= 4
     for name in ("Network", "Simulator", "simulate", "gradient"):
         assert ">>> " in getattr(sl, name).__doc__
+
+
+def test_nothing_says_to_install_by_a_name_that_anyone_could_register():
+    places = [*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "docs").rglob("*.md"), PACKAGE.parent / "README.md"]
+    assert [str(place) for place in places if "snnlearn[" in place.read_text(encoding="utf-8")] == []
+    assert [str(place) for place in places if "pip install snnlearn" in place.read_text(encoding="utf-8")] == []

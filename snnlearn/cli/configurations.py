@@ -10,8 +10,6 @@ import tomllib
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from .. import _check
 from ..config import Config, TrainingPlan, load_config
 from ..datasets.base import split_paths
@@ -43,7 +41,6 @@ def of_recipe(
     simulator, net = recipe.simulator, recipe.simulator.net
     names = ("rule", "optimizer", "loss", "regularizer", "update_every", "seed")
     updates = -(-recipe.trials // recipe.batch)
-    show = np.unique(np.linspace(0, net.n - 1, 4).astype(int)).tolist()
     return Config(
         task=recipe.task,
         net=net,
@@ -51,8 +48,8 @@ def of_recipe(
         dtype=simulator.dtype.name,
         training=TrainingPlan(recipe.trials, recipe.batch, stop=stop, **recipe.options),
         recorder={  # raw data of some twenty trials; tables hold all of them
-            "v": show,
-            "threshold": show,
+            "v": recipe.shown,
+            "threshold": recipe.shown,
             "every": max(1, recipe.trials // 20),
             "weights_every": max(1, updates // 10),
             "checkpoint_every": checkpoint_every,

@@ -56,11 +56,10 @@ def train(options: argparse.Namespace) -> int:
             raise _check.fail(f"--{name.replace('_', '-')}", "come with --out", getattr(options, name))
     if options.out is not None:
         every = max(1, recipe.trials // 20)  # raw data of some twenty trials; tables hold all of them
-        show = np.unique(np.linspace(0, net.n - 1, 4).astype(int)).tolist()
         recorder = Recorder(
             options.out,
-            v=show,
-            threshold=show,
+            v=recipe.shown,
+            threshold=recipe.shown,
             every=every,
             weights_every=max(1, n_updates // 10),
             overwrite=options.overwrite,

@@ -65,12 +65,12 @@ def leads(team):
 
 
 @leads.register(Alone)
-def _(team):
+def alone_leads(team):
     return True
 
 
 @leads.register(Team)
-def _(team):
+def team_leads(team):
     return team.rank == 0
 
 
@@ -80,12 +80,12 @@ def begins(team):
 
 
 @begins.register(Alone)
-def _(team):
+def alone_begins(team):
     return 0
 
 
 @begins.register(Team)
-def _(team):
+def team_begins(team):
     return team.first
 
 
@@ -95,12 +95,12 @@ def meet(team):
 
 
 @meet.register(Alone)
-def _(team):
+def alone_meet(team):
     return True
 
 
 @meet.register(Team)
-def _(team):
+def team_meet(team):
     come = add_and_get(team.gate, 0)
     wanted = (come + team.size - 1) // team.size * team.size
     looks, patience = 0, team.patience[team.rank, 0]
@@ -121,12 +121,12 @@ def share(team, total):
 
 
 @share.register(Alone)
-def _(team, total):
+def alone_share(team, total):
     return 0, total
 
 
 @share.register(Team)
-def _(team, total):
+def team_share(team, total):
     return total * team.rank // team.size, total * (team.rank + 1) // team.size
 
 

@@ -46,7 +46,6 @@ from typing import Any, NamedTuple
 from .. import _check
 from ..network import Network, Weights
 from ..recording import Recording
-from ..recording.convert import need
 from ..surrogate import PiecewiseLinear, Surrogate
 from .common import new_file
 from .nir_build import RESETS, SCHEMES, build
@@ -80,7 +79,7 @@ def to_nir(net: Network, weights: Weights, path: Any = None, *, scheme: str = "i
     Times are in seconds. Raises ValueError or TypeError for an unknown scheme, neuron models that NIR does not have and weights
     that do not fit, FileExistsError, ImportError without nir.
     """
-    nir = need("nir", "to_nir", "nir")
+    nir = _check.need("nir", "to_nir")
     _check.choice("to_nir.scheme", scheme, SCHEMES)
     if not isinstance(net, Network):
         raise _check.fail("to_nir.net", "be an sl.Network", net, error=TypeError)
@@ -115,7 +114,7 @@ def from_nir(
     Flatten nodes may be there or not; parameters may be numbers or arrays. Raises FileNotFoundError, OSError (not a file of NIR),
     ValueError that names the node for what the network cannot be, ImportError without nir.
     """
-    nir = need("nir", "from_nir", "nir")
+    nir = _check.need("nir", "from_nir")
     _check.choice("from_nir.scheme", scheme, SCHEMES)
     _check.choice("from_nir.reset", reset, RESETS)
     unit = _check.number("from_nir.unit", unit, "be a positive number of ms", low=0.0, strict=True)

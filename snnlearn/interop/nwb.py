@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from .._check import need
 from ..recording import Recording
-from ..recording.convert import need
 from .common import Axis, axis, new_file, signal_pieces, spike_batches
 
 DESCRIPTIONS = {
@@ -28,8 +28,8 @@ DESCRIPTIONS = {
 
 def export_nwb(recording: Recording, out: pathlib.Path, trials: Any, overwrite: bool) -> list[pathlib.Path]:
     """Write the file `out`; see `export`."""
-    pynwb = need("pynwb", 'export(format="nwb")', "nwb")
-    hdmf = need("hdmf.backends.hdf5", 'export(format="nwb")', "nwb")
+    pynwb = need("pynwb", 'export(format="nwb")', "pynwb")
+    hdmf = need("hdmf.backends.hdf5", 'export(format="nwb")', "pynwb")
     new_file(out, overwrite)
     line = axis(recording, trials)
     nwb = pynwb.NWBFile(
@@ -99,8 +99,8 @@ def _counts(recording: Recording, line: Axis) -> np.ndarray:
 
 def _units(recording: Recording, nwb: Any, hdmf: Any, counts: np.ndarray) -> Any:
     """The table of units with room for the spikes; returns the room."""
-    common = need("hdmf.common", 'export(format="nwb")', "nwb")
-    misc = need("pynwb.misc", 'export(format="nwb")', "nwb")
+    common = need("hdmf.common", 'export(format="nwb")', "pynwb")
+    misc = need("pynwb.misc", 'export(format="nwb")', "pynwb")
     groups = (recording.config.get("network") or {}).get("neurons") or []
     names = [str(group.get("type", "neuron")) for group in groups for _ in range(int(group.get("n", 0)))]
     if len(names) != recording.n_neurons:

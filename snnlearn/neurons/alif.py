@@ -77,7 +77,7 @@ PROMOTIONS[LIFParams, ALIFParams] = _from_lif
 
 
 @advance.register(ALIFParams)
-def _(p, hidden, z, refractory, current, psi, local):
+def alif_advance(p, hidden, z, refractory, current, psi, local):
     n, v, a = z.shape[0], hidden[0], hidden[1]
     for j in range(n):
         v[j] = p.alpha[j] * v[j] + p.zeta[j] * current[j] - p.thr[j] * z[j]  # (1)
@@ -87,7 +87,7 @@ def _(p, hidden, z, refractory, current, psi, local):
 
 
 @derivatives.register(ALIFParams)
-def _(p, psi, local, out):
+def alif_derivatives(p, psi, local, out):
     for j in range(psi.shape[0]):
         out.A[0, 0, j] = p.alpha[j]
         out.A[1, 1, j] = p.rho[j]
@@ -99,12 +99,12 @@ def _(p, psi, local, out):
 
 
 @prepare.register(ALIFParams)
-def _(p, psi, local):
+def alif_prepare(p, psi, local):
     return None
 
 
 @adjoint.register(ALIFParams)
-def _(p, psi, gz, attached, lam, c):
+def alif_adjoint(p, psi, gz, attached, lam, c):
     lv, la = lam[0], lam[1]
     for j in range(psi.shape[0]):
         lz = gz[j] + la[j] - attached * p.thr[j] * lv[j]  # (5)
@@ -114,7 +114,7 @@ def _(p, psi, gz, attached, lam, c):
 
 
 @tangent.register(ALIFParams)
-def _(p, l, psi, attached, current, hidden, start, old, new):
+def alif_tangent(p, l, psi, attached, current, hidden, start, old, new):
     alpha, zeta, rho, beta, reset = p.alpha[l], p.zeta[l], p.rho[l], p.beta[l], attached * p.thr[l]
     v = hidden[0, start : start + current.shape[0]]
     a = hidden[1, start : start + current.shape[0]]
@@ -125,6 +125,6 @@ def _(p, l, psi, attached, current, hidden, start, old, new):
 
 
 @threshold.register(ALIFParams)
-def _(p, hidden, out):
+def alif_threshold(p, hidden, out):
     for j in range(out.shape[0]):
         out[j] = p.thr[j] + p.beta[j] * hidden[1, j]

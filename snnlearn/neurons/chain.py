@@ -39,12 +39,12 @@ def chain(params: Any, n_hidden: int, n: int, dtype: Any, own_spike: bool = True
 
 
 @prepare.register(ChainParams)
-def _(p, psi, local):
+def chain_prepare(p, psi, local):
     derivatives(p.model, psi, local, p.d)
 
 
 @adjoint.register(ChainParams)
-def _(p, psi, gz, attached, lam, c):
+def chain_adjoint(p, psi, gz, attached, lam, c):
     A, b, out, k, r = p.d
     n_hidden, n = b.shape
     back = lam[n_hidden]
@@ -67,7 +67,7 @@ def _(p, psi, gz, attached, lam, c):
 
 
 @tangent.register(ChainParams)
-def _(p, l, psi, attached, current, hidden, start, old, new):
+def chain_tangent(p, l, psi, attached, current, hidden, start, old, new):
     A, b, out, k, r = p.d
     n_hidden = b.shape[0]
     for m in range(current.shape[0]):

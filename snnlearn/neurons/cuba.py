@@ -70,7 +70,7 @@ PROMOTIONS[LIFParams, CubaLIFParams] = _from_lif
 
 
 @advance.register(CubaLIFParams)
-def _(p, hidden, z, refractory, current, psi, local):
+def cuba_lif_advance(p, hidden, z, refractory, current, psi, local):
     n, v, i = z.shape[0], hidden[0], hidden[1]
     for j in range(n):
         i[j] = p.alpha_s[j] * i[j] + current[j]  # (1)
@@ -80,7 +80,7 @@ def _(p, hidden, z, refractory, current, psi, local):
 
 
 @derivatives.register(CubaLIFParams)
-def _(p, psi, local, out):
+def cuba_lif_derivatives(p, psi, local, out):
     for j in range(psi.shape[0]):
         out.A[0, 0, j] = p.alpha[j]
         out.A[0, 1, j] = p.zeta[j] * p.alpha_s[j]
@@ -92,6 +92,6 @@ def _(p, psi, local, out):
 
 
 @threshold.register(CubaLIFParams)
-def _(p, hidden, out):
+def cuba_lif_threshold(p, hidden, out):
     for j in range(out.shape[0]):
         out[j] = p.thr[j]

@@ -49,7 +49,7 @@ class LIF(Neuron):
 
 
 @advance.register(LIFParams)
-def _(p, hidden, z, refractory, current, psi, local):
+def lif_advance(p, hidden, z, refractory, current, psi, local):
     n, v = z.shape[0], hidden[0]
     for j in range(n):
         v[j] = p.alpha[j] * v[j] + p.zeta[j] * current[j] - p.thr[j] * z[j]  # (1)
@@ -58,7 +58,7 @@ def _(p, hidden, z, refractory, current, psi, local):
 
 
 @derivatives.register(LIFParams)
-def _(p, psi, local, out):
+def lif_derivatives(p, psi, local, out):
     for j in range(psi.shape[0]):
         out.A[0, 0, j] = p.alpha[j]
         out.b[0, j] = p.zeta[j]
@@ -67,12 +67,12 @@ def _(p, psi, local, out):
 
 
 @prepare.register(LIFParams)
-def _(p, psi, local):
+def lif_prepare(p, psi, local):
     return None
 
 
 @adjoint.register(LIFParams)
-def _(p, psi, gz, attached, lam, c):
+def lif_adjoint(p, psi, gz, attached, lam, c):
     lv = lam[0]
     for j in range(psi.shape[0]):
         lz = gz[j] - attached * p.thr[j] * lv[j]  # (4)
@@ -81,7 +81,7 @@ def _(p, psi, gz, attached, lam, c):
 
 
 @tangent.register(LIFParams)
-def _(p, l, psi, attached, current, hidden, start, old, new):
+def lif_tangent(p, l, psi, attached, current, hidden, start, old, new):
     alpha, zeta, reset = p.alpha[l], p.zeta[l], attached * p.thr[l]
     v = hidden[0, start : start + current.shape[0]]
     for c in range(current.shape[0]):
@@ -90,6 +90,6 @@ def _(p, l, psi, attached, current, hidden, start, old, new):
 
 
 @threshold.register(LIFParams)
-def _(p, hidden, out):
+def lif_threshold(p, hidden, out):
     for j in range(out.shape[0]):
         out[j] = p.thr[j]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .. import _check
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -17,11 +19,7 @@ TICKS: dict[str, Any] = {"color": BLACK, "linestyle": "none", "marker": "|", "ma
 
 
 def need_matplotlib() -> Any:
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ImportError('plotting needs matplotlib; pip install "snnlearn[plot]"') from error
-    return matplotlib
+    return _check.need("matplotlib", "plotting")
 
 
 def axes_or_new(ax: Axes | None) -> Axes:

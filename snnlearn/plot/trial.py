@@ -30,9 +30,9 @@ def raster(recording: Recording, trial: int | None = None, ax: Axes | None = Non
     trial = shown_trial(recording, trial)
     spikes = recording.spikes(trial, time)
     ax = axes_or_new(ax)
-    height = ax.get_position().height * ax.figure.get_figheight() * 72  # points
-    size = float(np.clip(0.9 * height / recording.n_neurons, 3.0, 8.0))
-    marks = {"marker": "|", "linestyle": "none", "markersize": size, "markeredgewidth": 1.3}
+    room = ax.get_position().width * ax.get_position().height * np.prod(ax.figure.get_size_inches()) * 72**2
+    size = float(np.clip(0.5 * np.sqrt(room / max(spikes.step.size, 1)), 3.0, 8.0))  # points: few spikes are large
+    marks = {"marker": "|", "linestyle": "none", "markersize": size, "markeredgewidth": max(0.25 * size, 1.0)}
     for group in neuron_groups(recording):
         use = (spikes.neuron >= group.start) & (spikes.neuron < group.stop)
         ax.plot(spikes.step[use] * recording.dt, spikes.neuron[use], color=group.color, label=group.name, **marks)
@@ -54,7 +54,7 @@ def membrane(
 
     recording : an open recording; trial : its number; ax : Axes to draw into, None: new ones
     time : (start, stop) in ms, of a long trial; only this much is read
-    neurons : list of neurons whose v was recorded; None: up to three that spike most, of each group in turn
+    neurons : list of neurons whose v was recorded; None: up to three that spike, the most active of each group in turn
 
     Each neuron is drawn to its own scale; the ticks are v = 0 and its threshold at the beginning. The threshold is the
     recorded one, and where there is none the threshold at rest.
@@ -186,7 +186,7 @@ def _time_axis(ax: Axes, recording: Recording, trial: int, time: Span) -> None:
 
 
 def _most_active(recording: Recording, trial: int, there: np.ndarray, time: Span) -> np.ndarray:
-    """Up to N_MEMBRANES of these neurons in order: the most active of each group, then the second of each, and so on."""
+    """Up to N_MEMBRANES of these neurons in order: the most active of each group, then the second of each; silent ones last."""
     n_spikes = np.zeros(recording.n_neurons, np.int64)
     if recording.has_spikes:
         n_spikes += np.bincount(recording.spikes(trial, time).neuron, minlength=recording.n_neurons)
@@ -194,5 +194,5 @@ def _most_active(recording: Recording, trial: int, there: np.ndarray, time: Span
     for group in neuron_groups(recording):
         own = np.sort(there[(there >= group.start) & (there < group.stop)])
         own = own[np.argsort(-n_spikes[own], kind="stable")]
-        ranked += [(rank, int(neuron)) for rank, neuron in enumerate(own)]
-    return np.sort([neuron for _, neuron in sorted(ranked)[:N_MEMBRANES]])
+        ranked += [(n_spikes[neuron] == 0, rank, int(neuron)) for rank, neuron in enumerate(own)]
+    return np.sort([neuron for _, _, neuron in sorted(ranked)[:N_MEMBRANES]])

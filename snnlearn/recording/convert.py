@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._check import fail
+from .._check import fail, need
 from .access import window
 from .pieces import extents
 
@@ -218,15 +217,6 @@ def runs(
         rows = range(int(signal._row(a)) * signal.every, int(b), signal.every)
         if len(rows):
             yield rows, signal.read(trial, (a * dt, b * dt), neurons if signal.neurons is not None else None)
-
-
-def need(module: str, what: str, extra: str | None = None) -> Any:
-    """An optional package. Raises ImportError that names the extra."""
-    try:
-        return import_module(module)
-    except ImportError as error:
-        package, extra = module.partition(".")[0], extra or module
-        raise ImportError(f'{what} needs {package}; pip install "snnlearn[{extra}]"') from error
 
 
 def _matrices(recording: Recording) -> tuple[str, ...]:

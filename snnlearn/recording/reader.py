@@ -288,7 +288,7 @@ class Recording(Summaries):
             raise KeyError(f"{self.path} has no {name!r}; it has {', '.join(map(repr, self.names)) or 'no signals'}")
         return Signal(self, name)
 
-    # In other packages' terms; each raises ImportError that names the extra where the package is not installed
+    # In other packages' terms; each raises ImportError that says what to install where the package is missing
 
     def to_xarray(self, names: Any = None, **selection: Any) -> Any:
         """An xarray.Dataset of the signals `names` (None: all); selection : trials, time, neurons; see `convert.to_xarray`."""

@@ -85,7 +85,7 @@ def make_adjoint(
 
 
 @digest.register(AdjointArrays)
-def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
+def adjoint_digest(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
     if stop != span.n_steps and stop % rule.window != 0 and not span.segment:
         return
     first = span.origin if rule.window == NO_WINDOW else start

@@ -223,5 +223,5 @@ def before(rule, net, weights, tape, inputs, span, t):
 
 
 @digest.register(NoRule)
-def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
+def no_rule_digest(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
     return None

@@ -143,7 +143,7 @@ def make_influence(
 
 
 @digest.register(InfluenceArrays)
-def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
+def influence_digest(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
     for b in range(span.trials):
         _advance_influence(rule, net, weights, grad, tape, inputs, b, span, start, min(stop, inputs.steps[b]))
 

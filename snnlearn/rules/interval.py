@@ -107,7 +107,7 @@ def make_interval(
 
 
 @digest.register(IntervalArrays)
-def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
+def interval_digest(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
     w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
     for b in range(span.trials):
         end = min(stop, inputs.steps[b])
@@ -221,17 +221,17 @@ def decayed(p, steps):
 
 
 @decayed.register(LIFParams)
-def _(p, steps):
+def lif_decayed(p, steps):
     return _power(p.alpha[0], steps)
 
 
 @decayed.register(ALIFParams)
-def _(p, steps):
+def alif_decayed(p, steps):
     return _power(p.alpha[0], steps)
 
 
 @decayed.register(ChainParams)
-def _(p, steps):
+def chain_decayed(p, steps):
     return p.own_spike  # not called: numbers per source are kept for LIF and ALIF only
 
 
@@ -241,17 +241,17 @@ def arrived(p):
 
 
 @arrived.register(LIFParams)
-def _(p):
+def lif_arrived(p):
     return p.zeta[0]
 
 
 @arrived.register(ALIFParams)
-def _(p):
+def alif_arrived(p):
     return p.zeta[0]
 
 
 @arrived.register(ChainParams)
-def _(p):
+def chain_arrived(p):
     return p.own_spike  # as above
 
 

@@ -116,17 +116,17 @@ def is_lazy(lazy):
 
 
 @is_lazy.register(NoLazy)
-def _(lazy):
+def no_lazy_is_lazy(lazy):
     return False
 
 
 @is_lazy.register(Lazy)
-def _(lazy):
+def lazy_is_lazy(lazy):
     return True
 
 
 @is_lazy.register(LazyAdaptive)
-def _(lazy):
+def lazy_adaptive_is_lazy(lazy):
     return True
 
 
@@ -136,17 +136,17 @@ def catch_up(lazy, rule, net, weights, tape, inputs, span, t):
 
 
 @catch_up.register(NoLazy)
-def _(lazy, rule, net, weights, tape, inputs, span, t):
+def no_lazy_catch_up(lazy, rule, net, weights, tape, inputs, span, t):
     return None
 
 
 @catch_up.register(Lazy)
-def _(lazy, rule, net, weights, tape, inputs, span, t):
+def lazy_catch_up(lazy, rule, net, weights, tape, inputs, span, t):
     _catch_up(lazy, rule, net, weights, tape, inputs, span, t)
 
 
 @catch_up.register(LazyAdaptive)
-def _(lazy, rule, net, weights, tape, inputs, span, t):
+def lazy_adaptive_catch_up(lazy, rule, net, weights, tape, inputs, span, t):
     _catch_up(lazy, rule, net, weights, tape, inputs, span, t)
 
 
@@ -179,12 +179,12 @@ def sum_up(lazy, rule, net, weights, psi, signal, reg, last):
 
 
 @sum_up.register(NoLazy)
-def _(lazy, rule, net, weights, psi, signal, reg, last):
+def no_lazy_sum_up(lazy, rule, net, weights, psi, signal, reg, last):
     return None
 
 
 @sum_up.register(Lazy)
-def _(lazy, rule, net, weights, psi, signal, reg, last):
+def lazy_sum_up(lazy, rule, net, weights, psi, signal, reg, last):
     at, zeta = lazy.at[0], rule.params.zeta
     A, H, B, R = lazy.sums[0], lazy.sums[1], lazy.sums[2], lazy.sums[3]
     kappa, k, a = lazy.decay[0, 1], lazy.decay[0, at], lazy.decay[1, at]
@@ -200,7 +200,7 @@ def _(lazy, rule, net, weights, psi, signal, reg, last):
 
 
 @sum_up.register(LazyAdaptive)
-def _(lazy, rule, net, weights, psi, signal, reg, last):
+def lazy_adaptive_sum_up(lazy, rule, net, weights, psi, signal, reg, last):
     at, zeta, beta, s = lazy.at[0], rule.params.zeta, rule.params.beta, lazy.sums
     kappa, k, a = lazy.decay[0, 1], lazy.decay[0, at], lazy.decay[1, at]
     least, most = 1.0, 1.0
@@ -284,7 +284,7 @@ def earn(lazy, rule, net, traces, proj, row, i, s, at):
 
 
 @earn.register(Lazy)
-def _(lazy, rule, net, traces, proj, row, i, s, at):
+def lazy_earn(lazy, rule, net, traces, proj, row, i, s, at):
     start, a, factor = row_start(proj, i), np.float64(traces.eps[0, i]), rule.factor
     ebar, through = traces.ebar[0, start : start + row.shape[0]], net.scale * a
     A, H, B, R = lazy.sums[0, at], lazy.sums[1, at], lazy.sums[2, at], lazy.sums[3, at]
@@ -299,7 +299,7 @@ def _(lazy, rule, net, traces, proj, row, i, s, at):
 
 
 @earn.register(LazyAdaptive)
-def _(lazy, rule, net, traces, proj, row, i, s, at):
+def lazy_adaptive_earn(lazy, rule, net, traces, proj, row, i, s, at):
     start, a, factor, scale = row_start(proj, i), np.float64(traces.eps[0, i]), rule.factor, np.float64(net.scale)
     ebar, q = traces.ebar[0, start : start + row.shape[0]], traces.q[0, start : start + row.shape[0]]
     now, then = lazy.sums[:, at], lazy.sums[:, s]

@@ -62,7 +62,7 @@ def _leaves(arrays: Any) -> Iterator[np.ndarray]:
 
 
 @digest.register(Several)
-def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
+def several_digest(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
     # the active rule comes last: the tape's learning signal, which recorders read, is its own
     if rule.on[0] != 0:
         own = FlatWeights(weights.w_in, weights.w_rec, weights.w_out, weights.b_out, rule.feedback)

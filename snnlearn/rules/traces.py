@@ -146,7 +146,7 @@ def obstacle(arrays: EligibilityArrays) -> str:
 
 
 @digest.register(EligibilityArrays)
-def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
+def eligibility_digest(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
     if is_lazy(rule.lazy) and rule.on_read:
         _advance_sums(rule, net, weights, grad, tape, targets, span, start, stop)
         return
@@ -155,7 +155,7 @@ def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
 
 
 @before.register(EligibilityArrays)
-def _(rule, net, weights, tape, inputs, span, t):
+def eligibility_before(rule, net, weights, tape, inputs, span, t):
     if is_lazy(rule.lazy) and rule.on_read:
         catch_up(rule.lazy, rule, net, weights, tape, inputs, span, t)
 
@@ -214,13 +214,13 @@ def weigh(p, psi, psi_zeta, psi_beta):
 
 
 @weigh.register(LIFParams)
-def _(p, psi, psi_zeta, psi_beta):
+def lif_weigh(p, psi, psi_zeta, psi_beta):
     for j in range(psi.shape[0]):
         psi_zeta[j] = psi[j] * p.zeta[j]
 
 
 @weigh.register(ALIFParams)
-def _(p, psi, psi_zeta, psi_beta):
+def alif_weigh(p, psi, psi_zeta, psi_beta):
     for j in range(psi.shape[0]):
         psi_zeta[j] = psi[j] * p.zeta[j]
     for j in range(psi.shape[0]):
@@ -228,7 +228,7 @@ def _(p, psi, psi_zeta, psi_beta):
 
 
 @weigh.register(ChainParams)
-def _(p, psi, psi_zeta, psi_beta):
+def chain_weigh(p, psi, psi_zeta, psi_beta):
     return None
 
 
@@ -238,12 +238,12 @@ def arrive(traces, proj, p, b, i, value):
 
 
 @arrive.register(SourceTraces)
-def _(traces, proj, p, b, i, value):
+def source_traces_arrive(traces, proj, p, b, i, value):
     traces.eps[b, i] += value
 
 
 @arrive.register(SynapseTraces)
-def _(traces, proj, p, b, i, value):
+def synapse_traces_arrive(traces, proj, p, b, i, value):
     start = row_start(proj, i)
     eps = traces.eps[b, start : row_stop(proj, i)]
     for k in range(eps.shape[0]):
@@ -251,7 +251,7 @@ def _(traces, proj, p, b, i, value):
 
 
 @arrive.register(StateTraces)
-def _(traces, proj, p, b, i, value):
+def state_traces_arrive(traces, proj, p, b, i, value):
     traces.pre[b, i] += value
 
 
@@ -261,7 +261,7 @@ def trace_step(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale,
 
 
 @trace_step.register(SourceTraces, LIFParams)
-def _(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
+def source_traces_lif_trace_step(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
     signal, reg, psi_zeta, decay = scaled[0], scaled[1], scaled[2], p.alpha[0]
     for i in range(traces.eps.shape[1]):
         start, stop = row_start(proj, i), row_stop(proj, i)
@@ -282,7 +282,7 @@ def _(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
 
 
 @trace_step.register(SourceTraces, ALIFParams)
-def _(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
+def source_traces_alif_trace_step(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
     signal, reg, psi_zeta, psi_beta, decay = scaled[0], scaled[1], scaled[2], scaled[3], p.alpha[0]
     for i in range(traces.eps.shape[1]):
         start, stop = row_start(proj, i), row_stop(proj, i)
@@ -305,7 +305,7 @@ def _(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
 
 
 @trace_step.register(SynapseTraces, LIFParams)
-def _(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
+def synapse_traces_lif_trace_step(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
     signal, reg = scaled[0], scaled[1]
     for i in range(n_pre(proj)):
         start, stop = row_start(proj, i), row_stop(proj, i)
@@ -319,7 +319,7 @@ def _(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
 
 
 @trace_step.register(SynapseTraces, ALIFParams)
-def _(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
+def synapse_traces_alif_trace_step(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
     signal, reg = scaled[0], scaled[1]
     for i in range(n_pre(proj)):
         start, stop = row_start(proj, i), row_stop(proj, i)
@@ -335,7 +335,7 @@ def _(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
 
 
 @trace_step.register(StateTraces, ChainParams)
-def _(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
+def state_traces_chain_trace_step(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
     signal, reg = scaled[0], scaled[1]
     # one row of synapses i -> j at a time: (1) to (3) are the chain rule of neurons/chain.py, equation (1)
     A, to_state, to_spike, by_spike, by_reset = p.d

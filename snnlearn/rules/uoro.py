@@ -120,7 +120,7 @@ class UORO(Rule):
 
 
 @digest.register(UOROArrays)
-def _(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
+def uoro_digest(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
     w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
     carry, g_in, g_rec = rule.carry, grad.w_in[span.group], grad.w_rec[span.group]
     for b in range(span.trials):

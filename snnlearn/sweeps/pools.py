@@ -99,13 +99,10 @@ class Given:
 
 
 def dask(address: str) -> Given:
-    """The workers of a Dask scheduler. ImportError that names the extra, OSError where no scheduler answers."""
+    """The workers of a Dask scheduler. ImportError without dask.distributed, OSError where no scheduler answers."""
+    distributed = _check.need("distributed", "sweep on a Dask scheduler")
     try:
-        from distributed import Client
-    except ImportError as error:
-        raise ImportError("sweep on a Dask scheduler needs dask.distributed: pip install 'snnlearn[dask]'") from error
-    try:
-        client = Client(address, timeout=TIMEOUT, set_as_default=False)
+        client = distributed.Client(address, timeout=TIMEOUT, set_as_default=False)
     except (OSError, TimeoutError) as error:
         raise OSError(f"the Dask scheduler {address} does not answer: {error}") from error
     if not client.scheduler_info().get("workers"):

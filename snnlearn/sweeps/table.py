@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from .. import _check
 from ..config.grid import short
 from ..recording import open_recording
 
@@ -74,12 +75,8 @@ class SweepResult:
         return np.array([row[name] for row in self.rows])
 
     def to_pandas(self) -> Any:
-        """The table as a pandas.DataFrame. Raises ImportError that names the extra where pandas is not installed."""
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError("SweepResult.to_pandas needs pandas: pip install 'snnlearn[pandas]'") from error
-        return pandas.DataFrame(self.rows)
+        """The table as a pandas.DataFrame. Raises ImportError without pandas."""
+        return _check.need("pandas", "SweepResult.to_pandas").DataFrame(self.rows)
 
     def save(self) -> None:
         """Write sweep.csv (the table) and sweep.h5 (table and curves) into the folder."""
