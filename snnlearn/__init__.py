@@ -29,6 +29,7 @@ The package, in the order in which its parts build on each other:
     watch          how a run goes on, as text
     datasets       recorded events: SHD, SSC, N-MNIST, others' objects
     tasks          what to learn
+    batches        trials of a task, checked, as a batch
     training       batches, evaluation, History
     functional     simulate, gradient
     eligibility    e-prop's traces of chosen synapses, for recordings and to look at
@@ -77,7 +78,7 @@ from .optimizers import SGD, Adam
 from .planning import RunPlan, plan
 from .recording import Recorder, Recording, open_recording
 from .replay import Replay, replay
-from .report import Alignment, Run, Step
+from .report import Alignment, Evaluation, Run, Step
 from .resume import resume
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
 from .schedules import CosineDecay, ExponentialDecay, StepDecay
@@ -108,6 +109,7 @@ __all__ = [
     "Divergence",
     "EProp",
     "Eligibility",
+    "Evaluation",
     "Events",
     "Exponential",
     "ExponentialDecay",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,26 @@ class Run(NamedTuple):
     prediction: np.ndarray  # [trials, n_out] sum of mask * y
     n_steps: int  # of the longest trial
     alignment: Alignment | None = None  # of passive rules, where this run was due for one
+
+
+class Evaluation(NamedTuple):
+    """How a network does on trials of a task, without learning. Arrays [trials] are in the order of the split."""
+
+    loss: float  # mean task loss of a trial
+    score: float  # accuracy (classification) or normalised mean-squared error (regression; 1 for the mean as a constant)
+    labels: np.ndarray | None  # int [trials]; None unless there is one label a trial
+    predictions: np.ndarray | None  # int [trials]
+    split: str
+    rate: float  # mean firing rate, Hz
+    losses: np.ndarray  # [trials]
+    scores: np.ndarray  # [trials] nan where a trial's target does not change
+    readouts: np.ndarray  # [trials, n_out] sum of mask * y
+    classifies: bool
+
+    def __repr__(self) -> str:
+        what = "accuracy" if self.classifies else "normalised error"
+        n, rate = self.losses.size, f"rate={self.rate:.3g} Hz"
+        return f"Evaluation({self.split}: {n} trials, loss={self.loss:.4g}, {what}={self.score:.4g}, {rate})"
 
 
 class Step(NamedTuple):
@@ -83,6 +103,43 @@ def align(updates: int, names: tuple[str, ...], active: Weights, passive: list[W
     matrices = WEIGHT_NAMES[:3]
     table = np.array([[closeness(getattr(p, m), getattr(active, m)) for m in matrices] for p in passive])
     return Alignment(updates, names, matrices, table[:, :, 0], table[:, :, 3])
+
+
+def evaluation(split: str, runs: list[tuple[Run, Any]], classifies: bool, pools: bool) -> Evaluation:
+    """The evaluation of these runs and the batches that they were of.
+
+    pools : for regression, whether the error is normalised by the variance of the targets of all trials together instead of trial
+        by trial; also where a trial's target does not change
+    """
+    losses, scores, readouts = (
+        np.concatenate([getattr(run, name) for run, _ in runs]) for name in ("losses", "scores", "prediction")
+    )
+    score = float(scores.mean())
+    if not classifies and (pools or not np.isfinite(scores).all()):
+        score = _pooled_error(losses, [batch for _, batch in runs])
+    labels = predictions = None
+    if classifies and all(np.ndim(batch.target) == 1 for _, batch in runs):
+        labels = np.concatenate([np.asarray(batch.target) for _, batch in runs])
+        predictions = readouts.argmax(axis=1)
+    seconds = np.array([run.n_steps * len(batch) if batch.steps is None else batch.steps.sum() for run, batch in runs], float)
+    rate = float(np.average([run.rate for run, _ in runs], weights=seconds))
+    return Evaluation(float(losses.mean()), score, labels, predictions, split, rate, losses, scores, readouts, classifies)
+
+
+def _pooled_error(losses: np.ndarray, batches: list[Any]) -> float:
+    """sum err^2 / sum (y* - mean y*)^2 over the masked steps of all trials, the mean of each output over all of them."""
+    moments: Any = 0.0
+    for batch in batches:
+        value = np.asarray(batch.target, float)
+        weight = np.ones(value.shape[:2]) if batch.mask is None else np.asarray(batch.mask, float)
+        weight = np.broadcast_to(weight if weight.ndim == 3 else weight[..., None], value.shape)
+        if batch.steps is not None:
+            weight = weight * (np.arange(value.shape[1]) < batch.steps[:, None])[..., None]
+        value = np.where(weight > 0, value, 0.0)
+        moments = moments + np.stack([(weight * value**k).sum(axis=(0, 1)) for k in range(3)])
+    total, first, second = moments
+    spread = float((second - first**2 / np.maximum(total, 1e-300)).sum())
+    return float(2.0 * losses.sum() / spread) if spread > 1e-12 * float(second.sum()) else float("nan")
 
 
 def _normalized_error(loss: np.ndarray, targets: TargetArrays) -> np.ndarray:

@@ -23,11 +23,11 @@ from .neurons.base import spec_to_dict as describe_spec
 from .optimizers import Optimizer
 from .record import ask, open_recorder, record_run
 from .recording import Recorder
-from .report import Alignment, Pieces, Run, Step, align, report
+from .report import Alignment, Evaluation, Pieces, Run, Step, align, report
 from .rules import Rule
 from .rules.base import check_passive
 from .stepping import Stepper
-from .training import History, Training, go_on_as_planned, train
+from .training import History, Training, evaluate, go_on_as_planned, train
 
 MEAN = CrossEntropy(of="mean")
 RECORDABLE = ("psi", "threshold", "learning_signal")  # besides the hidden state of the neuron model
@@ -283,6 +283,22 @@ class Simulator:
         if task is None:
             return go_on_as_planned(self, trials, batch, recorder, **options)
         return train(self, task, 0 if trials is None else trials, batch, recorder, **options)
+
+    def evaluate(self, task: Any, trials: int | None = None, split: str = "test") -> Evaluation:
+        """How well the network does on trials of a task, without learning: loss, score, labels, predictions, ...
+
+        task : as of `train`; split : "test", or another of the task's, as "validation" or "train"
+        trials : how many, from the first one on; None: all, or 128 of an endless split
+
+        Raises ValueError or TypeError where the task does not fit the network, or has no such split or not so many trials.
+
+        >>> import snnlearn as sl
+        >>> task = sl.tasks.Copy(length=2, n_symbols=2)
+        >>> sim = sl.Simulator(sl.Network(task.n_inputs, sl.LIF(10), task.n_outputs), loss=sl.CrossEntropy())
+        >>> sim.evaluate(task, trials=4).losses.size
+        4
+        """
+        return evaluate(self, task, trials, split)
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Write a checkpoint to a file of its own, from which `sl.resume(path)` goes on exactly.
