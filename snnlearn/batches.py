@@ -90,11 +90,7 @@ def check_number(where: str, task: Any, split: str, trials: int | None, start: i
     if found is not None and not found:
         raise _check.fail(where, f"be of a task with trials for split {split!r}", f"{type(task).__name__} without one")
     if found is not None and start + (trials or 1) > found:
-        again = (
-            "; for further epochs call it again, with a task that draws trials without end, or sl.tasks.Arrays"
-            if split == "train"
-            else ""
-        )
+        again = "; another epoch is another call" if split == "train" else ""
         hint = f"{type(task).__name__}.n_trials({split!r}) is {found}{again}"
         raise _check.fail(where, f"be at most {max(0, found - start)} from start={start}", trials, hint)
     return trials or found or ENDLESS

@@ -401,7 +401,7 @@ class Simulator:
         guards.watch_silence(self, job.n_steps, bool(result.counts.any()), least, stacklevel=6 if streaming else 5)
         run = report(job, result, self.net.n, self.net.dt, alignment)
         if job.learn or self.optimizer is None:
-            guards.watch(self, job, result, run, stacklevel=6 if streaming else 5)
+            guards.watch(self, job, result, run, stacklevel=6 if streaming else 5, streaming=streaming)
         return run
 
     def config(self) -> dict[str, Any]:

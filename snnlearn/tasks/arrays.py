@@ -138,7 +138,7 @@ class Arrays(Task, listed=False):
         self._set("classes", names)
         self._set("_n_outputs", len(names))
         for key, part in parts.items():
-            masks: Sequence[np.ndarray | None] = part.masks or [None] * len(part.ys)
+            masks: Sequence[np.ndarray | None] = [None] * len(part.ys) if part.masks is None else part.masks
             where = "Arrays.ys" if key == "xs" else f"Arrays.{key}.ys"
             ys = [
                 series.numbers(y, names, given, m, f"{where}[{k}]") for k, (y, m) in enumerate(zip(part.ys, masks, strict=True))
@@ -185,7 +185,7 @@ class Arrays(Task, listed=False):
                     self._where("xs"), f"hold enough {unit} to hold some out for {key}", f"{rest.size} series left", hint
                 )
             own[key], rest = held, np.setdiff1d(rest, held)
-        order = {"train": rest, **{key: own[key] for key in ("test", "validation") if key in own}}
+        order = {"train": rest} | {key: own[key] for key in ("test", "validation") if key in own}
         self._set("_members", {key: frozen(index) for key, index in order.items()})
         self._set("splits", tuple(order))
 

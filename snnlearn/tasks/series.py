@@ -149,7 +149,7 @@ def held_out(
 def fit_scale(arrays: Sequence[np.ndarray], masks: Sequence[np.ndarray] | None = None) -> Scale:
     """Mean and deviation of arrays [T, n] over all their steps, or those that are not masked by 0; float64."""
     total: Any = 0.0
-    weights: Sequence[np.ndarray | None] = masks or [None] * len(arrays)
+    weights: Sequence[np.ndarray | None] = [None] * len(arrays) if masks is None else masks
     used = [np.ones(a.shape) if m is None else _spread(m, a) for a, m in zip(arrays, weights, strict=True)]
     count = sum(u.sum(axis=0) for u in used)
     mean = sum((u * np.where(u > 0, a, 0.0)).sum(axis=0) for u, a in zip(used, arrays, strict=True)) / np.maximum(count, 1)
