@@ -15,7 +15,7 @@ iteration is CPU time, taken afterwards without passive rules from the initial w
 
 Writes learning_<task>.json (settings, curves, alignments) and learning_<task>.csv (a row per rule and seed). Runs of
 an earlier call with the same settings stay in the files and are not repeated, so that rules and seeds can be added. What
-was measured stands in benchmarks/README.md.
+was measured stands in docs/performance.md.
 """
 
 from __future__ import annotations

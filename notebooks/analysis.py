@@ -1,7 +1,6 @@
 # ---
 # jupyter:
 #   jupytext:
-#     formats: ipynb,py:percent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -31,15 +30,32 @@ import numpy as np
 
 import snnlearn as sl
 from snnlearn import analysis
-from snnlearn.plot.style import BLACK, BLUE, GREEN, GREY, LIGHT, PURPLE, STYLE, VERMILLION
+from snnlearn.plot.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    LIGHT,
+    PURPLE,
+    STYLE,
+    VERMILLION,
+)
 
 # %matplotlib inline
-plt.rcParams.update(STYLE | {"figure.dpi": 80, "figure.constrained_layout.use": True, "axes.spines.right": False})
+plt.rcParams.update(
+    STYLE
+    | {
+        "figure.dpi": 80,
+        "figure.constrained_layout.use": True,
+        "axes.spines.right": False,
+    }
+)
 
 batches = 8 if os.environ.get("SNNLEARN_SHORT") else 150
 path = "analysis.h5"
 
-task = sl.tasks.EvidenceAccumulation(n_cues=3, delay=300.0, seed=1)  # 3 cues, a delay, a decision: 900 ms
+# 3 cues, a delay, a decision: 900 ms
+task = sl.tasks.EvidenceAccumulation(n_cues=3, delay=300.0, seed=1)
 net = sl.Network(
     task.n_inputs,
     [
@@ -54,13 +70,30 @@ sim = sl.Simulator(
     optimizer=sl.Adam(5e-3),
     loss=sl.CrossEntropy(),
     regularizer=sl.RateRegularizer(target=15.0, strength=2.0),
-    passive=[sl.BPTT()],  # its gradient is computed beside, for comparison, and never applied
+    passive=[
+        sl.BPTT()
+    ],  # its gradient is computed beside, for comparison, and never applied
     passive_every=4,
     seed=1,
 )
 shown = [0, 1, 40, 41]
-with sl.Recorder(path, v=shown, threshold=shown, learning_signal=shown, every=16, weights_every=10, overwrite=True) as recorder:
-    sim.train(task, trials=32 * batches, batch=32, recorder=recorder, evaluate_every=25, evaluate_trials=128)
+with sl.Recorder(
+    path,
+    v=shown,
+    threshold=shown,
+    learning_signal=shown,
+    every=16,
+    weights_every=10,
+    overwrite=True,
+) as recorder:
+    sim.train(
+        task,
+        trials=32 * batches,
+        batch=32,
+        recorder=recorder,
+        evaluate_every=25,
+        evaluate_trials=128,
+    )
 
 # %% [markdown]
 # ## What is in the file
@@ -116,7 +149,14 @@ for name, (neurons, color) in groups.items():
     curve = smooth(rates.rate[:, neurons].mean(axis=1))
     axes[0].plot(rates.trial[: curve.size], curve, color=color, label=name)
     late = rates.rate[-50:, neurons].mean(axis=0)
-    axes[1].hist(late, bins=np.arange(0, 81, 5), histtype="step", linewidth=1.8, color=color, label=name)
+    axes[1].hist(
+        late,
+        bins=np.arange(0, 81, 5),
+        histtype="step",
+        linewidth=1.8,
+        color=color,
+        label=name,
+    )
 axes[0].set(xlabel="trial", ylabel="mean rate (Hz)", ylim=(0, None))
 axes[0].set_title("Rate of each population", loc="left")
 axes[1].axvline(15, color=BLACK, linewidth=1.2, linestyle=(0, (4, 2)))
@@ -136,12 +176,37 @@ late = rec.trials[-100:]
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.6))
 for name, (neurons, color) in groups.items():
     isi = analysis.intervals(rec, bin=2.0, longest=150.0, trials=late, neurons=neurons)
-    axes[0].stairs(isi.counts / max(isi.counts.sum(), 1), isi.edges, color=color, linewidth=1.8, label=name)
-    axes[1].hist(isi.cv[isi.n > 20], bins=np.arange(0, 6.1, 0.5), histtype="step", linewidth=1.8, color=color, label=name)
-axes[0].set(xlabel="interspike interval (ms)", ylabel="share of intervals", xlim=(0, 150), yscale="log")
+    axes[0].stairs(
+        isi.counts / max(isi.counts.sum(), 1),
+        isi.edges,
+        color=color,
+        linewidth=1.8,
+        label=name,
+    )
+    axes[1].hist(
+        isi.cv[isi.n > 20],
+        bins=np.arange(0, 6.1, 0.5),
+        histtype="step",
+        linewidth=1.8,
+        color=color,
+        label=name,
+    )
+axes[0].set(
+    xlabel="interspike interval (ms)",
+    ylabel="share of intervals",
+    xlim=(0, 150),
+    yscale="log",
+)
 axes[0].set_title("Intervals", loc="left")
 axes[1].axvline(1, color=BLACK, linewidth=1.2, linestyle=(0, (4, 2)))
-axes[1].annotate("Poisson", (1, 1), (-5, -12), xycoords=("data", "axes fraction"), textcoords="offset points", ha="right")
+axes[1].annotate(
+    "Poisson",
+    (1, 1),
+    (-5, -12),
+    xycoords=("data", "axes fraction"),
+    textcoords="offset points",
+    ha="right",
+)
 axes[1].set(xlabel="coefficient of variation", ylabel="neurons", xlim=(0, 6))
 axes[1].yaxis.get_major_locator().set_params(integer=True)
 axes[1].set_title("Irregularity of each neuron", loc="left")
@@ -176,7 +241,12 @@ fig, ax = plt.subplots(figsize=(10, 3.4))
 for (neuron, values), color in zip(strength.items(), (VERMILLION, BLUE)):
     curve = smooth(np.array(values))
     ax.plot(rec.trials, values, ".", markersize=3, color=color, alpha=0.3)
-    ax.plot(rec.trials[: curve.size], curve, color=color, label=f"#{neuron}, {names[neuron]}")
+    ax.plot(
+        rec.trials[: curve.size],
+        curve,
+        color=color,
+        label=f"#{neuron}, {names[neuron]}",
+    )
 ax.set(xlabel="trial", ylabel="mean |learning signal| (1e-4)", ylim=(0, None))
 ax.set_title("Learning signal of two neurons", loc="left")
 ax.legend(frameon=False);
@@ -202,7 +272,12 @@ axes[0].set_title("Forty recurrent weights", loc="left")
 for name, color in (("w_in", GREEN), ("w_rec", BLUE), ("w_out", PURPLE)):
     w = [getattr(x, name) for x in snapshots]
     axes[1].plot(
-        updates, [np.linalg.norm(x - w[0]) / np.linalg.norm(w[0]) for x in w], "o-", markersize=4, color=color, label=name
+        updates,
+        [np.linalg.norm(x - w[0]) / np.linalg.norm(w[0]) for x in w],
+        "o-",
+        markersize=4,
+        color=color,
+        label=name,
     )
 axes[1].set(xlabel="updates", ylabel="relative change", ylim=(0, None))
 axes[1].set_title("Distance from the beginning", loc="left")
@@ -220,22 +295,45 @@ half = rec.trials[rec.n_trials // 2 :]
 psth = analysis.psth(rec, bin=25.0, trials=half)
 sides = [("left", BLUE), ("right", VERMILLION)]
 delay = (psth.time >= 450) & (psth.time < 750)
-difference = np.abs(np.diff(psth.rate[:, delay].mean(axis=1), axis=0))[0] if psth.label.size == 2 else np.zeros(net.n)
+difference = (
+    np.abs(np.diff(psth.rate[:, delay].mean(axis=1), axis=0))[0]
+    if psth.label.size == 2
+    else np.zeros(net.n)
+)
 best = np.argsort(-difference)[:4]
 
 fig = plt.figure(figsize=(10, 6.5))
 grid = fig.add_gridspec(2, 4)
 panels = [(fig.add_subplot(grid[0, :]), psth.rate.mean(axis=2), "All neurons")]
-panels += [(fig.add_subplot(grid[1, k]), psth.rate[:, :, n], f"#{n}, {'LIF' if n < 40 else 'ALIF'}") for k, n in enumerate(best)]
+panels += [
+    (
+        fig.add_subplot(grid[1, k]),
+        psth.rate[:, :, n],
+        f"#{n}, {'LIF' if n < 40 else 'ALIF'}",
+    )
+    for k, n in enumerate(best)
+]
 for ax, rate, title in panels:
     for label, curve in zip(psth.label, rate):
-        ax.stairs(curve, np.append(psth.time, 900), color=sides[label][1], linewidth=1.8, label=f"more on the {sides[label][0]}")
+        ax.stairs(
+            curve,
+            np.append(psth.time, 900),
+            color=sides[label][1],
+            linewidth=1.8,
+            label=f"more on the {sides[label][0]}",
+        )
     ax.axvspan(450, 750, color=GREY, alpha=0.12, linewidth=0)
     ax.set(xlabel="time (ms)", xlim=(0, 900), ylim=(0, None), xticks=(0, 450, 900))
     ax.set_title(title, loc="left")
 panels[0][0].set(ylabel="rate (Hz)", xticks=range(0, 901, 150))
 panels[0][0].annotate(
-    "delay", (600, 1), (0, -14), xycoords=("data", "axes fraction"), textcoords="offset points", ha="center", color=GREY
+    "delay",
+    (600, 1),
+    (0, -14),
+    xycoords=("data", "axes fraction"),
+    textcoords="offset points",
+    ha="center",
+    color=GREY,
 )
 panels[0][0].legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 0.98))
 panels[1][0].set_ylabel("rate (Hz)");
@@ -256,7 +354,9 @@ for name, color in (("w_in", GREEN), ("w_rec", BLUE)):
         curve = smooth(values, 7)
         middle = (table.update.size - curve.size) // 2
         ax.plot(table.update, values, ".", markersize=5, color=color, alpha=0.35)
-        ax.plot(table.update[middle : middle + curve.size], curve, color=color, label=name)
+        ax.plot(
+            table.update[middle : middle + curve.size], curve, color=color, label=name
+        )
 axes[0].axhline(0, color=GREY, linewidth=0.8)
 axes[0].set(xlabel="updates", ylabel="cosine to BPTT", ylim=(-0.5, 1))
 axes[0].set_title("Direction", loc="left")

@@ -34,7 +34,14 @@ import snnlearn as sl
 from snnlearn.plot.style import BLACK, BLUE, COLORS, GREY, LIGHT, STYLE, VERMILLION
 
 # %matplotlib inline
-plt.rcParams.update(STYLE | {"figure.dpi": 80, "figure.constrained_layout.use": True, "axes.spines.right": False})
+plt.rcParams.update(
+    STYLE
+    | {
+        "figure.dpi": 80,
+        "figure.constrained_layout.use": True,
+        "axes.spines.right": False,
+    }
+)
 SHORT = os.environ.get("SNNLEARN_SHORT") == "1"
 
 # %% [markdown]
@@ -43,7 +50,11 @@ SHORT = os.environ.get("SNNLEARN_SHORT") == "1"
 # Each of the 8 columns has four input channels, which share the range of intensities between them. A row lasts 15 steps.
 
 # %%
-task = sl.tasks.Digits(coding="rows", steps_per_row=2, levels=2, n_steps=20) if SHORT else sl.tasks.Digits(coding="rows")
+task = (
+    sl.tasks.Digits(coding="rows", steps_per_row=2, levels=2, n_steps=20)
+    if SHORT
+    else sl.tasks.Digits(coding="rows")
+)
 data = sl.tasks.digit_images()
 rows_end = 8 * task.steps_per_row
 fig, axes = plt.subplots(2, 4, figsize=(12, 5), height_ratios=[1, 1.2])
@@ -57,7 +68,10 @@ for k, (top, bottom) in enumerate(axes.T):
     bottom.set(xlim=(0, task.n_steps), ylim=(-1, task.n_inputs), xlabel="time (ms)")
 axes[1, 0].set_ylabel("input channel")
 plt.show()
-print(f"{data.train.size} images to learn from, {data.test.size} to test; {task.n_inputs} channels, {task.n_steps} steps a trial")
+print(
+    f"{data.train.size} images to learn from, {data.test.size} to test; "
+    f"{task.n_inputs} channels, {task.n_steps} steps a trial"
+)
 
 # %% [markdown]
 # ## Learning
@@ -82,11 +96,21 @@ sim = sl.Simulator(
     regularizer=sl.RateRegularizer(target=20.0, strength=1.0),
 )
 with sl.Recorder(
-    "digits.h5", every=max(1, batch * updates // 20), weights_every=max(1, updates // 4), overwrite=True
+    "digits.h5",
+    every=max(1, batch * updates // 20),
+    weights_every=max(1, updates // 4),
+    overwrite=True,
 ) as recorder:
-    tested = {"evaluate_every": max(1, updates // 12), "evaluate_trials": 4 if SHORT else None}
-    history = sim.train(task, trials=batch * updates, batch=batch, recorder=recorder, **tested)
-print(f"test accuracy {history.evaluation_score[-1]:.1%} (best {history.best_score:.1%})")
+    tested = {
+        "evaluate_every": max(1, updates // 12),
+        "evaluate_trials": 4 if SHORT else None,
+    }
+    history = sim.train(
+        task, trials=batch * updates, batch=batch, recorder=recorder, **tested
+    )
+print(
+    f"test accuracy {history.evaluation_score[-1]:.1%} (best {history.best_score:.1%})"
+)
 
 # %%
 recording = sl.open_recording("digits.h5")
@@ -110,14 +134,29 @@ for k, (top, bottom) in enumerate(axes.T):
     p /= p.sum(axis=1, keepdims=True)
     top.imshow(data.images[data.test[k]], cmap="Greys", vmin=0, vmax=16)
     top.axis("off")
-    colored = dict(zip([label, *(c for c in np.argsort(-p.max(axis=0)) if c != label)][:3], (BLUE, VERMILLION, COLORS[2])))
+    colored = dict(
+        zip(
+            [label, *(c for c in np.argsort(-p.max(axis=0)) if c != label)][:3],
+            (BLUE, VERMILLION, COLORS[2]),
+        )
+    )
     for c in range(10):
         bottom.plot(
-            p[:, c], color=colored.get(c, LIGHT), linewidth=2 if c == label else 1, label=str(c) if c in colored else None
+            p[:, c],
+            color=colored.get(c, LIGHT),
+            linewidth=2 if c == label else 1,
+            label=str(c) if c in colored else None,
         )
     bottom.axvspan(rows_end, task.n_steps, color=BLACK, alpha=0.06, linewidth=0)
-    bottom.set(xlim=(0, task.n_steps), ylim=(-0.02, 1.25), xlabel="time (ms)", yticks=[0, 0.5, 1] if k == 0 else [])
-    bottom.legend(frameon=False, loc="upper left", ncols=3, handlelength=1.0, columnspacing=0.8)
+    bottom.set(
+        xlim=(0, task.n_steps),
+        ylim=(-0.02, 1.25),
+        xlabel="time (ms)",
+        yticks=[0, 0.5, 1] if k == 0 else [],
+    )
+    bottom.legend(
+        frameon=False, loc="upper left", ncols=3, handlelength=1.0, columnspacing=0.8
+    )
 axes[1, 0].set_ylabel("softmax of the readout")
 plt.show()
 

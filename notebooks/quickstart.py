@@ -36,7 +36,14 @@ import snnlearn as sl
 from snnlearn.plot.style import BLUE, DASHED, GREY, LIGHT, STYLE, VERMILLION
 
 # %matplotlib inline
-plt.rcParams.update(STYLE | {"figure.dpi": 80, "figure.constrained_layout.use": True, "axes.spines.right": False})
+plt.rcParams.update(
+    STYLE
+    | {
+        "figure.dpi": 80,
+        "figure.constrained_layout.use": True,
+        "axes.spines.right": False,
+    }
+)
 SHORT = os.environ.get("SNNLEARN_SHORT") == "1"
 
 # %% [markdown]
@@ -46,7 +53,11 @@ SHORT = os.environ.get("SNNLEARN_SHORT") == "1"
 # The network has to turn the one into the other. A trial is `(x, target, mask)`; `x` is sparse, a list of events.
 
 # %%
-sizes = {"n_steps": 60, "n_inputs": 10, "periods": (60.0, 30.0)} if SHORT else {"n_inputs": 20}
+sizes = (
+    {"n_steps": 60, "n_inputs": 10, "periods": (60.0, 30.0)}
+    if SHORT
+    else {"n_inputs": 20}
+)
 task = sl.tasks.PatternGeneration(seed=3, **sizes)
 x, target, mask = task.trial(0)
 print(x, target.shape, mask)
@@ -76,7 +87,8 @@ net = sl.Network(
 weights = net.init_weights(seed=1)
 before = sl.simulate(net, weights, x)
 print(
-    f"{1000 * before.spikes.mean():.1f} Hz per neuron, weights {weights.w_in.shape}, {weights.w_rec.shape}, {weights.w_out.shape}"
+    f"{1000 * before.spikes.mean():.1f} Hz per neuron, weights {weights.w_in.shape}, "
+    f"{weights.w_rec.shape}, {weights.w_out.shape}"
 )
 
 fig, axes = plt.subplots(2, 1, figsize=(10, 4.5), sharex=True)
@@ -84,7 +96,9 @@ neuron = int(np.argsort(before.spikes.sum(axis=0))[int(0.6 * net.n)])
 axes[0].plot(before.v[:, neuron], color=BLUE, linewidth=1)
 axes[0].axhline(0.5, **DASHED)
 fired = np.flatnonzero(before.spikes[:, neuron])
-axes[0].plot(fired, np.full(fired.size, 1.15 * before.v[:, neuron].max()), "|", color="black")
+axes[0].plot(
+    fired, np.full(fired.size, 1.15 * before.v[:, neuron].max()), "|", color="black"
+)
 axes[0].set_ylabel("$v$")
 axes[0].set_title(f"Neuron {neuron}: potential, threshold (dashed), spikes", loc="left")
 axes[1].plot(before.readout, color=VERMILLION)
@@ -119,10 +133,17 @@ def learner(rule):
 sim = learner(sl.EProp(feedback="random"))
 shown = [0, 1, 2]
 with sl.Recorder(
-    "quickstart.h5", v=shown, every=max(1, updates // 20), weights_every=max(1, updates // 4), overwrite=True
+    "quickstart.h5",
+    v=shown,
+    every=max(1, updates // 20),
+    weights_every=max(1, updates // 4),
+    overwrite=True,
 ) as recorder:
     history = sim.train(task, trials=updates, batch=1, recorder=recorder)
-print(f"{history.status}: normalised error {history.score[0]:.2f} -> {history.score[-1]:.3f}, {history.rate[-1]:.1f} Hz")
+print(
+    f"{history.status}: normalised error {history.score[0]:.2f} -> "
+    f"{history.score[-1]:.3f}, {history.rate[-1]:.1f} Hz"
+)
 
 # %% [markdown]
 # ## What came of it
@@ -149,9 +170,13 @@ plt.show()
 # that is worth on this task.
 
 # %%
-print(sl.compare(net, weights, (x, target), [sl.EProp(), sl.EProp(reset_gradient=True)]))
+print(
+    sl.compare(net, weights, (x, target), [sl.EProp(), sl.EProp(reset_gradient=True)])
+)
 exact = learner(sl.BPTT()).train(task, trials=updates, batch=1)
-ax = sl.plot.learning_curves({"e-prop, random feedback": history, "BPTT": exact}, window=max(1, updates // 60))
+ax = sl.plot.learning_curves(
+    {"e-prop, random feedback": history, "BPTT": exact}, window=max(1, updates // 60)
+)
 ax.set(yscale="log", ylabel="normalised error")
 ax.axhline(1.0, color=LIGHT, linewidth=0.8, zorder=0)
 plt.show()

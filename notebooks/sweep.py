@@ -35,7 +35,14 @@ import snnlearn as sl
 from snnlearn.plot.style import BLACK, COLORS, GREY, STYLE
 
 # %matplotlib inline
-plt.rcParams.update(STYLE | {"figure.dpi": 80, "figure.constrained_layout.use": True, "axes.spines.right": False})
+plt.rcParams.update(
+    STYLE
+    | {
+        "figure.dpi": 80,
+        "figure.constrained_layout.use": True,
+        "axes.spines.right": False,
+    }
+)
 SHORT = os.environ.get("SNNLEARN_SHORT") == "1"
 os.chdir(tempfile.mkdtemp())  # for the recordings
 
@@ -46,7 +53,11 @@ os.chdir(tempfile.mkdtemp())  # for the recordings
 # The task is to draw a curve, a sum of three sines, from a frozen pattern of spikes.
 
 # %%
-task = sl.tasks.PatternGeneration(n_steps=60 if SHORT else 500, n_inputs=20, periods=(60.0,) if SHORT else (500.0, 250.0, 167.0))
+task = sl.tasks.PatternGeneration(
+    n_steps=60 if SHORT else 500,
+    n_inputs=20,
+    periods=(60.0,) if SHORT else (500.0, 250.0, 167.0),
+)
 lif = sl.LIF(8 if SHORT else 60, tau_m=30.0, threshold=0.5, refractory=2.0)
 updates = 4 if SHORT else 300
 config = sl.Config(
@@ -74,7 +85,9 @@ print(open("pattern.toml").read().partition("[sweep]")[2])
 began = time.perf_counter()
 result = sl.sweep(config, "runs", over, workers=2, threads=1, quiet=True)
 wall, own = time.perf_counter() - began, result.column("seconds").sum()
-print(f"{len(result)} runs in {wall:.0f} s; their own times are {own:.0f} s, on 2 workers")
+print(
+    f"{len(result)} runs in {wall:.0f} s; their own times are {own:.0f} s, on 2 workers"
+)
 print(result)
 
 # %% [markdown]
@@ -87,10 +100,19 @@ print(result)
 # %%
 rates, rules = over["optimizer.lr"], over["rule"]
 names = {"eprop": "e-prop", "eprop:2": "order 2", "bptt": "BPTT"}
-of = {(rule, lr): (result.column("rule") == rule) & (result.column("optimizer.lr") == lr) for rule in rules for lr in rates}
+of = {
+    (rule, lr): (result.column("rule") == rule) & (result.column("optimizer.lr") == lr)
+    for rule in rules
+    for lr in rates
+}
 fig, axes = plt.subplots(1, len(rates), figsize=(15, 4.2), sharey=True, squeeze=False)
 for ax, lr in zip(axes[0], rates, strict=True):
-    chosen = {names[rule]: [sl.open_recording(result.paths[k]) for k in np.flatnonzero(of[rule, lr])] for rule in rules}
+    chosen = {
+        names[rule]: [
+            sl.open_recording(result.paths[k]) for k in np.flatnonzero(of[rule, lr])
+        ]
+        for rule in rules
+    }
     sl.plot.learning_curves(chosen, window=1 if SHORT else 20, ax=ax)
     ax.set(yscale="log", title="", ylabel="normalised error" if lr == rates[0] else "")
     ax.set_title(f"Learning rate {lr:g}", loc="left")
@@ -102,14 +124,30 @@ plt.show()
 fig, ax = plt.subplots(figsize=(9, 4.4))
 best = {}
 for k, rule in enumerate(rules):
-    scores = np.array([result.column("score")[of[rule, lr]] for lr in rates])  # [rates, seeds]
+    # [rates, seeds]
+    scores = np.array([result.column("score")[of[rule, lr]] for lr in rates])
     middle = np.exp(np.log(scores).mean(axis=1))
     best[rule] = int(middle.argmin())
     ax.plot(rates, middle, color=COLORS[k], linewidth=2, label=names[rule])
-    ax.plot(np.repeat(rates, scores.shape[1]) * 1.04 ** (k - 1), scores.ravel(), "o", color=COLORS[k], alpha=0.5, markersize=5)
+    ax.plot(
+        np.repeat(rates, scores.shape[1]) * 1.04 ** (k - 1),
+        scores.ravel(),
+        "o",
+        color=COLORS[k],
+        alpha=0.5,
+        markersize=5,
+    )
     spread = np.sort(scores[best[rule]]).round(4)
-    print(f"{names[rule]:7} is best at {rates[best[rule]]:g}: error {middle[best[rule]]:.4f}, seeds {spread}")
-ax.set(xscale="log", yscale="log", xlabel="learning rate of Adam", ylabel="normalised error, last 10 updates")
+    print(
+        f"{names[rule]:7} is best at {rates[best[rule]]:g}: error "
+        f"{middle[best[rule]]:.4f}, seeds {spread}"
+    )
+ax.set(
+    xscale="log",
+    yscale="log",
+    xlabel="learning rate of Adam",
+    ylabel="normalised error, last 10 updates",
+)
 ax.set_xticks(rates, [f"{lr:g}" for lr in rates])
 ax.minorticks_off()
 ax.legend(frameon=False)
@@ -131,13 +169,28 @@ plt.show()
 # or a `MemoryError` it would be, `retries` times.
 
 # %%
-os.environ["PYTHONWARNINGS"] = "ignore"  # in the workers; warnings stand in the recordings as events
+os.environ["PYTHONWARNINGS"] = (
+    "ignore"  # in the workers; warnings stand in the recordings as events
+)
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    failing = sl.sweep(config, "failing", {"optimizer.lr": [2e-3, 1e38]}, workers=2, threads=1, quiet=True)
+    failing = sl.sweep(
+        config,
+        "failing",
+        {"optimizer.lr": [2e-3, 1e38]},
+        workers=2,
+        threads=1,
+        quiet=True,
+    )
 for row in failing.rows:
-    print(f"lr {row['optimizer.lr']:g}: {row['status']} after {row['updates']} updates, {row['events']} warnings. {row['error']}")
-print("warned:", *[str(w.message).partition(":")[0] for w in caught if w.category is RuntimeWarning])
+    print(
+        f"lr {row['optimizer.lr']:g}: {row['status']} after {row['updates']} updates, "
+        f"{row['events']} warnings. {row['error']}"
+    )
+print(
+    "warned:",
+    *[str(w.message).partition(":")[0] for w in caught if w.category is RuntimeWarning],
+)
 
 # %% [markdown]
 # ## A run that is cut off
@@ -157,22 +210,47 @@ def cut(simulator, history):
 
 
 path.unlink()
-config.updated({"rule": "eprop", "optimizer.lr": 2e-3, "seeds": 0}).run(path, threads=1, callbacks=[cut])
+config.updated({"rule": "eprop", "optimizer.lr": 2e-3, "seeds": 0}).run(
+    path, threads=1, callbacks=[cut]
+)
 with sl.open_recording(path) as recording:
     half = recording.table("updates").loss
     print(f"{recording.status} after {half.size} of {updates} updates")
 again = sl.sweep(config, "runs", over, workers=2, threads=1, quiet=True)
 print(
-    f"runs taken up again: {np.flatnonzero(again.column('attempts'))}, complete: {(again.column('status') == 'complete').sum()}"
+    f"runs taken up again: {np.flatnonzero(again.column('attempts'))}, complete: "
+    f"{(again.column('status') == 'complete').sum()}"
 )
-print(f"largest difference of a loss from that of the whole run: {np.abs(again.curves['loss'][number] - whole).max()}")
+print(
+    "largest difference of a loss from that of the whole run: "
+    f"{np.abs(again.curves['loss'][number] - whole).max()}"
+)
 
 # %%
 fig, ax = plt.subplots(figsize=(9, 3.6))
-ax.plot(np.arange(1, updates + 1), whole, color=GREY, linewidth=5, alpha=0.4, label="never cut off")
-ax.plot(np.arange(1, half.size + 1), half, color=COLORS[0], linewidth=1.4, label="before the cut")
+ax.plot(
+    np.arange(1, updates + 1),
+    whole,
+    color=GREY,
+    linewidth=5,
+    alpha=0.4,
+    label="never cut off",
+)
+ax.plot(
+    np.arange(1, half.size + 1),
+    half,
+    color=COLORS[0],
+    linewidth=1.4,
+    label="before the cut",
+)
 after = np.arange(half.size, updates)
-ax.plot(after + 1, again.curves["loss"][number][after], color=COLORS[1], linewidth=1.4, label="resumed")
+ax.plot(
+    after + 1,
+    again.curves["loss"][number][after],
+    color=COLORS[1],
+    linewidth=1.4,
+    label="resumed",
+)
 ax.axvline(half.size + 0.5, color=BLACK, linewidth=0.8)
 ax.set(yscale="log", xlabel="updates", ylabel="loss")
 ax.legend(frameon=False)

@@ -1,7 +1,6 @@
 # ---
 # jupyter:
 #   jupytext:
-#     formats: ipynb,py:percent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -35,10 +34,28 @@ import numpy as np
 
 import snnlearn as sl
 from snnlearn.compare import closeness, describe
-from snnlearn.plot.style import BLACK, BLUE, DASHED, GREEN, GREY, LIGHT, PURPLE, SKY, STYLE, VERMILLION
+from snnlearn.plot.style import (
+    BLACK,
+    BLUE,
+    DASHED,
+    GREEN,
+    GREY,
+    LIGHT,
+    PURPLE,
+    SKY,
+    STYLE,
+    VERMILLION,
+)
 
 SHORT = os.environ.get("SNNLEARN_SHORT") == "1"  # small sizes, for the tests
-plt.rcParams.update({**STYLE, "axes.spines.right": False, "figure.dpi": 80, "figure.constrained_layout.use": True})
+plt.rcParams.update(
+    {
+        **STYLE,
+        "axes.spines.right": False,
+        "figure.dpi": 80,
+        "figure.constrained_layout.use": True,
+    }
+)
 
 # %% [markdown]
 # ## 1. A spiking network has two recurrences
@@ -52,7 +69,9 @@ plt.rcParams.update({**STYLE, "axes.spines.right": False, "figure.dpi": 80, "fig
 # \begin{pmatrix} v_j[t-1]\\ a_j[t-1]\end{pmatrix}
 # + \underbrace{\begin{pmatrix}1\\ 0\end{pmatrix}}_{b} I_j[t]
 # + \underbrace{\begin{pmatrix}-\vartheta\\ 1\end{pmatrix}}_{r} z_j[t-1],
-# \qquad
+# $$
+#
+# $$
 # I_j[t] = \sum_i x_i[t]\,W^{\mathrm{in}}_{ij} + \sum_i z_i[t-d]\,W_{ij}.
 # $$
 #
@@ -70,9 +89,13 @@ plt.rcParams.update({**STYLE, "axes.spines.right": False, "figure.dpi": 80, "fig
 # Here is such a network: half LIF, half ALIF, sparse recurrent synapses, and one readout $y$ that should follow a sum of sines.
 
 # %%
-n_steps, n, n_inputs = (30, 5, 6) if SHORT else (300, 30, 30)  # steps, neurons of a group, inputs
+# steps, neurons of a group, inputs
+n_steps, n, n_inputs = (30, 5, 6) if SHORT else (300, 30, 30)
 task = sl.tasks.PatternGeneration(
-    n_steps=n_steps, n_inputs=n_inputs, periods=tuple(n_steps / np.array([1.0, 2.0, 3.0, 5.0])), seed=3
+    n_steps=n_steps,
+    n_inputs=n_inputs,
+    periods=tuple(n_steps / np.array([1.0, 2.0, 3.0, 5.0])),
+    seed=3,
 )
 net = sl.Network(
     n_inputs=task.n_inputs,
@@ -83,20 +106,38 @@ net = sl.Network(
     readout=sl.Readout(1, tau=20.0),
     recurrent=sl.Sparse(indegree=3 if SHORT else 8),
 )
-weights = net.init_weights(seed=2, gain={"w_in": 2.0 if SHORT else 0.8, "w_rec": 1.0, "w_out": 0.3})
+weights = net.init_weights(
+    seed=2, gain={"w_in": 2.0 if SHORT else 0.8, "w_rec": 1.0, "w_out": 0.3}
+)
 x, target, _ = task.trial(0)
 trial = (x, target)
 run = sl.simulate(net, weights, x, dtype="float64")
 rate = 1000 * run.spikes.mean()
-print(f"{n_steps} steps, {net.n} neurons, {weights.w_rec.nnz} recurrent and {weights.w_in.size} input synapses, {rate:.1f} Hz")
+print(
+    f"{n_steps} steps, {net.n} neurons, {weights.w_rec.nnz} recurrent and "
+    f"{weights.w_in.size} input synapses, {rate:.1f} Hz"
+)
 
 # %%
-time, lif, alif = np.arange(n_steps), int(run.spikes[:, :n].sum(0).argmax()), n + int(run.spikes[:, n:].sum(0).argmax())
+time, lif, alif = (
+    np.arange(n_steps),
+    int(run.spikes[:, :n].sum(0).argmax()),
+    n + int(run.spikes[:, n:].sum(0).argmax()),
+)
 fig, axes = plt.subplots(4, 1, figsize=(10, 8), sharex=True, height_ratios=[2, 1, 1, 1])
 for name, start, color in (("LIF", 0, BLUE), ("ALIF", n, VERMILLION)):
     step, neuron = np.nonzero(run.spikes[:, start : start + n])
-    axes[0].plot(step, start + neuron, "|", color=color, markersize=4, markeredgewidth=1.2)
-    axes[0].text(1.01, start + n / 2, name, color=color, transform=axes[0].get_yaxis_transform(), va="center")
+    axes[0].plot(
+        step, start + neuron, "|", color=color, markersize=4, markeredgewidth=1.2
+    )
+    axes[0].text(
+        1.01,
+        start + n / 2,
+        name,
+        color=color,
+        transform=axes[0].get_yaxis_transform(),
+        va="center",
+    )
 axes[0].set(ylabel="neuron", ylim=(-1, net.n))
 axes[0].set_title(f"Spikes, {rate:.0f} Hz per neuron", loc="left")
 for ax, j, beta, color in ((axes[1], lif, 0.0, BLUE), (axes[2], alif, 0.1, VERMILLION)):
@@ -106,11 +147,17 @@ for ax, j, beta, color in ((axes[1], lif, 0.0, BLUE), (axes[2], alif, 0.1, VERMI
     ax.plot(time, threshold, **DASHED)
     ax.plot(spikes, np.full(spikes.size, 1.2 * top), "|", color=BLACK, markersize=8)
     ax.set(ylabel="$v$", ylim=(run.v[:, j].min() - 0.1, 1.35 * top))
-    ax.set_title(f"{'ALIF' if beta else 'LIF'} neuron {j}: potential, threshold (dashed), spikes", loc="left")
+    ax.set_title(
+        f"{'ALIF' if beta else 'LIF'} neuron {j}: potential, threshold (dashed), "
+        "spikes",
+        loc="left",
+    )
 axes[3].plot(time, run.readout[:, 0], color=GREEN, label="readout")
 axes[3].plot(time, target[:, 0], **DASHED, label="target")
 axes[3].set(xlabel="time (ms)", ylabel="$y$", xlim=(0, n_steps))
-axes[3].set_title("Readout (green) before learning, and its target (dashed)", loc="left")
+axes[3].set_title(
+    "Readout (green) before learning, and its target (dashed)", loc="left"
+)
 plt.show()
 
 # %% [markdown]
@@ -130,13 +177,27 @@ rows, columns = 3, 7
 for t in range(columns):
     for i in range(rows):
         ax.plot(t, i, "o", color="white", markeredgecolor=GREY, markersize=17, zorder=3)
-        ax.text(t, i, f"$s_{rows - i}$", ha="center", va="center", fontsize=10, zorder=4)
+        ax.text(
+            t, i, f"$s_{rows - i}$", ha="center", va="center", fontsize=10, zorder=4
+        )
 arrow = {"arrowstyle": "-|>", "shrinkA": 10, "shrinkB": 10, "mutation_scale": 12}
 for t in range(columns - 1):
     for i in range(rows):
-        ax.annotate("", (t + 1, i), (t, i), arrowprops={**arrow, "color": LIGHT, "linewidth": 1})
+        ax.annotate(
+            "", (t + 1, i), (t, i), arrowprops={**arrow, "color": LIGHT, "linewidth": 1}
+        )
     for i, j in ((0, 1), (1, 2), (2, 0)):
-        ax.annotate("", (t + 1, j), (t, i), arrowprops={**arrow, "color": LIGHT, "linewidth": 0.7, "linestyle": "dotted"})
+        ax.annotate(
+            "",
+            (t + 1, j),
+            (t, i),
+            arrowprops={
+                **arrow,
+                "color": LIGHT,
+                "linewidth": 0.7,
+                "linestyle": "dotted",
+            },
+        )
 paths = (
     ("0 crossings: e-prop", [2] * 7, BLUE),
     ("1 crossing: order 2", [2, 2, 2, 0, 0, 0, 0], VERMILLION),
@@ -145,10 +206,17 @@ paths = (
 for k, (name, path, color) in enumerate(paths):
     shift = 0.07 * (1 - k)
     for t, (i, j) in enumerate(pairwise(path)):
-        style = {**arrow, "color": color, "linewidth": 2.2, "linestyle": "solid" if i == j else (0, (3, 1.5))}
+        style = {
+            **arrow,
+            "color": color,
+            "linewidth": 2.2,
+            "linestyle": "solid" if i == j else (0, (3, 1.5)),
+        }
         ax.annotate("", (t + 1, j + shift), (t, i + shift), arrowprops=style, zorder=5)
     ax.plot([], [], color=color, linewidth=2.2, label=name)
-ax.annotate("", (0, 2.06), (-0.8, 2.06), arrowprops={**arrow, "color": BLACK, "linewidth": 1.5})
+ax.annotate(
+    "", (0, 2.06), (-0.8, 2.06), arrowprops={**arrow, "color": BLACK, "linewidth": 1.5}
+)
 ax.text(-0.85, 2.06, "$b\\,z_i$: the\nweight acts", ha="right", va="center")
 ax.text(columns - 0.7, 1, "to the\nloss", ha="left", va="center")
 ax.set(xlim=(-1.8, columns - 0.2), ylim=(-0.4, 2.5), xticks=range(columns), yticks=[])
@@ -169,12 +237,23 @@ plt.show()
 
 # %%
 bptt = sl.gradient(net, weights, x, target, sl.BPTT())
-same = (sl.RTRL(), sl.EProp(order=None, method="forward"), sl.EProp(order=None, method="adjoint"))
+same = (
+    sl.RTRL(),
+    sl.EProp(order=None, method="forward"),
+    sl.EProp(order=None, method="adjoint"),
+)
 # negative control: a rule that leaves paths out is told apart
 for rule in (*same, sl.EProp(order=4)):
     g = sl.gradient(net, weights, x, target, rule)
-    errors = {m: closeness(getattr(g, m), getattr(bptt, m))[2] for m in ("w_in", "w_rec", "w_out")}
-    print(describe(rule).ljust(36), "relative error:", ", ".join(f"{m} {e:.1e}" for m, e in errors.items()))
+    errors = {
+        m: closeness(getattr(g, m), getattr(bptt, m))[2]
+        for m in ("w_in", "w_rec", "w_out")
+    }
+    print(
+        describe(rule).ljust(36),
+        "relative error:",
+        ", ".join(f"{m} {e:.1e}" for m, e in errors.items()),
+    )
 
 # %% [markdown]
 # ## 3. e-prop: drop the explicit recurrence
@@ -219,14 +298,40 @@ i = int(np.abs(traces["ebar"][:, :, alif]).max(0).argmax())
 products = signal[:, alif] * traces["ebar"][:, i, alif]
 panels = [
     ("Presynaptic spikes", "$x_i$", pre[:, i], GREY),
-    ("Pseudo-derivative: is the neuron near its threshold?", "$\\psi_j$", run.psi[:, alif], PURPLE),
-    ("Eligibility: membrane trace", "$\\varepsilon^v_{ij}$", traces["eps_v"][:, i, alif], BLUE),
-    ("Eligibility: adaptation trace, slow", "$\\varepsilon^a_{ij}$", traces["eps_a"][:, i, alif], SKY),
+    (
+        "Pseudo-derivative: is the neuron near its threshold?",
+        "$\\psi_j$",
+        run.psi[:, alif],
+        PURPLE,
+    ),
+    (
+        "Eligibility: membrane trace",
+        "$\\varepsilon^v_{ij}$",
+        traces["eps_v"][:, i, alif],
+        BLUE,
+    ),
+    (
+        "Eligibility: adaptation trace, slow",
+        "$\\varepsilon^a_{ij}$",
+        traces["eps_a"][:, i, alif],
+        SKY,
+    ),
     ("Filtered eligibility", "$\\bar e_{ij}$", traces["ebar"][:, i, alif], GREEN),
     ("Learning signal", "$L_j$", signal[:, alif], VERMILLION),
-    ("Gradient so far: running sum of $L_j\\,\\bar e_{ij}$", "sum", np.cumsum(products), BLACK),
+    (
+        "Gradient so far: running sum of $L_j\\,\\bar e_{ij}$",
+        "sum",
+        np.cumsum(products),
+        BLACK,
+    ),
 ]
-fig, axes = plt.subplots(len(panels), 1, figsize=(10, 9), sharex=True, height_ratios=[0.5] + [1] * (len(panels) - 1))
+fig, axes = plt.subplots(
+    len(panels),
+    1,
+    figsize=(10, 9),
+    sharex=True,
+    height_ratios=[0.5] + [1] * (len(panels) - 1),
+)
 for ax, (title, label, values, color) in zip(axes, panels, strict=True):
     if ax is axes[0]:
         ax.vlines(time[values > 0], 0, 1, color=color)
@@ -237,7 +342,9 @@ for ax, (title, label, values, color) in zip(axes, panels, strict=True):
     ax.set_ylabel(label)
     ax.set_title(title, loc="left", fontsize=11)
 axes[-1].set(xlabel="time (ms)", xlim=(0, n_steps))
-fig.suptitle(f"From input {i} to ALIF neuron {alif}", x=0.01, ha="left", fontweight="bold")
+fig.suptitle(
+    f"From input {i} to ALIF neuron {alif}", x=0.01, ha="left", fontweight="bold"
+)
 plt.show()
 
 # %% [markdown]
@@ -257,7 +364,9 @@ plt.show()
 
 # %%
 orders, hops, windows = (1, 2, 3, 4, 5, 6, 7, 8), (1, 2, 3), (5, 20, 60)
-family = [sl.EProp(order=m, reset_gradient=True) for m in orders] + [sl.SnAp(n) for n in hops]
+family = [sl.EProp(order=m, reset_gradient=True) for m in orders] + [
+    sl.SnAp(n) for n in hops
+]
 relatives = {
     "e-prop as published (reset detached)": sl.EProp(),
     "RFLO": sl.RFLO(),
@@ -266,23 +375,33 @@ relatives = {
 }
 table = sl.compare(net, weights, trial, [*family, *relatives.values()])
 names = [f"order {m}" for m in orders] + [f"SnAp-{n}" for n in hops] + list(relatives)
-print(f"{'':38}{'cosine with BPTT':>18}{'norm / BPTT':>22}\n{'rule':38}{'w_in':>9}{'w_rec':>9}{'w_in':>13}{'w_rec':>9}")
+print(
+    f"{'':38}{'cosine with BPTT':>18}{'norm / BPTT':>22}\n"
+    f"{'rule':38}{'w_in':>9}{'w_rec':>9}{'w_in':>13}{'w_rec':>9}"
+)
 for name, cosines, ratios in zip(names, table.cosine, table.norm_ratio, strict=True):
-    print(f"{name:38}{cosines[0]:9.4f}{cosines[1]:9.4f}{ratios[0]:13.3f}{ratios[1]:9.3f}")
+    print(
+        f"{name:38}{cosines[0]:9.4f}{cosines[1]:9.4f}{ratios[0]:13.3f}{ratios[1]:9.3f}"
+    )
 
 # %% [markdown]
 # How many samples of UORO does the mean take? The variance falls as one over the number of samples, and single samples are far from the mean.
 
 # %%
 n_samples = 3 if SHORT else 3000
-total, uoro_cosine = {m: 0.0 for m in ("w_in", "w_rec")}, {m: [] for m in ("w_in", "w_rec")}
+total, uoro_cosine = (
+    {m: 0.0 for m in ("w_in", "w_rec")},
+    {m: [] for m in ("w_in", "w_rec")},
+)
 for seed in range(n_samples):
     g = sl.gradient(net, weights, x, target, sl.UORO(seed=seed), threads=1)
     for m, sums in total.items():
         value = getattr(g, m)
         total[m] = sums + np.asarray(value.data if hasattr(value, "indptr") else value)
         reference = getattr(bptt, m)
-        exact = np.asarray(reference.data if hasattr(reference, "indptr") else reference)
+        exact = np.asarray(
+            reference.data if hasattr(reference, "indptr") else reference
+        )
         uoro_cosine[m].append(closeness(total[m], exact)[0])
 for m, values in uoro_cosine.items():
     shown = [k for k in (1, 10, 100, 1000, 3000) if k <= n_samples]
@@ -291,23 +410,59 @@ for m, values in uoro_cosine.items():
 # %%
 fig, axes = plt.subplots(1, 3, figsize=(13.5, 4.6), width_ratios=[1, 1.1, 1])
 rows = np.arange(len(relatives))
-for m, (color, marker, name) in {"w_in": (BLUE, "o", "input"), "w_rec": (VERMILLION, "s", "recurrent")}.items():
+for m, (color, marker, name) in {
+    "w_in": (BLUE, "o", "input"),
+    "w_rec": (VERMILLION, "s", "recurrent"),
+}.items():
     cosines = table.cosine[:, table.matrices.index(m)]
-    axes[0].plot(orders, 1 - cosines[: len(orders)], color=color, marker=marker, label=f"order m, {name}")
-    snap = {"color": color, "marker": marker, "markerfacecolor": "white", "linestyle": "dashed"}
-    axes[0].plot(hops, 1 - cosines[len(orders) : len(family)], **snap, label=f"SnAp-m, {name}")
-    axes[1].plot(cosines[len(family) :], rows, color=color, marker=marker, linestyle="none", markersize=8)
+    axes[0].plot(
+        orders,
+        1 - cosines[: len(orders)],
+        color=color,
+        marker=marker,
+        label=f"order m, {name}",
+    )
+    snap = {
+        "color": color,
+        "marker": marker,
+        "markerfacecolor": "white",
+        "linestyle": "dashed",
+    }
+    axes[0].plot(
+        hops, 1 - cosines[len(orders) : len(family)], **snap, label=f"SnAp-m, {name}"
+    )
+    axes[1].plot(
+        cosines[len(family) :],
+        rows,
+        color=color,
+        marker=marker,
+        linestyle="none",
+        markersize=8,
+    )
     axes[2].plot(np.arange(1, n_samples + 1), uoro_cosine[m], color=color, label=name)
 axes[0].set(xlabel="$m$", ylabel="1 - cosine with BPTT", yscale="log", xticks=orders)
 axes[0].legend(frameon=False)
 axes[0].set_title("Order m and SnAp-m", loc="left")
-axes[1].set_yticks(rows, ["e-prop, published", "RFLO", "UORO, 1 sample", *(f"windows of {k}" for k in windows)])
+axes[1].set_yticks(
+    rows,
+    [
+        "e-prop, published",
+        "RFLO",
+        "UORO, 1 sample",
+        *(f"windows of {k}" for k in windows),
+    ],
+)
 axes[1].set(xlabel="cosine with BPTT", ylim=(len(rows) - 0.5, -0.5))
 for edge in (0, 1):
     axes[1].axvline(edge, color=LIGHT, linewidth=0.8, zorder=0)
 axes[1].set_title("Relatives", loc="left")
 axes[2].axhline(1, color=LIGHT, linewidth=0.8, zorder=0)
-axes[2].set(xlabel="samples averaged", ylabel="cosine with BPTT", xscale="log", ylim=(None, 1.05))
+axes[2].set(
+    xlabel="samples averaged",
+    ylabel="cosine with BPTT",
+    xscale="log",
+    ylim=(None, 1.05),
+)
 axes[2].legend(frameon=False)
 axes[2].set_title("Mean of UORO", loc="left")
 plt.show()
@@ -329,16 +484,30 @@ plt.show()
 # forward one in streams and where weights change within a trial.
 
 # %%
-costly = {f"order {m}, {way}": sl.EProp(order=m, method=way) for way in ("forward", "adjoint") for m in (1, 2, 3)}
+costly = {
+    f"order {m}, {way}": sl.EProp(order=m, method=way)
+    for way in ("forward", "adjoint")
+    for m in (1, 2, 3)
+}
 costly |= {f"SnAp-{n}": sl.SnAp(n) for n in hops}
-costly |= {"RFLO": sl.RFLO(), "UORO": sl.UORO(), "windows of 20": sl.TruncatedBPTT(window=20)}
+costly |= {
+    "RFLO": sl.RFLO(),
+    "UORO": sl.UORO(),
+    "windows of 20": sl.TruncatedBPTT(window=20),
+}
 costly |= {"RTRL": sl.RTRL(), "BPTT": sl.BPTT()}
 cost = sl.compare(net, weights, trial, costly.values())
-repeats = [sl.compare(net, weights, trial, costly.values()).seconds for _ in range(0 if SHORT else 3)]
+repeats = [
+    sl.compare(net, weights, trial, costly.values()).seconds
+    for _ in range(0 if SHORT else 3)
+]
 fastest = np.min([cost.seconds, *repeats], axis=0)
 fig, axes = plt.subplots(1, 2, figsize=(12, 5), sharey=True)
 rows = np.arange(len(costly))
-costs = (1e3 * fastest, "time (ms)"), (1e-6 * cost.peak_bytes, "memory at its peak (MB)")
+costs = (
+    (1e3 * fastest, "time (ms)"),
+    (1e-6 * cost.peak_bytes, "memory at its peak (MB)"),
+)
 for ax, (values, label) in zip(axes, costs, strict=True):
     ax.hlines(rows, values.min() / 2, values, color=LIGHT, linewidth=2)
     ax.plot(values, rows, "o", color=BLUE, markersize=7)
@@ -370,7 +539,9 @@ plt.show()
 # order multiplies the gradient. The effect grows with the length of the trial; here it is shown at the size of the published task: 1000 steps, 100 LIF neurons, dense synapses.
 
 # %%
-published = sl.tasks.PatternGeneration(n_steps=60, n_inputs=10, periods=(60.0, 40.0), seed=1)
+published = sl.tasks.PatternGeneration(
+    n_steps=60, n_inputs=10, periods=(60.0, 40.0), seed=1
+)
 if not SHORT:
     published = sl.tasks.PatternGeneration(seed=1)
 big = sl.Network(
@@ -392,12 +563,17 @@ norms, contributions, cosine = {}, {}, {}
 for a in (True, False):
     g = [input_gradient(sl.EProp(order=m, reset_gradient=a)) for m in all_orders]
     norms[a] = np.array([np.linalg.norm(v) for v in g])
-    contributions[a] = np.array([np.linalg.norm(later - earlier) for earlier, later in pairwise(g)])
+    contributions[a] = np.array(
+        [np.linalg.norm(later - earlier) for earlier, later in pairwise(g)]
+    )
     cosine[a] = [closeness(v, full[True])[0] for v in g]
-    growth = (contributions[a][-1] / contributions[a][1]) ** (1 / (len(contributions[a]) - 2))
+    growth = (contributions[a][-1] / contributions[a][1]) ** (
+        1 / (len(contributions[a]) - 2)
+    )
     print(f"reset {'attached' if a else 'detached'}:")
     print(
-        f"  norm of order 1: {norms[a][0]:.3g}, order {all_orders[-1]}: {norms[a][-1]:.3g}, BPTT: {np.linalg.norm(full[a]):.3g}"
+        f"  norm of order 1: {norms[a][0]:.3g}, order {all_orders[-1]}: "
+        f"{norms[a][-1]:.3g}, BPTT: {np.linalg.norm(full[a]):.3g}"
     )
     print(f"  each order adds {growth:.2f} times what the one before added")
 fig, axes = plt.subplots(1, 3, figsize=(13.5, 4.2))
@@ -409,7 +585,9 @@ for a, color, marker in ((True, BLUE, "o"), (False, VERMILLION, "s")):
 axes[0].set(yscale="log", ylabel="norm of the gradient of $W^{in}$")
 axes[0].legend(title="reset", loc="upper left")
 axes[1].set(yscale="log", ylabel="norm of what order $m$ adds")
-axes[2].set(ylabel="cosine with BPTT (attached)", ylim=(min(0.0, *cosine[False]) - 0.05, 1.05))
+axes[2].set(
+    ylabel="cosine with BPTT (attached)", ylim=(min(0.0, *cosine[False]) - 0.05, 1.05)
+)
 for ax, title in zip(axes, ("Norm", "Contribution", "Cosine"), strict=True):
     ax.set_xlabel("order $m$")
     ax.set_title(title, loc="left")
@@ -436,26 +614,40 @@ RULES = {
 
 
 def results(task_name):
-    """Committed results of the benchmark; the notebook may run in its own folder or in the repository's."""
-    folder = next(p for p in (Path("benchmarks/results"), Path("../benchmarks/results")) if p.exists())
+    """Committed results of the benchmark, from the notebook's folder or the repository's."""
+    folder = next(
+        p
+        for p in (Path("benchmarks/results"), Path("../benchmarks/results"))
+        if p.exists()
+    )
     return json.loads((folder / f"learning_{task_name}.json").read_text())
 
 
 def smooth(values, width):
     """Mean over the last `width` values, from the first full window on."""
-    return np.lib.stride_tricks.sliding_window_view(np.asarray(values), width, axis=-1).mean(-1)
+    return np.lib.stride_tricks.sliding_window_view(
+        np.asarray(values), width, axis=-1
+    ).mean(-1)
 
 
 data = {name: results(name) for name in ("copy", "evidence")}
 for name, found in data.items():
     s = found["settings"]
-    print(f"{name}: accuracy of at least {s['criterion']:g} over {s['window']} batches of {s['batch']} trials")
+    print(
+        f"{name}: accuracy of at least {s['criterion']:g} over {s['window']} batches "
+        f"of {s['batch']} trials"
+    )
     for rule, (label, _) in RULES.items():
         runs = [r for r in found["runs"] if r["rule"] == rule]
         if runs:
-            counts = [str(r["iterations_to_criterion"] or f">{s['iterations']}") for r in runs]
+            counts = [
+                str(r["iterations_to_criterion"] or f">{s['iterations']}") for r in runs
+            ]
             error = np.mean([r["final_error"] for r in runs])
-            print(f"  {label:26} lr {runs[0]['lr']:<7g} iterations {', '.join(counts):30} error at the end {error:.3f}")
+            print(
+                f"  {label:26} lr {runs[0]['lr']:<7g} iterations "
+                f"{', '.join(counts):30} error at the end {error:.3f}"
+            )
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(13.5, 4.8))
@@ -466,10 +658,17 @@ for ax, (name, found) in zip(axes, data.items(), strict=True):
         if curves.size:
             curves = smooth(curves, s["window"])
             at = np.arange(s["window"], s["window"] + curves.shape[1])
-            ax.fill_between(at, curves.min(0), curves.max(0), color=color, alpha=0.15, linewidth=0)
+            ax.fill_between(
+                at, curves.min(0), curves.max(0), color=color, alpha=0.15, linewidth=0
+            )
             ax.plot(at, curves.mean(0), color=color, label=label, linewidth=1.8)
     ax.axhline(s["criterion"], **{**DASHED, "color": GREY})
-    ax.set(xlabel="iterations", ylabel=f"accuracy over {s['window']} batches", ylim=(0.45, 1.0), xlim=(0, s["iterations"]))
+    ax.set(
+        xlabel="iterations",
+        ylabel=f"accuracy over {s['window']} batches",
+        ylim=(0.45, 1.0),
+        xlim=(0, s["iterations"]),
+    )
     n_seeds = len({r["seed"] for r in found["runs"] if r["rule"] == "eprop"})
     ax.set_title(f"{name.capitalize()}: mean and range of {n_seeds} seeds", loc="left")
 axes[0].legend(loc="lower right")
@@ -481,17 +680,30 @@ plt.show()
 # %%
 fig, axes = plt.subplots(2, 2, figsize=(13.5, 7.2), sharey=True)
 for row, (name, found) in zip(axes, data.items(), strict=True):
-    for ax, (matrix, title) in zip(row, (("w_in", "input weights"), ("w_rec", "recurrent weights")), strict=True):
+    for ax, (matrix, title) in zip(
+        row, (("w_in", "input weights"), ("w_rec", "recurrent weights")), strict=True
+    ):
         for rule, (label, color) in RULES.items():
             runs = [r["alignment"] for r in found["runs"] if r["rule"] == rule]
             if runs and runs[0]["update"]:
                 curves = smooth(np.array([r[f"cosine_{matrix}"] for r in runs]), 5)
                 at = np.array(runs[0]["update"])[4:]
-                ax.fill_between(at, curves.min(0), curves.max(0), color=color, alpha=0.15, linewidth=0)
+                ax.fill_between(
+                    at,
+                    curves.min(0),
+                    curves.max(0),
+                    color=color,
+                    alpha=0.15,
+                    linewidth=0,
+                )
                 ax.plot(at, curves.mean(0), color=color, linewidth=1.8, label=label)
         ax.axhline(1, color=LIGHT, linewidth=0.8, zorder=0)
         ax.axhline(0, color=LIGHT, linewidth=0.8, zorder=0)
-        ax.set(xlabel="updates", ylabel="cosine with BPTT" if ax is row[0] else "", ylim=(-0.1, 1.05))
+        ax.set(
+            xlabel="updates",
+            ylabel="cosine with BPTT" if ax is row[0] else "",
+            ylim=(-0.1, 1.05),
+        )
         ax.set_title(f"{name.capitalize()}: {title}", loc="left")
 axes[0, 0].legend(loc="lower left", ncols=2)
 plt.show()
@@ -511,9 +723,13 @@ plt.show()
 # To watch this in a run of your own, name the passive rules; `sl.plot.alignment` draws what came of it, from a history or a recording.
 
 # %%
-copy = sl.tasks.Copy(length=2, n_symbols=2, symbol_duration=20.0, delay=20.0, n_per_group=10, seed=1)
+copy = sl.tasks.Copy(
+    length=2, n_symbols=2, symbol_duration=20.0, delay=20.0, n_per_group=10, seed=1
+)
 small = sl.Network(
-    copy.n_inputs, sl.ALIF(6 if SHORT else 40, tau_a=200.0, beta=0.3, threshold=0.6), sl.Readout(copy.n_outputs, tau=10.0)
+    copy.n_inputs,
+    sl.ALIF(6 if SHORT else 40, tau_a=200.0, beta=0.3, threshold=0.6),
+    sl.Readout(copy.n_outputs, tau=10.0),
 )
 sim = sl.Simulator(
     small,

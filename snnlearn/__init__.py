@@ -29,8 +29,6 @@ The package, in the order in which its parts build on each other:
     watch          how a run goes on, as text
     datasets       recorded events: SHD, SSC, N-MNIST, others' objects
     tasks          what to learn
-    batches        trials of a task, checked, as a batch
-    training       batches, evaluation, History
     functional     simulate, gradient
     eligibility    e-prop's traces of chosen synapses, for recordings and to look at
     synapse_traces e-prop's traces and learning signals of single synapses, to look at
@@ -39,6 +37,8 @@ The package, in the order in which its parts build on each other:
     report         Run, Alignment: what a run reports
     guards         what goes wrong while a network learns, with the likely remedy
     record         what of a simulator's runs goes into a recording
+    batches        trials of a task, checked, as a batch
+    training       learning a task, evaluation, History
     checkpoint     the state of a simulator, as arrays and back
     stepping       single steps of a stream, prepared
     simulator      Simulator

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._check import fail, number
+from ._check import brief, fail, number
 from .recording import Recording
 from .recording.pieces import extents, iter_batches
 
@@ -24,16 +24,19 @@ BATCH = 1 << 19  # spikes that are looked at together
 
 
 class Rates(NamedTuple):
-    """Firing rates in bins of time. Trials follow each other, each begins a bin of its own."""
+    """Firing rates in bins of time. Trials follow each other, each begins a bin of its own; a stream is one of them."""
 
-    trial: np.ndarray  # int64 [bins]
-    time: np.ndarray  # [bins] begin of the bin, ms within the trial
+    trial: np.ndarray  # int64 [bins]; of a stream its first piece
+    time: np.ndarray  # [bins] begin of the bin, ms within the trial or stream
     duration: np.ndarray  # [bins] ms; the last bin of a trial may be shorter
     rate: np.ndarray  # [bins] Hz per neuron, or [bins, neurons] Hz
 
+    def __repr__(self) -> str:
+        return brief(self)
+
 
 class Intervals(NamedTuple):
-    """Intervals between successive spikes of a neuron within a trial."""
+    """Intervals between successive spikes of a neuron within a trial or stream."""
 
     edges: np.ndarray  # [bins + 1] ms
     counts: np.ndarray  # int64 [bins], of all neurons
@@ -41,6 +44,9 @@ class Intervals(NamedTuple):
     n: np.ndarray  # int64 [neurons], number of intervals
     mean: np.ndarray  # [neurons] ms; NaN without an interval
     cv: np.ndarray  # [neurons] standard deviation over mean; NaN with less than two
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 class PSTH(NamedTuple):
@@ -50,6 +56,9 @@ class PSTH(NamedTuple):
     n_trials: np.ndarray  # int64 [classes]
     time: np.ndarray  # [bins] begin of the bin, ms within the trial
     rate: np.ndarray  # [classes, bins, neurons] Hz
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 def rates(recording: Recording, bin: float = 1000.0, *, trials: Any = None, neurons: Any = None, each: bool = False) -> Rates:
@@ -62,16 +71,16 @@ def rates(recording: Recording, bin: float = 1000.0, *, trials: Any = None, neur
     """
     width = _steps("analysis.rates.bin", bin, recording.dt)
     chosen = _neurons(recording, neurons)
-    extent = extents(recording, trials)
+    extent = extents(recording, trials).lines()
     n_bins = -(-(extent.stop - extent.start) // width)
     first = np.concatenate(([0], np.cumsum(n_bins)))
     trial = np.repeat(extent.trial, n_bins)
     start = np.repeat(extent.start, n_bins) + width * (np.arange(first[-1]) - np.repeat(first[:-1], n_bins))
     length = np.minimum(start + width, np.repeat(extent.stop, n_bins)) - start
     counts = np.zeros((first[-1], chosen.size if each else 1), np.int64)
-    place, order = _places(recording, chosen), np.argsort(extent.trial)
+    place, order = _places(recording, chosen), np.argsort(extent.line)
     for spikes in _batches(recording, trials, neurons):
-        at = order[np.searchsorted(extent.trial, spikes.trial, sorter=order)]
+        at = order[np.searchsorted(extent.line, _lines(recording, spikes), sorter=order)]
         row = first[at] + (spikes.step - extent.start[at]) // width
         np.add.at(counts, (row, place[spikes.neuron] if each else 0), 1)
     seconds = length * recording.dt / 1000
@@ -86,7 +95,8 @@ def intervals(
 
     recording : an open one; trials, neurons : as in `Recording.spikes`
 
-    Longer intervals count in the mean and in the CV only. An interval does not cross from one trial into the next.
+    Longer intervals count in the mean and in the CV only. An interval does not cross from one trial into the next, but from one
+    piece of a stream into the next one.
     Raises KeyError where spikes were not recorded, ValueError for a bin that is no number of steps.
     """
     width = _steps("analysis.intervals.bin", bin, recording.dt)
@@ -97,7 +107,7 @@ def intervals(
     last_trial, last_step = np.full(n_neurons, -1), np.zeros(n_neurons, np.int64)
     for spikes in _batches(recording, trials, neurons):
         order = np.argsort(spikes.neuron, kind="stable")  # of each neuron in order of trial and time
-        trial, step, neuron = (x[order] for x in spikes)
+        trial, step, neuron = (x[order] for x in (_lines(recording, spikes), spikes.step, spikes.neuron))
         if not neuron.size:
             continue
         begins = np.concatenate(([True], neuron[1:] != neuron[:-1]))
@@ -125,11 +135,14 @@ def psth(recording: Recording, bin: float = 10.0, *, label: Any = None, trials: 
     label : the class of each trial, as {trial: class} or int [trials]; None: the column of the table "trials", and one class
         0 where there is none
 
-    Trials are aligned at step 0. Where trials have different lengths a bin is averaged over the trials that reach it.
+    Trials, and pieces of a stream, are aligned at their step 0. Where they have different lengths a bin is averaged over
+    those that reach it.
     Raises KeyError where spikes were not recorded or a trial has no class, ValueError for a bin that is no number of steps.
     """
     width = _steps("analysis.psth.bin", bin, recording.dt)
-    chosen, extent = _neurons(recording, neurons), extents(recording, trials)
+    s, chosen, extent = recording.segments, _neurons(recording, neurons), extents(recording, trials)
+    origin = s.origin[np.searchsorted(s.trial, extent.trial)]
+    extent = extent._replace(start=extent.start - origin, stop=extent.stop - origin)
     labels = _labels(recording, label, extent.trial)
     classes, which = np.unique(labels, return_inverse=True)
     n_bins = int(-(-extent.stop.max() // width)) if extent.trial.size else 0
@@ -141,16 +154,22 @@ def psth(recording: Recording, bin: float = 10.0, *, label: Any = None, trials: 
     counts = np.zeros((classes.size, n_bins, chosen.size), np.int64)
     place, order = _places(recording, chosen), np.argsort(extent.trial)
     for spikes in _batches(recording, trials, neurons):
-        of = which[order[np.searchsorted(extent.trial, spikes.trial, sorter=order)]]
-        np.add.at(counts, (of, spikes.step // width, place[spikes.neuron]), 1)
+        at = order[np.searchsorted(extent.trial, spikes.trial, sorter=order)]
+        np.add.at(counts, (which[at], (spikes.step - origin[at]) // width, place[spikes.neuron]), 1)
     seconds = (steps * recording.dt / 1000)[:, :, None]
     rate = np.divide(counts, seconds, out=np.full(counts.shape, np.nan), where=seconds > 0)
     return PSTH(classes, np.bincount(which, minlength=classes.size), edges[:-1] * recording.dt, rate)
 
 
 def _batches(recording: Recording, trials: Any, neurons: Any) -> Any:
-    for batch in iter_batches(recording, BATCH, trials=trials):
+    for batch in iter_batches(recording, BATCH, trials):
         yield recording.spikes(batch.trials, batch.time(recording.dt), neurons)
+
+
+def _lines(recording: Recording, spikes: Any) -> np.ndarray:
+    """The trial of each spike, or the first piece of its stream."""
+    s = recording.segments
+    return s.line[np.searchsorted(s.trial, spikes.trial)]
 
 
 def _steps(where: str, bin: Any, dt: float) -> int:

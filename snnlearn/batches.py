@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from . import _check
 from .events import Events
-from .tasks.base import SPLITS
 
 ENDLESS = 128  # trials of an endless split that an evaluation takes
 
@@ -57,10 +57,10 @@ def collate(trials: list[Any]) -> Batch:
     xs, targets, masks = zip(*trials, strict=True)
     lengths = np.array([_length(x, "a task's trial") for x in xs])
     longest = int(lengths.max())
-    if all(isinstance(x, Events) for x in xs):
-        batch: Any = [x if x.n_steps == longest else Events(x.step, x.channel, longest) for x in xs]
+    if any(isinstance(x, Events) or sparse.issparse(x) for x in xs):
+        batch: Any = [_longer(x, longest) for x in xs]
     else:
-        batch = _stack([x.toarray() if hasattr(x, "toarray") and not isinstance(x, Events) else x for x in xs], longest, "x")
+        batch = _stack(xs, longest, "x")
     if np.ndim(targets[0]):
         target = _stack(targets, longest, "target")
     else:
@@ -71,14 +71,9 @@ def collate(trials: list[Any]) -> Batch:
     return Batch(batch, target, None if all(m is None for m in masks) else _masks(masks, lengths, longest), lengths)
 
 
-def splits(task: Any) -> tuple[str, ...]:
-    """Names of a task's splits."""
-    return tuple(getattr(task, "splits", SPLITS))
-
-
 def evaluation_split(task: Any) -> str:
     """The split on which a training is evaluated: what decides when to stop should not be what is reported in the end."""
-    return "validation" if "validation" in splits(task) else "test"
+    return "validation" if "validation" in getattr(task, "splits", ()) else "test"
 
 
 def check_number(where: str, task: Any, split: str, trials: int | None, start: int = 0) -> int:
@@ -104,6 +99,17 @@ def _length(x: Any, where: str) -> int:
     return len(x) if isinstance(x, (list, tuple)) else int(x.shape[0])
 
 
+def _longer(x: Any, longest: int) -> Any:
+    """A single trial with nothing after its own end."""
+    if isinstance(x, Events):
+        return x if x.n_steps == longest else Events(x.step, x.channel, longest)
+    if sparse.issparse(x):
+        rows = sparse.csr_array(x)
+        indptr = np.append(rows.indptr, np.full(longest - rows.shape[0], rows.indptr[-1]))
+        return sparse.csr_array((rows.data, rows.indices, indptr), shape=(longest, rows.shape[1]))
+    return _stack([x], longest, "x")[0]
+
+
 def _stack(arrays: Any, longest: int, name: str) -> np.ndarray:
     """Arrays [T, ...] as one, zero after the end of each."""
     first, *others = [np.asarray(a) for a in arrays]
@@ -111,8 +117,6 @@ def _stack(arrays: Any, longest: int, name: str) -> np.ndarray:
         if other.shape[1:] != first.shape[1:]:
             got = f"{first.shape} and {other.shape}"
             raise _check.fail("a task's trial", f"return {name} of the same kind in all trials", got)
-    if all(len(a) == longest for a in (first, *others)):
-        return np.stack([first, *others])
     padded = np.zeros((1 + len(others), longest, *first.shape[1:]), np.result_type(first, *others))
     for row, array in zip(padded, (first, *others), strict=True):
         row[: len(array)] = array

@@ -23,7 +23,17 @@ from .compiler.compilations import belongs
 from .compiler.dispatch import SOURCE, device, generic, inlined, is_ours, kernel, uncached
 from .compiler.intrinsics import flush_denormals, restore
 from .connectivity import AHEAD, add_row, fetch_row
-from .losses import ENTROPY, NONE, SIGNAL, error_of_mean, error_step, rate_step, rate_trial, sum_and_clear
+from .losses import (
+    ENTROPY,
+    NONE,
+    SIGNAL,
+    error_of_mean,
+    error_step,
+    rate_step,
+    rate_trial,
+    sum_and_clear,
+    weighted_error_step,
+)
 from .neurons.base import advance, threshold
 from .optimizers import update
 from .rules.base import any_set, before, digest
@@ -287,6 +297,8 @@ def _errors(targets, tape, outcome, b, span, start, stop, ends):
         elif targets.kind == NONE or targets.kind == SIGNAL:
             for k in range(n_out):
                 err[k] = 0
+        elif targets.weight.shape[0] > 0:
+            loss += weighted_error_step(targets.kind, targets.weight[b, t], y, targets.value[b, t], err)
         else:
             loss += error_step(targets.kind, mask, y, targets.value[b, t], 0, err)
     outcome.loss[b], outcome.correct[b] = loss, correct
@@ -296,8 +308,12 @@ def _errors(targets, tape, outcome, b, span, start, stop, ends):
 def _sum_up(targets, tape, outcome, b, span, start, stop):
     for k in range(tape.readout.shape[2]):
         summed = outcome.summed[b, k]
-        for t in range(start, stop):
-            summed += targets.mask[b, t] * tape.readout[b, t - span.origin, k]
+        if targets.weight.shape[0] > 0:
+            for t in range(start, stop):
+                summed += targets.weight[b, t, k] * tape.readout[b, t - span.origin, k]
+        else:
+            for t in range(start, stop):
+                summed += targets.mask[b, t] * tape.readout[b, t - span.origin, k]
         outcome.summed[b, k] = summed
 
 

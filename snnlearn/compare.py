@@ -40,6 +40,9 @@ class Comparison(NamedTuple):
     notes: tuple[str, ...] = ()  # for each rule: why it has no figures, or ""
     reference: str = "BPTT()"
 
+    def __repr__(self) -> str:
+        return _check.brief(self)
+
     def __str__(self) -> str:
         width = max(len(name) for name in self.rules)
         lines = [f"against {self.reference}", ""]

@@ -319,9 +319,10 @@ class Masked:
     mask: Any
 
     def __post_init__(self) -> None:
-        mask = self.mask.toarray() if sparse.issparse(self.mask) else np.asarray(self.mask)
+        where, need, mask = "Masked.mask", "be a bool array [pre, post]", self.mask
+        mask = _check.csr(where, mask).toarray() if sparse.issparse(mask) else _check.numbers(where, mask, need)
         if mask.ndim != 2 or mask.dtype != np.bool_:
-            raise _check.fail("Masked.mask", "be a bool array [pre, post]", mask, error=TypeError)
+            raise _check.fail(where, need, mask, error=TypeError)
         mask = np.ascontiguousarray(mask).copy()
         mask.flags.writeable = False
         object.__setattr__(self, "mask", mask)

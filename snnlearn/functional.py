@@ -10,8 +10,8 @@ import numpy as np
 
 from . import _check
 from .engine import Engine
-from .events import encode, is_batch
-from .intake import check_steps, within
+from .events import encode, is_batch, take
+from .intake import check_steps, refuse_pair
 from .job import Job, Noise
 from .losses import NONE, Loss, MeanSquaredError, RateRegularizer, TargetArrays, encode_mask, encode_targets
 from .network import Network, Weights
@@ -28,6 +28,9 @@ class Gradient(NamedTuple):
     loss: float  # task loss
     regularization: float
 
+    def __repr__(self) -> str:
+        return _check.brief(self)
+
 
 class Simulation(NamedTuple):
     """What `simulate` returns; arrays [T, ...], or [trials, T, ...] for a batch; None where not asked for."""
@@ -39,6 +42,9 @@ class Simulation(NamedTuple):
     threshold: np.ndarray | None = None
     readout: np.ndarray | None = None
     hidden: Mapping[str, np.ndarray] = MappingProxyType({})  # other variables of the neuron model, as CubaLIF's i
+
+    def __repr__(self) -> str:
+        return _check.brief(self)
 
 
 def simulate(
@@ -52,7 +58,7 @@ def simulate(
     """Simulate trials from the initial state without learning.
 
     net, weights : Network and Weights; neither is modified
-    inputs : [T, n_inputs], [trials, T, n_inputs], `Events` or a list of them
+    inputs : [T, n_inputs], `Events` or a scipy.sparse matrix, a list of those or [trials, T, n_inputs]
     record : names among spikes, v, a, psi, threshold, readout and the variables of the neuron model. Neurons without
         adaptation have a = 0 in a network of their own; beside adaptive ones, a is their spike of the last step,
         which their beta = 0 ignores
@@ -73,11 +79,14 @@ def simulate(
     own = tuple(name for name in net.variables if name not in Simulation._fields)
     for name in names:
         _check.choice("simulate.record", name, (*Simulation._fields[:-1], *own))
+    refuse_pair(net, inputs)
     engine = Engine(net, net.check_weights(weights), check_dtype("simulate.dtype", dtype))
+    inputs = take(inputs, net.n_inputs)
     encoded = encode(inputs, net.n_inputs, engine.dtype)
     trials, n_steps = encoded.indptr.shape[0], encoded.indptr.shape[1] - 1
     traced = {name: None for name in names if name in (*net.variables, "psi", "threshold")}
-    targets = TargetArrays(NONE, *_no_targets(net, engine.dtype), encode_mask(None, trials, n_steps, engine.dtype))
+    weights_of_time = encode_mask(None, encoded.steps, n_steps, net.n_outputs, engine.dtype, True)
+    targets = TargetArrays(NONE, *_no_targets(net, engine.dtype), *weights_of_time)
     noise = Noise([np.random.default_rng([seed, 0, b]) for b in range(trials)], net.n)
     result = engine.trials(Job(encoded, targets, learn=False, noise=noise, variables=traced))
     shape = (trials, n_steps, net.n)
@@ -117,11 +126,11 @@ def gradient(
     """The gradient of a rule over one trial, or its mean over a batch; nothing is modified.
 
     net, weights : Network and Weights
-    inputs : [T, n_inputs], [trials, T, n_inputs], `Events` or a list of them
+    inputs : [T, n_inputs], `Events` or a scipy.sparse matrix, a list of those or [trials, T, n_inputs]
     targets : [T, n_out] floats for MeanSquaredError (default); [T] or scalar labels for CrossEntropy
     rule : EProp(), BPTT(), ...
     loss : MeanSquaredError (default) or CrossEntropy
-    mask : [T] or [trials, T] time weights of the loss
+    mask : time weights of the loss, as for `Simulator.run`: [T], or [T, n_out] for each output
     regularizer : RateRegularizer or None
     dtype : "float32" or "float64"
     seed : of the background noise
@@ -150,15 +159,16 @@ def gradient(
         regularizer,
         threads=threads,
     )
+    inputs = take(inputs, net.n_inputs)
     encoded = encode(inputs, net.n_inputs, engine.dtype)
     trials, n_steps = encoded.indptr.shape[0], encoded.indptr.shape[1] - 1
     if steps is not None:
         encoded = encoded._replace(steps=check_steps("gradient.steps", steps, trials, n_steps))
     target_arrays = encode_targets(
-        loss or MeanSquaredError(), targets, mask, trials, n_steps, net.n_outputs, engine.dtype, is_batch(inputs)
+        loss or MeanSquaredError(), targets, mask, encoded.steps, n_steps, net.n_outputs, engine.dtype, is_batch(inputs)
     )
     noise = Noise([np.random.default_rng([seed, 0, b]) for b in range(trials)], net.n)
-    outcome = engine.trials(Job(encoded, within(target_arrays, encoded), learn=True, noise=noise)).outcome
+    outcome = engine.trials(Job(encoded, target_arrays, learn=True, noise=noise)).outcome
     return Gradient(*engine.gradient(trials), float(outcome.loss.mean()), float(outcome.regularization.mean()))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import _check
-from .events import InputArrays, encode, is_batch
+from .events import Events, encode, is_batch, is_trial, take
 from .job import Job
 from .losses import (
     ERROR,
@@ -20,6 +20,7 @@ from .losses import (
     TargetArrays,
     encode_mask,
     encode_targets,
+    encode_values,
 )
 from .optimizers import Optimizer
 from .rules import Rule
@@ -62,45 +63,66 @@ def check_interval(
 
 
 def make_job(
-    simulator: Any, inputs: Any, targets: Any, mask: Any, learn: bool | None, error: Any, signal: Any, steps: Any = None
+    simulator: Any,
+    inputs: Any,
+    targets: Any,
+    mask: Any,
+    learn: bool | None,
+    error: Any,
+    signal: Any,
+    steps: Any = None,
+    single: bool = False,
 ) -> Job:
-    """The job of `Simulator.run` with these arguments, everything checked."""
+    """The job of `Simulator.run` with these arguments, everything checked. single : a piece of a stream, which is no batch."""
     net, dtype = simulator.net, simulator._engine.dtype
     able = simulator.rule is not None and simulator.optimizer is not None
     given = sum(value is not None for value in (targets, error, signal))
+    if learn is not None and not isinstance(learn, (bool, np.bool_)):
+        raise _check.fail("Simulator.run.learn", "be True, False or None", learn, error=TypeError)
     if given > 1:
         raise _check.fail("Simulator.run", "get one of targets, error and learning_signal", f"{given} of them")
     if learn and not able:
         raise _check.fail("Simulator", "have a rule and an optimizer to learn", "learn=True without them")
+    if not given:
+        refuse_pair(net, inputs)
     if learn is None and able and not given:
         hint = "pass learn=False to run without learning"
         raise _check.fail("Simulator.run.targets", "be given where there is a rule and an optimizer", None, hint)
     learns = able and learn is not False and bool(given)
+    inputs = take(inputs, net.n_inputs)
+    batch = is_batch(inputs)
+    if single and batch:
+        raise _check.fail("Simulator.run", "get single pieces [T, n_inputs] from an iterator", np.shape(inputs))
     encoded = encode(inputs, net.n_inputs, dtype)
-    trials, n_steps, batch = encoded.indptr.shape[0], encoded.indptr.shape[1] - 1, is_batch(inputs)
+    trials, n_steps = encoded.indptr.shape[0], encoded.indptr.shape[1] - 1
     if steps is not None:
         encoded = encoded._replace(steps=check_steps("Simulator.run.steps", steps, trials, n_steps))
     function = error if callable(error) else None
     if given and targets is None:
-        width = net.n if signal is not None else net.n_outputs
-        shape = (trials, n_steps, width) if batch else (n_steps, width)
+        weights = encode_mask(mask, encoded.steps, n_steps, net.n_outputs, dtype, batch)
+        if signal is not None and weights[1].size:
+            raise _check.fail("mask", "be [T], one weight a step, for a learning signal", weights[1].shape)
+        shape = (trials, n_steps, net.n if signal is not None else net.n_outputs)
         where, values = ("error", error) if signal is None else ("learning_signal", signal)
-        value = np.zeros(shape, dtype) if function else _check.array(where, values, shape, dtype)
+        value = np.zeros(shape, dtype)
+        if function is None:
+            value = encode_values(where, values, shape, dtype, batch, weights, unknown=0.0)
         kind = ERROR if signal is None else SIGNAL
-        label = np.zeros((1, 1), np.int32)
-        value = value.reshape(trials, n_steps, width)
-        arrays = TargetArrays(kind, value, label, encode_mask(mask, trials, n_steps, dtype))
+        arrays = TargetArrays(kind, value, np.zeros((1, 1), np.int32), *weights)
     else:
-        arrays = encode_targets(simulator.loss, targets, mask, trials, n_steps, net.n_outputs, dtype, batch)
-    per_step = np.ndim(targets) == (2 if batch else 1)
-    return Job(
-        encoded,
-        within(arrays, encoded),
-        learn=learns,
-        error=function,
-        labels_per_step=per_step,
-        classifies=isinstance(simulator.loss, CrossEntropy),
-    )
+        arrays = encode_targets(simulator.loss, targets, mask, encoded.steps, n_steps, net.n_outputs, dtype, batch)
+    classifies = isinstance(simulator.loss, CrossEntropy)
+    per_step = targets is not None and np.ndim(targets) == (2 if batch else 1)
+    return Job(encoded, arrays, learn=learns, error=function, labels_per_step=per_step, classifies=classifies)
+
+
+def refuse_pair(net: Any, inputs: Any) -> None:
+    """ValueError where inputs without targets may be trials or (x, target[, mask]), which nothing in them tells apart."""
+    pair = isinstance(inputs, (list, tuple)) and len(inputs) in (2, 3) and net.n_inputs == net.n_outputs
+    if pair and all(is_trial(x) and not isinstance(x, Events) for x in inputs):
+        need = "say which they are, where they are so many arrays without targets and n_inputs = n_outputs"
+        hint = "trials are np.stack(...), one trial and its target are run(x, target)"
+        raise _check.fail("inputs", need, f"{len(inputs)} arrays, trials or (x, target)", hint)
 
 
 def check_steps(where: str, steps: Any, trials: int, n_steps: int) -> np.ndarray:
@@ -113,19 +135,13 @@ def check_steps(where: str, steps: Any, trials: int, n_steps: int) -> np.ndarray
     return found.astype(np.int64)
 
 
-def within(targets: TargetArrays, inputs: InputArrays) -> TargetArrays:
-    """The targets with a mask that is zero after the end of each trial."""
-    late = np.arange(targets.mask.shape[1]) >= inputs.steps[:, None]
-    if late.any():
-        targets.mask[late] = 0
-    return targets
-
-
 def step_job(simulator: Any, x: Any, target: Any, mask: Any, learn: bool | None, error: Any, signal: Any) -> Job:
     """The job of `Simulator.step` with these arguments, everything checked."""
     x = _check.array("Simulator.step.x", x, (simulator.net.n_inputs,))
-    target = target if target is None or isinstance(simulator.loss, CrossEntropy) else np.asarray(target)[None]
+    if target is not None and not isinstance(simulator.loss, CrossEntropy):
+        target = _check.numbers("Simulator.step.target", target)[None]
     if error is not None:
-        error = (lambda step, y, f=error: f(y)) if callable(error) else np.asarray(error)[None]
-    signal = None if signal is None else np.asarray(signal)[None]
-    return make_job(simulator, x[None], target, np.full(1, mask), learn, error, signal)
+        error = (lambda step, y, f=error: f(y)) if callable(error) else _check.numbers("Simulator.step.error", error)[None]
+    signal = None if signal is None else _check.numbers("Simulator.step.learning_signal", signal)[None]
+    mask = None if mask is None else _check.numbers("Simulator.step.mask", mask)[None]
+    return make_job(simulator, x[None], target, mask, learn, error, signal)

@@ -103,7 +103,7 @@ class Job(NamedTuple):
         wanted = self.wanted
         return self._replace(
             inputs=self.inputs._replace(indptr=self.inputs.indptr[lo:hi], steps=self.inputs.steps[lo:hi]),
-            targets=TargetArrays(t.kind, value, label, t.mask[lo:hi], t.mean[lo:hi]),
+            targets=TargetArrays(t.kind, value, label, t.mask[lo:hi], t.weight[lo:hi], t.mean[lo:hi]),
             noise=None if self.noise is None else self.noise._replace(generators=self.noise.generators[lo:hi]),
             wanted=lambda trial: wanted(trial + lo),
             number=self.number + lo,

@@ -3,6 +3,7 @@
     E_task = sum_t mask[t] l[t]          no averaging over time or outputs; trials of a batch are averaged
 
     MeanSquaredError   l = 1/2 sum_k (y_k - y*_k)^2           err_k = mask (y_k - y*_k)               (1)
+                       (with mask[t, k], a weight for each output, inside the sum)
     CrossEntropy       l = log sum_k exp y_k - y_{y*}         err_k = mask (softmax(y)_k - [k = y*])   (2)
 
 With `CrossEntropy(of="mean")` a trial has one loss, that of its mean readout,
@@ -33,20 +34,21 @@ class TargetArrays(NamedTuple):
     kind: int  # NONE, SQUARED, ENTROPY, ERROR (the user's error), SIGNAL (the user's learning signal)
     value: np.ndarray  # [trials, T, n_out] targets or errors, or [trials, T, n] learning signals
     label: np.ndarray  # int32 [trials, T]
-    mask: np.ndarray  # [trials, T]
+    mask: np.ndarray  # [trials, T]; where outputs have weights of their own, the largest of them
+    weight: np.ndarray  # [trials, T, n_out] weights of single outputs, or size 0
     mean: np.ndarray = NO_MEAN  # float64 [trials, n_out + 1] softmax(m) - [k = y*] of (3), and 1 once it is known; else size 0
 
 
 @dataclass(frozen=True)
 class MeanSquaredError:
-    """Half the squared error, summed over outputs and steps; targets [T, n_out] floats. Equation (1)."""
+    """Half the squared error, summed over outputs and steps; targets [T, n_out] floats, mask [T] or [T, n_out]. Equation (1)."""
 
     kind: ClassVar[int] = SQUARED
 
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """Softmax cross-entropy; targets [T] or scalar int labels.
+    """Softmax cross-entropy; targets [T] or scalar int labels, mask [T].
 
     of : "steps": the sum of the losses of all steps, equation (2); "mean": the loss of the mean readout of the trial, equation
         (3), with one label a trial. Steps need not be right by themselves then. The error is known only at the end of the trial,
@@ -106,6 +108,8 @@ class RateArrays(NamedTuple):
 def rate_arrays(regularizer: RateRegularizer | None, dt: float, dtype: Any) -> RateArrays:
     """Per-step factors of the regulariser."""
     as_dtype = np.dtype(dtype).type
+    for name in ("strength", "target") if regularizer is not None else ():
+        _check.fits(f"RateRegularizer.{name}", getattr(regularizer, name), dtype)
     if regularizer is None:
         return RateArrays(as_dtype(0), as_dtype(0), as_dtype(dt), as_dtype(0), as_dtype(0))
     tau = regularizer.tau
@@ -145,6 +149,19 @@ def error_step(kind, mask, y, value, label, err):
     else:
         for k in range(n_out):
             err[k] = 0
+    return loss
+
+
+@device
+def weighted_error_step(kind, weight, y, value, err):
+    """`error_step` of SQUARED or ERROR with a weight (n_out,) for each output: fills err, returns the loss. Equation (1)."""
+    loss = 0.0
+    for k in range(y.shape[0]):
+        difference = y.dtype.type(0)
+        if weight[k] != 0:  # what it is compared with may be anything elsewhere
+            difference = value[k] if kind == ERROR else y[k] - value[k]
+        err[k] = weight[k] * difference
+        loss += 0.5 * err[k] * difference
     return loss
 
 
@@ -205,50 +222,130 @@ def rate_trial(rates, counts, n_steps, reg):
 
 
 def encode_targets(
-    loss: Any, targets: Any, mask: Any, trials: int, n_steps: int, n_out: int, dtype: Any, batch: bool
+    loss: Any, targets: Any, mask: Any, steps: np.ndarray, n_steps: int, n_out: int, dtype: Any, batch: bool
 ) -> TargetArrays:
-    """Targets and mask in the form of kernels; checks shapes, label ranges and finite values."""
-    where = "targets"
-    value, label, mean = np.zeros((1, 1, n_out), dtype), np.zeros((1, 1), np.int32), NO_MEAN
+    """Targets and mask in the form of kernels; checks shapes, label ranges and finite values where the mask is not zero.
+
+    steps : [trials] lengths
+    """
+    where, weights, trials = "targets", encode_mask(mask, steps, n_steps, n_out, dtype, batch), steps.size
+    value, label = np.zeros((1, 1, n_out), dtype), np.zeros((1, 1), np.int32)
     if targets is None:
-        kind = NONE
-    elif loss.kind == SQUARED:
-        kind = SQUARED
-        shape = (trials, n_steps, n_out) if batch else (n_steps, n_out)
-        value = _check.array(where, targets, shape, dtype, "MeanSquaredError takes one value per step and output")
-        value = value.reshape(trials, n_steps, n_out)
+        return TargetArrays(NONE, value, label, *weights)
+    if loss.kind == SQUARED:
+        hint = "MeanSquaredError takes one value per step and output"
+        value = encode_values(where, targets, (trials, n_steps, n_out), dtype, batch, weights, hint=hint)
+        return TargetArrays(SQUARED, value, label, *weights)
+    if weights[1].size:
+        got = np.shape(mask) if not isinstance(mask, (list, tuple)) else weights[1].shape
+        raise _check.fail("mask", "be [T], one weight a step, for CrossEntropy", got)
+    label = _labels(where, targets, weights[0], n_out, batch)
+    if loss.of == "steps":
+        return TargetArrays(ENTROPY, value, label, *weights)
+    if np.ndim(targets) != batch:
+        raise _check.fail(where, 'be one label a trial for CrossEntropy(of="mean")', np.shape(targets))
+    return TargetArrays(ENTROPY, value, label, *weights, np.zeros((trials, n_out + 1)))
+
+
+def encode_values(
+    where: str,
+    given: Any,
+    shape: tuple[int, int, int],
+    dtype: Any,
+    batch: bool,
+    weights: tuple[np.ndarray, np.ndarray],
+    unknown: float = np.nan,
+    hint: str = "",
+) -> np.ndarray:
+    """Targets, errors or learning signals [trials, T, k]; `unknown` stands for what is not finite where the mask is zero.
+
+    weights : as `encode_mask` returns them
+    """
+    asked = shape if batch else shape[1:]
+    raw = _check.numbers(where, given, f"be an array of numbers of shape {asked}", hint)
+    if raw.shape != asked:
+        raise _check.fail(where, f"have shape {asked}", raw.shape, hint)
+    counts = (weights[1] if weights[1].size else weights[0][:, :, None]) != 0
+    if counts.all():
+        value = _check.finite(where, raw, dtype)
     else:
-        kind = ENTROPY
-        label = _labels(where, targets, trials, n_steps, n_out, batch)
-        if loss.of == "mean":
-            if np.ndim(targets) != (1 if batch else 0):
-                raise _check.fail(where, 'be one label a trial for CrossEntropy(of="mean")', np.shape(targets))
-            mean = np.zeros((trials, n_out + 1))
-    return TargetArrays(kind, value, label, encode_mask(mask, trials, n_steps, dtype), mean)
+        counts = np.broadcast_to(counts, shape).reshape(asked)
+        value = _check.finite(where, np.where(counts, raw, 0), dtype)
+        with np.errstate(over="ignore"):
+            others = raw[~counts].astype(dtype)
+        value[~counts] = np.where(np.isfinite(others), others, unknown)
+    return np.array(value.reshape(shape), order="C")
 
 
-def encode_mask(mask: Any, trials: int, n_steps: int, dtype: Any) -> np.ndarray:
-    """Time weights [trials, T]; None is one at every step."""
+def encode_mask(mask: Any, steps: np.ndarray, n_steps: int, n_out: int, dtype: Any, batch: bool) -> tuple[np.ndarray, np.ndarray]:
+    """`mask` and `weight` of `TargetArrays`; None is one at every step, also in a list with a mask for each trial.
+
+    steps : [trials] lengths of the trials; behind them both are zero
+    """
+    found = _encode_mask(mask, steps.size, n_steps, n_out, dtype, batch)
+    late = np.arange(n_steps) >= steps[:, None]
+    if late.any():
+        for weights in found:
+            if weights.size:
+                weights[late] = 0
+    return found
+
+
+def _encode_mask(mask: Any, trials: int, n_steps: int, n_out: int, dtype: Any, batch: bool) -> tuple[np.ndarray, np.ndarray]:
+    none = np.zeros((0, 0, 0), dtype)
     if mask is None:
-        return np.ones((trials, n_steps), dtype)
-    shape = (trials, n_steps) if np.ndim(mask) == 2 else (n_steps,)
-    weights = _check.array("mask", mask, shape, dtype)
-    if (weights < 0).any():
-        raise _check.fail("mask", "hold time weights, not negative", float(weights.min()))
-    return np.array(np.broadcast_to(weights, (trials, n_steps)), order="C")  # a read-only array is another type to Numba
+        return np.ones((trials, n_steps), dtype), none
+    if batch and isinstance(mask, (list, tuple)) and any(m is None or np.ndim(m) for m in mask):
+        mask = _masks(mask, n_steps, n_out)
+    raw = _check.numbers("mask", mask, "be an array of time weights")
+    shapes: dict[int, list[tuple[int, ...]]] = {1: [(n_steps,)], 2: [(trials, n_steps)], 3: [(trials, n_steps, n_out)]}
+    if not batch:
+        shapes = {1: [(n_steps,)], 2: [(n_steps, n_out), (1, n_steps)]}
+    allowed = shapes.get(raw.ndim) or shapes[1] + shapes[2] + shapes.get(3, [])
+    if raw.shape not in allowed:
+        raise _check.fail("mask", "have shape " + " or ".join(map(str, allowed)), raw.shape)
+    given = _check.finite("mask", raw, dtype)
+    if (given < 0).any():
+        raise _check.fail("mask", "hold time weights, not negative", float(given.min()))
+    if raw.ndim == 3 or (not batch and raw.shape == (n_steps, n_out)):
+        weight = np.array(given.reshape(trials, n_steps, n_out), order="C")
+        return weight.max(axis=2), none if n_out == 1 else weight
+    # a read-only array is another type to Numba
+    return np.array(np.broadcast_to(given, (trials, n_steps)), order="C"), none
 
 
-def _labels(where: str, targets: Any, trials: int, n_steps: int, n_out: int, batch: bool) -> np.ndarray:
-    raw = np.asarray(targets)
-    whole = raw.dtype.kind in "iu" or (raw.dtype.kind == "f" and np.isfinite(raw).all() and (raw == np.rint(raw)).all())
-    if not whole:
-        raise _check.fail(where, "be whole class labels for CrossEntropy", targets, error=TypeError)
+def _masks(masks: Any, n_steps: int, n_out: int) -> np.ndarray:
+    """A list with a mask, or None, for each trial, as [trials, T] or, where one of them is [T, n_out], [trials, T, n_out]."""
+    rows = []
+    for k, mask in enumerate(masks):
+        row = np.ones(n_steps) if mask is None else _check.numbers(f"mask[{k}]", mask, "be an array of time weights")
+        if row.shape not in ((n_steps,), (n_steps, n_out)):
+            raise _check.fail(f"mask[{k}]", f"have shape {(n_steps,)} or {(n_steps, n_out)}", row.shape)
+        rows.append(row)
+    if any(row.ndim == 2 for row in rows):
+        rows = [np.broadcast_to(row if row.ndim == 2 else row[:, None], (n_steps, n_out)) for row in rows]
+    return np.stack(rows)
+
+
+def _labels(where: str, targets: Any, mask: np.ndarray, n_out: int, batch: bool) -> np.ndarray:
+    """int32 [trials, T]; -1 for what is no label where the mask is zero."""
+    trials, n_steps = mask.shape
+    raw = _check.numbers(where, targets, "be whole class labels for CrossEntropy")
     allowed = [(trials,), (trials, n_steps)] if batch else [(), (n_steps,)]
     if raw.shape not in allowed:
         names = " or ".join(str(s) if s else "a single label" for s in allowed)
         raise _check.fail(where, f"have shape {names} for CrossEntropy", raw.shape)
-    if raw.size and (raw.min() < 0 or raw.max() >= n_out):
-        bad = int(raw.min()) if raw.min() < 0 else int(raw.max())
-        raise _check.fail(where, f"be labels in 0 .. {n_out - 1}, one for each readout", bad)
-    label = raw.astype(np.int32).reshape(trials, -1)
+    flat, counts = raw.reshape(trials, -1), mask != 0
+    if flat.shape[1] != n_steps:
+        counts = counts.any(axis=1, keepdims=True)
+    whole = np.isfinite(flat) & (flat == np.rint(flat)) if raw.dtype.kind == "f" else np.ones(flat.shape, bool)
+    known = whole & (flat >= 0) & (flat < n_out)
+    if (counts & ~whole).any():
+        bad = flat[counts & ~whole][0]
+        raise _check.fail(where, "be whole class labels for CrossEntropy", bad, error=TypeError)
+    if (counts & ~known).any():
+        bad = flat[counts & ~known][0]
+        raise _check.fail(where, f"be labels in 0 .. {n_out - 1}, one for each readout", int(bad))
+    label = np.full(flat.shape, -1, np.int32)
+    label[known] = flat[known]
     return np.array(np.broadcast_to(label, (trials, n_steps)), order="C")

@@ -20,6 +20,7 @@ from .neurons import base
 from .neurons.base import Neuron
 
 WEIGHT_NAMES = ("w_in", "w_rec", "w_out", "b_out")
+MOST_STEPS = np.iinfo(np.int32).max  # of a delay or of a refractory period
 
 
 class Weights(NamedTuple):
@@ -29,6 +30,9 @@ class Weights(NamedTuple):
     w_rec: Any  # [n, n]
     w_out: np.ndarray  # [n, n_out]
     b_out: np.ndarray  # [n_out]
+
+    def __repr__(self) -> str:
+        return _check.brief(self)
 
     @classmethod
     def load(cls, path: Any, update: int | None = None, net: Network | None = None) -> Weights:
@@ -166,8 +170,7 @@ class Network:
         set_(self, "dt", _check.number("Network.dt", self.dt, "be a positive time in ms", low=0.0, strict=True))
         delay = self.dt if self.delay is None else self.delay
         set_(self, "delay", _check.number("Network.delay", delay, "be a positive time in ms", low=0.0, strict=True))
-        steps = self.delay / self.dt
-        if steps < 1 - 1e-9 or abs(steps - round(steps)) > 1e-6:
+        if not 1 <= (_check.whole_steps(self.delay, self.dt) or 0) <= MOST_STEPS:
             raise _check.fail("Network.delay", f"be a whole number of steps of dt={self.dt} ms, at least one", self.delay)
         for where, spec, n in (("recurrent", self.recurrent, self.n), ("inputs", self.inputs, self.n_inputs)):
             if not isinstance(spec, (Dense, Masked, Sparse)):
@@ -211,7 +214,8 @@ class Network:
         if isinstance(gain, Mapping):
             for name in gain:
                 _check.choice("Network.init_weights.gain", name, WEIGHT_NAMES[:3])
-            gains = {name: float(gain.get(name, 1.0)) for name in WEIGHT_NAMES[:3]}
+            where = "Network.init_weights.gain"
+            gains = {n: _check.number(f"{where}[{n!r}]", gain.get(n, 1.0), "be a number") for n in WEIGHT_NAMES[:3]}
         else:
             gains = dict.fromkeys(WEIGHT_NAMES[:3], _check.number("Network.init_weights.gain", gain, "be a number"))
         rng = np.random.default_rng(seed)
@@ -241,6 +245,7 @@ class Network:
         as_dtype = np.dtype(dtype).type
         kappa = self.readout.kappa(self.dt)
         noise = np.concatenate([group._array("noise") for group in self.neurons])
+        _check.fits("Network.neurons, noise", noise, dtype)
         params = base.join(self.neurons, self.dt, dtype)
         return NetArrays(
             params=params,
@@ -262,7 +267,9 @@ class Network:
 
     def initial_hidden(self, dtype: Any) -> np.ndarray:
         """Hidden state before the first step, [D, n]."""
-        return base.initial_hidden(self.neurons, len(self.variables)).astype(dtype)
+        hidden = base.initial_hidden(self.neurons, len(self.variables))
+        _check.fits("Network.neurons, the initial state", hidden, dtype)
+        return hidden.astype(dtype)
 
     def to_dict(self) -> dict[str, Any]:
         """The spec as plain values; masks are given by their shape and number of synapses."""
@@ -279,11 +286,12 @@ class Network:
 
 
 def flatten(weights: Weights, dtype: Any, feedback: np.ndarray | None = None) -> FlatWeights:
-    """A copy of the weights in the form of kernels."""
+    """A copy of the weights in the form of kernels; ValueError where they are too large for this dtype."""
     values = [w.data if sparse.issparse(w) else w for w in weights]
-    flat = [np.array(v, dtype, order="C").reshape(-1) for v in values]
-    flat.append(np.empty(0, dtype) if feedback is None else np.array(feedback, dtype, order="C").reshape(-1))
-    return FlatWeights(*flat)
+    values.append(np.empty(0) if feedback is None else feedback)
+    for name, v in zip((*WEIGHT_NAMES, "feedback"), values, strict=True):
+        _check.fits(f"weights.{name}" if name != "feedback" else name, v, dtype)
+    return FlatWeights(*(np.array(v, dtype, order="C").reshape(-1) for v in values))
 
 
 def unflatten(flat: Any, like: Weights, copy: bool = True) -> Weights:
@@ -352,15 +360,10 @@ def _check_matrix(where: str, matrix: Any, spec: Any, shape: tuple[int, int], re
     if sparse.issparse(matrix):
         if matrix.shape != shape:
             raise _check.fail(where, f"have shape {shape}, [pre, post]", matrix.shape)
+        csr = _check.csr(where, matrix)
         if isinstance(spec, Sparse):
-            given = sparse.csr_array(matrix)
-            csr = sparse.csr_array((given.data, given.indices, given.indptr), shape=shape)  # on the same arrays
-            if not csr.has_canonical_format:
-                csr = csr.copy()
-                csr.sum_duplicates()
-            _check.finite(where, csr.data if csr.data.dtype.kind in "fiub" else np.asarray(csr.data, np.float64))
             return csr
-        matrix = matrix.toarray()
+        matrix = csr.toarray()
     elif isinstance(spec, Sparse):
         need = "be a scipy.sparse.csr_array for Sparse connectivity"
         raise _check.fail(where, need, type(matrix).__name__, "Masked takes dense arrays", TypeError)

@@ -98,7 +98,7 @@ class Optimizer:
         for name, pair in bounds.items():
             index = WEIGHT_NAMES.index(_check.choice(where, name, WEIGHT_NAMES))
             try:
-                low[index], high[index] = (float(x) for x in pair)
+                low[index], high[index] = (x if x in (-np.inf, np.inf) else _check.number(where, x, "be a number") for x in pair)
             except (TypeError, ValueError):
                 raise _check.fail(where, "be (low, high) or a mapping of names to (low, high)", pair, error=TypeError) from None
             if not low[index] < high[index]:
@@ -118,8 +118,17 @@ class Optimizer:
 
     def arrays(self, net: Network, weights: FlatWeights, feedback_decay: float, adaptive: bool) -> OptimizerArrays:
         """Fresh state for these weights."""
-        dtype = weights.w_in.dtype
+        dtype, name = weights.w_in.dtype, type(self).__name__
         low, high = self._bounds()
+        for key, values in (("lr", 0.0 if callable(self.lr) else self.lr), ("weight_decay", self.weight_decay)):
+            _check.fits(f"{name}.{key}", values, dtype)
+        for bound in (low, high):
+            _check.fits(f"{name}.bounds", bound[np.isfinite(bound)], dtype)
+        for key in ("momentum", "beta1", "beta2"):
+            if dtype.type(getattr(self, key, 0.0)) == 1:
+                raise _check.fail(f"{name}.{key}", f"be below 1 in {dtype}", getattr(self, key))
+        if dtype.type(getattr(self, "epsilon", 1.0)) == 0:
+            raise _check.fail(f"{name}.epsilon", f"be above 0 in {dtype}", self.epsilon)  # type: ignore[attr-defined]
         learns = np.array([name not in net.frozen for name in WEIGHT_NAMES])
         learns[3] &= net.readout.bias
         n_first, n_second = self._moments()
@@ -137,7 +146,7 @@ class Optimizer:
             low=low.astype(dtype),
             high=high.astype(dtype),
             weight_decay=dtype.type(self.weight_decay),
-            clip_norm=dtype.type(np.inf if self.clip_norm is None else self.clip_norm),
+            clip_norm=dtype.type(np.inf if self.clip_norm is None else min(self.clip_norm, float(np.finfo(dtype).max))),
             feedback_decay=dtype.type(feedback_decay if adaptive else -1.0),
             done=np.zeros(1, np.int64),
             look_every=0,

@@ -55,6 +55,9 @@ class RunPlan(NamedTuple):
     batch: int
     recording_bytes_per_step: float  # nan where nothing is recorded
 
+    def __repr__(self) -> str:
+        return _check.brief(self)
+
     @property
     def total_bytes(self) -> int:
         """Bytes of all arrays."""

@@ -63,6 +63,9 @@ class Replay(NamedTuple):
     compared_spikes: int  # trials or pieces of which recorded spikes were compared
     compared_losses: int  # and of which the loss
 
+    def __repr__(self) -> str:
+        return _check.brief(self)
+
     def __getitem__(self, name: Any) -> Any:
         """The signal of this name. Raises KeyError that lists the names."""
         if isinstance(name, str):

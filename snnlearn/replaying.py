@@ -110,11 +110,14 @@ class Watcher(Recorder):
         if not rec.has_spikes:
             return
         s = rec.segments
-        for k in np.flatnonzero((s.trial == trial) & (s.start < high) & (s.start + s.n_steps > low)):
-            a, b = max(low, int(s.start[k])), min(high, int(s.start[k] + s.n_steps[k]))
-            there = rec.spikes(trial, (a * rec.dt, b * rec.dt))
+        for k in range(*np.searchsorted(s.trial, [trial, trial + 1])):
+            begin, origin = int(s.start[k] - s.origin[k]), int(s.origin[k])
+            a, b = max(low, begin), min(high, begin + int(s.n_steps[k]))
+            if a >= b:
+                continue
+            there = rec.spikes(trial, ((a + origin) * rec.dt, (b + origin) * rec.dt))
             use = (step >= a) & (step < b)
-            self._same(trial, (step[use], neuron[use]), (there.step, there.neuron))
+            self._same(trial, (step[use] + origin, neuron[use]), (there.step, there.neuron))
             self.collected.compared.add(trial)
 
     def _same(self, trial: int, got: tuple[np.ndarray, np.ndarray], want: tuple[np.ndarray, np.ndarray]) -> None:

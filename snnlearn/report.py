@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ._check import brief
 from .compare import closeness
 from .job import Job, Result
 from .losses import ENTROPY, SQUARED, TargetArrays
@@ -25,6 +26,9 @@ class Alignment(NamedTuple):
     cosine: np.ndarray  # [rules, matrices]; nan where the updating rule's gradient is zero
     norm_ratio: np.ndarray  # [rules, matrices] |passive| / |updating|
 
+    def __repr__(self) -> str:
+        return brief(self)
+
 
 class Run(NamedTuple):
     """What a run reports: sums over the trial, averaged over trials."""
@@ -32,13 +36,16 @@ class Run(NamedTuple):
     loss: float  # task loss with the weights before the update
     regularization: float
     rate: float  # mean firing rate in the trials' own steps, Hz
-    accuracy: float  # fraction of trials (or steps, for labels per step) that are right; nan without labels
+    accuracy: float  # fraction of trials with a label (or steps, for labels per step) that are right; nan without labels
     nmse: float  # sum err^2 / sum (y* - mean y*)^2 for MeanSquaredError; nan otherwise
     losses: np.ndarray  # [trials], or one per piece of a stream
-    scores: np.ndarray  # [trials] accuracy or nmse of each
+    scores: np.ndarray  # [trials] accuracy or nmse of each; nan for a trial of which the label is unknown
     prediction: np.ndarray  # [trials, n_out] sum of mask * y
     n_steps: int  # of the longest trial
     alignment: Alignment | None = None  # of passive rules, where this run was due for one
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 class Evaluation(NamedTuple):
@@ -51,7 +58,7 @@ class Evaluation(NamedTuple):
     split: str
     rate: float  # mean firing rate, Hz
     losses: np.ndarray  # [trials]
-    scores: np.ndarray  # [trials] nan where a trial's target does not change
+    scores: np.ndarray  # [trials] nan where the label is unknown, or the target does not change
     readouts: np.ndarray  # [trials, n_out] sum of mask * y
     classifies: bool
 
@@ -68,6 +75,9 @@ class Step(NamedTuple):
     readout: np.ndarray  # [n_out]
     loss: float
 
+    def __repr__(self) -> str:
+        return brief(self)
+
 
 def report(job: Job, result: Result, n: int, dt: float, alignment: Alignment | None) -> Run:
     """Sums over trials and scores of a result. n : neurons; dt : ms."""
@@ -79,8 +89,10 @@ def report(job: Job, result: Result, n: int, dt: float, alignment: Alignment | N
             weight = job.targets.mask.sum(axis=1, dtype=np.float64)
             scores = np.minimum(outcome.correct / np.maximum(weight, 1e-300), 1.0)  # both are sums of rounded numbers
         else:
-            scores = (outcome.summed.argmax(axis=1) == job.targets.label[:, 0]).astype(np.float64)
-        accuracy = float(scores.mean())
+            label = job.targets.label[:, 0]
+            scores = np.where(label < 0, np.nan, outcome.summed.argmax(axis=1) == label)  # -1: unknown, and not asked for
+        known = scores[~np.isnan(scores)]
+        accuracy = float(known.mean()) if known.size else np.nan
     elif job.targets.kind == SQUARED:
         scores = _normalized_error(outcome.loss, job.targets)
         nmse = float(scores.mean())
@@ -114,8 +126,9 @@ def evaluation(split: str, runs: list[tuple[Run, Any]], classifies: bool, pools:
     losses, scores, readouts = (
         np.concatenate([getattr(run, name) for run, _ in runs]) for name in ("losses", "scores", "prediction")
     )
-    score = float(scores.mean())
-    if not classifies and (pools or not np.isfinite(scores).all()):
+    known = np.isfinite(scores)
+    score = float(scores[known].mean()) if known.any() else float("nan")
+    if not classifies and (pools or not known.all()):
         score = _pooled_error(losses, [batch for _, batch in runs])
     labels = predictions = None
     if classifies and all(np.ndim(batch.target) == 1 for _, batch in runs):
@@ -144,10 +157,11 @@ def _pooled_error(losses: np.ndarray, batches: list[Any]) -> float:
 
 def _normalized_error(loss: np.ndarray, targets: TargetArrays) -> np.ndarray:
     """sum err^2 / sum (y* - mean y*)^2 over the masked steps, per trial; nan for a constant target."""
-    weight = targets.mask[:, :, None].astype(np.float64)
+    weight = (targets.weight if targets.weight.size else targets.mask[:, :, None]).astype(np.float64)
+    value = targets.value if weight.all() else np.where(weight != 0, targets.value, 0)  # where it counts
     total = np.maximum(weight.sum(axis=1, keepdims=True), 1e-300)
-    mean = (weight * targets.value).sum(axis=1, keepdims=True) / total
-    spread = (weight * (targets.value - mean) ** 2).sum(axis=(1, 2))
+    mean = (weight * value).sum(axis=1, keepdims=True) / total
+    spread = (weight * (value - mean) ** 2).sum(axis=(1, 2))
     return np.divide(2.0 * loss, spread, out=np.full(loss.shape, np.nan), where=spread > 0)
 
 
@@ -157,6 +171,7 @@ class Pieces:
     def __init__(self) -> None:
         self._sums = dict.fromkeys(("loss", "regularization", "accuracy", "nmse"), 0.0)
         self._pieces, self._steps, self._rate = 0, 0, 0.0
+        self._judged = 0  # pieces that have an accuracy
         self._joined = {name: array("d") for name in ("losses", "scores", "prediction")}
         self._alignment: Alignment | None = None
 
@@ -164,7 +179,8 @@ class Pieces:
         """Count the report of the next piece."""
         self._pieces, self._steps, self._rate = self._pieces + 1, self._steps + run.n_steps, self._rate + run.n_steps * run.rate
         for name in self._sums:
-            self._sums[name] += getattr(run, name)
+            self._sums[name] += 0.0 if name == "accuracy" and np.isnan(run.accuracy) else getattr(run, name)
+        self._judged += not np.isnan(run.accuracy)
         for name, column in self._joined.items():
             column.extend(getattr(run, name).reshape(-1))
         self._alignment = run.alignment or self._alignment
@@ -174,6 +190,7 @@ class Pieces:
         if not self._pieces:
             return None
         means = {name: float(total / self._pieces) for name, total in self._sums.items()}
+        means["accuracy"] = self._sums["accuracy"] / self._judged if self._judged else np.nan
         return Run(
             **means,
             rate=self._rate / self._steps,

@@ -12,7 +12,7 @@ from . import _check, guards
 from .checkpoint import capture, save
 from .compare import describe
 from .engine import Engine
-from .events import is_batch, is_stream, split_piece
+from .events import is_stream, split_piece
 from .functional import check_dtype, check_network
 from .intake import check_interval, check_parts, make_job, step_job
 from .interrupts import Interrupts
@@ -153,13 +153,17 @@ class Simulator:
 
     def set_weights(self, weights: Weights) -> None:
         """Replace the weights (the structure of sparse ones must stay); the optimizer's moments remain."""
-        self._begins, new = "given", self.net.check_weights(weights)
-        for flat, matrix, old in zip(self._engine.weights[:4], new, self._engine.like, strict=True):
+        new = self.net.check_weights(weights)
+        values: list[Any] = [matrix.data if hasattr(matrix, "indices") else matrix for matrix in new]
+        for name, value, matrix, old in zip(Weights._fields, values, new, self._engine.like, strict=True):
             if hasattr(matrix, "indices") and not (
                 np.array_equal(matrix.indices, old.indices) and np.array_equal(matrix.indptr, old.indptr)
             ):
                 raise _check.fail("Simulator.set_weights", "keep the structure of the sparse matrices", "another structure")
-            flat[:] = (matrix.data if hasattr(matrix, "indices") else matrix).reshape(-1)
+            _check.fits(f"weights.{name}", value, self.dtype)
+        self._begins = "given"
+        for flat, value in zip(self._engine.weights[:4], values, strict=True):
+            flat[:] = value.reshape(-1)
         guards.begin(self._guards, self._engine.weights)
 
     def reset(self) -> None:
@@ -187,10 +191,11 @@ class Simulator:
     ) -> Run:
         """Run one trial, a batch, or an iterator of pieces without end; learn where there is a rule and an optimizer.
 
-        inputs : [T, n_inputs], [trials, T, n_inputs], `Events`, a list of them; or an iterator of (x, target),
-            (x, target, mask) or x, which continues the stream
+        inputs : [T, n_inputs], `Events` or a scipy.sparse matrix, a list of those or [trials, T, n_inputs]; or an iterator
+            of (x, target), (x, target, mask) or x, as tuples or lists, which continues the stream
         targets : [T, n_out] floats, or labels (scalar or [T]) for CrossEntropy; a leading axis for batches
-        mask : [T] or [trials, T] time weights
+        mask : [T] time weights, or [T, n_out] for each output (not for CrossEntropy); for batches one of all trials [T], or
+            with a leading axis, or a list, in which None is ones. Targets are not looked at where it is 0
         recorder : `Recorder`
         learn : False to evaluate
         error : instead of targets, err [T, n_out] (or with trials), or a function (step, y [n_out]) -> err [n_out]
@@ -242,7 +247,7 @@ class Simulator:
         x: Any,
         target: Any = None,
         *,
-        mask: float = 1.0,
+        mask: Any = 1.0,
         learn: bool | None = None,
         error: Any = None,
         learning_signal: Any = None,
@@ -251,7 +256,7 @@ class Simulator:
 
         x : [n_inputs]
         target : [n_out] floats or a label
-        mask : weight of this step in the loss
+        mask : weight of this step in the loss, or [n_out]
         learn : False: do not learn; None: where there is a target
         error : instead of a target, err [n_out] or a function of the readout y [n_out] that returns it
         learning_signal : instead of a target, L [n], used as it is
@@ -337,11 +342,9 @@ class Simulator:
     def _run_piece(self, piece: Any, recorder: Recorder | None, learn: bool | None, error: Any) -> Run:
         """The next piece of the stream."""
         x, target, mask = split_piece(piece)
-        if is_batch(x):
-            raise _check.fail("Simulator.run", "get single pieces [T, n_inputs] from an iterator", np.shape(x))
         if target is not None:
             self._check_stream()
-        job = make_job(self, x, target, mask, learn, error, None)._replace(noise=self._stream_noise)
+        job = make_job(self, x, target, mask, learn, error, None, single=True)._replace(noise=self._stream_noise)
         trial, before = self.trials_done, self.stream_steps
         if recorder is not None:
             job = ask(self, job, recorder, trial, streaming=True)

@@ -6,7 +6,6 @@ its arguments prepared (`compiler/bound_call.py`). What is unusual, or wrong, ta
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -39,6 +38,7 @@ class Asked(NamedTuple):
     kind: int  # NONE, SQUARED, ENTROPY, ERROR or SIGNAL: what the target is
     learn: bool
     error: Callable[[np.ndarray], Any] | None = None
+    weighted: bool = False  # whether outputs have weights of their own
 
 
 class Stepper:
@@ -54,6 +54,8 @@ class Stepper:
         events = np.zeros(net.n_inputs, np.int32), np.zeros(net.n_inputs, dtype)
         self.inputs = InputArrays(np.zeros((1, 2), np.int64), *events, steps=np.ones(1, np.int64))
         self.label, self.mask = np.zeros((1, 1), np.int32), np.ones((1, 1), dtype)
+        self.weights = np.zeros((0, 0, 0), dtype), np.zeros((1, 1, net.n_outputs), dtype)  # of single outputs: none, or given
+        self.limit = float(np.finfo(dtype).max)
         self.values = {kind: np.zeros((1, 1, net.n_outputs), dtype) for kind in (NONE, SQUARED, ENTROPY, ERROR)}
         self.values[SIGNAL] = np.zeros((1, 1, net.n), dtype)
         noisy = engine.arrays.noise.size > 0
@@ -61,37 +63,34 @@ class Stepper:
         self.lr = np.zeros(1)
         self.sums = s = np.zeros(3 + net.n_outputs)
         self.outcome = Outcome(s[0:1], s[1:2], s[2:3], s[3:].reshape(1, -1), np.zeros(4, np.int64))
-        self.calls: dict[tuple[int, bool, bool], Call] = {}
+        self.calls: dict[tuple[int, bool, bool, bool], Call] = {}
         self.ending: Frame | None = None  # the update where each step is an interval of its own
 
     def fill(self, x: Any, target: Any, mask: Any, learn: Any, error: Any, signal: Any) -> Asked | None:
         """Write what a caller gives into the buffers, if it is as it mostly is; None where it needs a closer look."""
+        if not (type(mask) is float and 0.0 <= mask <= self.limit) or not (learn is None or type(learn) is bool):
+            return None
         given = (target is not None) + (error is not None) + (signal is not None)
         if given > 1 or (not self.able if learn else learn is None and self.able and not given):
             return None
         function, kind = None, NONE
-        try:
-            x = np.asarray(x, np.float64)
-            if x.shape != self.n_inputs or not np.isfinite(x).all():
-                return None
-            if not (type(mask) is float and 0.0 <= mask < math.inf):
-                return None
-            if error is not None and callable(error):
-                kind, function = ERROR, error
-            elif target is not None and self.loss_kind == ENTROPY:
-                kind = ENTROPY
-                if not isinstance(target, (int, np.integer)) or isinstance(target, bool) or not 0 <= target < self.n_outputs:
-                    return None
-                self.label[0, 0] = target
-            elif given:
-                kind = SIGNAL if signal is not None else SQUARED if error is None else ERROR
-                value = np.asarray(signal if kind == SIGNAL else target if error is None else error, self.engine.dtype)
-                buffer = self.values[kind][0, 0]
-                if value.shape != buffer.shape or not np.isfinite(value).all():
-                    return None
-                buffer[:] = value
-        except (TypeError, ValueError):
+        x = self._plain(x, self.n_inputs)
+        if x is None:
             return None
+        if error is not None and callable(error):
+            kind, function = ERROR, error
+        elif target is not None and self.loss_kind == ENTROPY:
+            kind = ENTROPY
+            if not isinstance(target, (int, np.integer)) or isinstance(target, bool) or not 0 <= target < self.n_outputs:
+                return None
+            self.label[0, 0] = target
+        elif given:
+            kind = SIGNAL if signal is not None else SQUARED if error is None else ERROR
+            buffer = self.values[kind][0, 0]
+            value = self._plain(signal if kind == SIGNAL else target if error is None else error, buffer.shape)
+            if value is None:
+                return None
+            buffer[:] = value
         indptr, channel, values, _ = self.inputs
         active = x.nonzero()[0]
         count = indptr[0, 1] = active.size
@@ -100,17 +99,30 @@ class Stepper:
         self.mask[0, 0] = mask
         return Asked(kind, self.able and learn is not False and given > 0, function)
 
+    def _plain(self, value: Any, shape: tuple[int, ...]) -> np.ndarray | None:
+        """An array of numbers of this shape that are finite in the engine's dtype; None for all else."""
+        try:
+            array = value if type(value) is np.ndarray else np.asarray(value) if type(value) is list else None
+        except ValueError:
+            return None
+        if array is None or array.shape != shape or array.dtype.kind not in "fiub":
+            return None
+        return array if -self.limit <= float(array.min()) and float(array.max()) <= self.limit else None
+
     def take(self, job: Job, error: Callable[[np.ndarray], Any] | None) -> Asked:
         """Write a job of one step, which has been checked, into the buffers."""
         count = self.inputs.indptr[0, 1] = job.inputs.channel.size
         self.inputs.channel[:count], self.inputs.value[:count] = job.inputs.channel, job.inputs.value
         self.values[job.targets.kind][:] = job.targets.value
         self.label[:], self.mask[:] = job.targets.label, job.targets.mask
-        return Asked(job.targets.kind, job.learn, error)
+        weighted = job.targets.weight.size > 0
+        if weighted:
+            self.weights[1][:] = job.targets.weight
+        return Asked(job.targets.kind, job.learn, error, weighted)
 
     def run(self, asked: Asked, noise: Noise, offset: int) -> Step:
         """One step on what the buffers hold. offset : steps of the stream before it"""
-        key = (asked.kind, asked.learn, asked.error is not None)
+        key = (asked.kind, asked.learn, asked.error is not None, asked.weighted)
         call = self.calls.get(key)
         if call is None or not self._stands(call):
             job = self._job(asked, noise)
@@ -149,7 +161,7 @@ class Stepper:
         function = asked.error
         return Job(
             self.inputs,
-            TargetArrays(asked.kind, self.values[asked.kind], self.label, self.mask),
+            TargetArrays(asked.kind, self.values[asked.kind], self.label, self.mask, self.weights[asked.weighted]),
             learn=asked.learn,
             noise=noise,
             error=None if function is None else lambda step, y: function(y),

@@ -46,6 +46,9 @@ class Eligibility(NamedTuple):
     signal: np.ndarray  # (5) of the postsynaptic neuron
     gradient: np.ndarray  # [synapses] sum of L ebar over the trial
 
+    def __repr__(self) -> str:
+        return _check.brief(self)
+
 
 def synapse_traces(
     net: Network,

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import _check
-from .batches import Batch, check_number, draw, evaluation_split, splits
+from .batches import Batch, check_number, draw, evaluation_split
 from .intake import make_job
 from .interrupts import Interrupts
 from .losses import CrossEntropy
@@ -23,7 +23,7 @@ from .tasks.base import Task
 EVALUATION_BATCH = 64  # trials that an evaluation runs at a time
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """How a training went; lists grow by one entry an update or an evaluation.
 
@@ -53,8 +53,11 @@ class History:
     trials: int = 0
     status: str = "running"
 
+    def __repr__(self) -> str:
+        return _check.brief(self)
 
-@dataclass
+
+@dataclass(repr=False)
 class Training:
     """A training and how far it has come: with the simulator's state, all that it takes to go on."""
 
@@ -73,6 +76,9 @@ class Training:
     NUMBERS: ClassVar[tuple[str, ...]] = (
         *("trials", "batch", "start", "evaluate_every", "evaluate_trials", "restore_best", "next"),
     )
+
+    def __repr__(self) -> str:
+        return _check.brief(self)
 
     def task_values(self) -> dict[str, Any]:
         """The task as JSON values: its name and parameters, or {"foreign": class} of a user's own."""
@@ -236,7 +242,8 @@ def evaluate(simulator: Any, task: Any, trials: int | None = None, split: str = 
     """
     where = "Simulator.evaluate"
     check_task(simulator, task, where)
-    _check.choice(f"{where}.split", split, splits(task))
+    if hasattr(task, "splits"):
+        _check.choice(f"{where}.split", split, task.splits)
     if trials is not None:
         _check.integer(f"{where}.trials", trials, "be a positive number or None", low=1)
     n, runs = check_number(f"{where}.trials", task, split, trials), []

@@ -21,6 +21,7 @@ import h5py
 import numpy as np
 from scipy import sparse
 
+from ._check import brief
 from .compare import describe
 from .connectivity import Dense, Masked, Sparse
 from .functional import gradient, simulate
@@ -62,6 +63,9 @@ class Verification(NamedTuple):
     """The table of `verify`."""
 
     checks: tuple[Check, ...]
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     @property
     def ok(self) -> bool:

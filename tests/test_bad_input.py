@@ -197,7 +197,7 @@ RUNS = [
     (lambda: gradient(x=X[None]), ValueError, "targets must have shape (1, 5, 2)"),
     (lambda: gradient(y=put(Y, (0, 1), np.nan)), ValueError, "targets must be finite (got nan); at index (0, 1)"),
     (lambda: gradient(mask=np.ones(4)), ValueError, "mask must have shape (5,) (got (4,))"),
-    (lambda: gradient(mask=np.ones((2, 5))), ValueError, "mask must have shape (1, 5) (got (2, 5))"),
+    (lambda: gradient(mask=np.ones((2, 5))), ValueError, "mask must have shape (5, 2) or (1, 5) (got (2, 5))"),
     (lambda: gradient(mask=-np.ones(5)), ValueError, "mask must hold time weights, not negative (got -1.0)"),
     (lambda: gradient(mask=put(np.ones(5), 2, np.nan)), ValueError, "mask must be finite"),
     (lambda: gradient(y=2, loss=ENTROPY), ValueError, "targets must be labels in 0 .. 1, one for each readout (got 2)"),

@@ -61,7 +61,8 @@ def test_windows_of_a_stream_count_its_own_time(tmp_path):
         begin(KINDS["eprop-stream"], 1).run([next(pieces(k)) for k in range(3)], recorder=recorder)
     with open_recording(path) as rec:
         assert rec.trials.tolist() == [0, 1, 2] and PIECE == 30
-        assert [rec["v"].steps(piece) for piece in range(3)] == [range(25, 30), range(0, 30), range(0, 5)]
+        assert [rec["v"].steps(piece) for piece in range(3)] == [range(25, 30), range(30, 60), range(60, 65)]
+        assert rec["v"].steps() == range(25, 65) and rec["v"].read(time=(20, 30)).shape == (5, 1)
 
 
 @pytest.mark.parametrize(

@@ -210,7 +210,7 @@ def test_a_reader_refuses_files(tmp_path):
         "short.h5", OSError, rf"open_recording.path must be a whole file .*truncated, {len(whole) // 2} of {len(whole)} bytes"
     )
     refuses("other.h5", ValueError, "open_recording.path must be a recording written by snnlearn .*its format is None")
-    refuses("newer.h5", ValueError, "must be a recording of version 1.2 or older .*its version is 2.0; a newer snnlearn reads it")
+    refuses("newer.h5", ValueError, "must be a recording of version 1.3 or older .*its version is 2.0; a newer snnlearn reads it")
     refuses("odd.h5", ValueError, "open_recording.path must be a recording with a version")
     assert open_recording(tmp_path / "minor.h5").status == "complete"
 

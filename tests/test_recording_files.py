@@ -63,7 +63,7 @@ def test_traces_readout_and_target_come_back(recorded, twin):
     assert len(list(recorded["v"])) == TRIALS
 
 
-@pytest.mark.parametrize("time", [None, (2.0, 9.5), (None, 3.5), (3.5, None), (100.0, 200.0)])
+@pytest.mark.parametrize("time", [None, (2.0, 9.5), (None, 3.5), (3.5, None), (19.6, None)])
 @pytest.mark.parametrize("neurons", [None, 2, [9, 5], slice(3, None), []])
 def test_parts_of_traces(recorded, twin, time, neurons):
     steps = np.arange(T) * DT
@@ -73,6 +73,20 @@ def test_parts_of_traces(recorded, twin, time, neurons):
     )
     expected = twin.v[1][(steps >= low) & (steps < high)][:, np.array(columns, int)]
     assert_array_equal(recorded["v"].read(1, time, neurons), expected)
+
+
+def test_a_time_outside_of_what_was_recorded_is_told(recorded):
+    for read in (
+        recorded.spikes,
+        recorded.to_pandas,
+        lambda time: recorded["v"].read(1, time),
+        lambda time: recorded.to_pandas("v", time=time),
+        lambda time: recorded.to_xarray(time=time),
+        lambda time: recorded.to_neo(time=time),
+    ):
+        with pytest.raises(IndexError, match=r"Recording.time must overlap with what was recorded, 0 to 20 ms \(got \(100.0"):
+            read(time=(100.0, 200.0))
+    assert recorded.spikes(time=(5.0, 5.0)).step.size == 0
 
 
 def test_a_time_of_rounded_milliseconds_is_the_step_meant(path):

@@ -268,7 +268,7 @@ def test_repr_and_description(recorded, path, twin):
             recorder.event("note", f"number {number}")
     text = describe(path.with_name("b.h5"))
     for part in (
-        "snnlearn-recording 1.2",
+        "snnlearn-recording 1.3",
         "status     complete",
         "seed       3",
         "12 neurons, 2 outputs, dt = 0.5 ms",

@@ -19,14 +19,23 @@ class Docstrings(griffe.Extension):
 
     def on_attribute_instance(self, *, attr: griffe.Attribute, **kwargs: Any) -> None:
         """The comment behind a field."""
-        if attr.docstring is None and attr.parent is not None and attr.parent.is_class and attr.lineno:
+        if (
+            attr.docstring is None
+            and attr.parent is not None
+            and attr.parent.is_class
+            and attr.lineno
+        ):
             try:
-                line = attr.lines_collection[attr.filepath][(attr.endlineno or attr.lineno) - 1]
+                line = attr.lines_collection[attr.filepath][
+                    (attr.endlineno or attr.lineno) - 1
+                ]
             except KeyError:
                 return
             comment = re.search(r"  # (?!type:|noqa)(.*)$", line)
             if comment:
-                attr.docstring = griffe.Docstring(escape(comment.group(1)), lineno=attr.lineno, parent=attr)
+                attr.docstring = griffe.Docstring(
+                    escape(comment.group(1)), lineno=attr.lineno, parent=attr
+                )
 
 
 def to_markdown(text: str) -> str:
@@ -48,24 +57,41 @@ def to_markdown(text: str) -> str:
             result.append("```")
             continue
         elif entry:
-            if result and result[-1].strip() and not result[-1].startswith(("- ", "  ")):
+            if (
+                result
+                and result[-1].strip()
+                and not result[-1].startswith(("- ", "  "))
+            ):
                 result.append("")
             result.append(f"- `{entry.group(1)}`: {escape(entry.group(2))}")
-            while k + 1 < len(lines) and lines[k + 1].startswith("    ") and lines[k + 1].strip():
+            while (
+                k + 1 < len(lines)
+                and lines[k + 1].startswith("    ")
+                and lines[k + 1].strip()
+            ):
                 k += 1
                 result.append(f"  {escape(lines[k].strip())}")
         else:
-            if line.strip() and not line.startswith(" ") and result and result[-1].startswith(("- ", "  ")):
+            if (
+                line.strip()
+                and not line.startswith(" ")
+                and result
+                and result[-1].startswith(("- ", "  "))
+            ):
                 result.append("")
             result.append(line if line.startswith("    ") else escape(line))
         k += 1
     return "\n".join(result)
 
 
-ENTITIES = str.maketrans({"[": "&#91;", "]": "&#93;", "<": "&lt;", ">": "&gt;", "*": "&#42;", "_": "&#95;"})
+ENTITIES = str.maketrans(
+    {"[": "&#91;", "]": "&#93;", "<": "&lt;", ">": "&gt;", "*": "&#42;", "_": "&#95;"}
+)
 
 
 def escape(line: str) -> str:
     """Outside of code, what Markdown takes for markup stands for itself."""
     parts = re.split(r"(``[^`]*``|`[^`]*`)", line)
-    return "".join(part if k % 2 else part.translate(ENTITIES) for k, part in enumerate(parts))
+    return "".join(
+        part if k % 2 else part.translate(ENTITIES) for k, part in enumerate(parts)
+    )

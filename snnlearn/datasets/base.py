@@ -34,6 +34,9 @@ class Sample(NamedTuple):
     p: np.ndarray  # int64 [n], 0 .. polarities - 1
     label: int
 
+    def __repr__(self) -> str:
+        return _check.brief(self)
+
 
 class Dataset(ABC):
     """Base of data sets: ``len(data)``, ``data[i] -> Sample``, ``data.targets``.

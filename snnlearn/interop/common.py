@@ -10,24 +10,24 @@ import numpy as np
 
 from .._check import fail
 from ..recording import Recording
-from ..recording.convert import runs
-from ..recording.pieces import extents, iter_batches
+from ..recording.pieces import Extent, extents, iter_batches
 
 ENTRIES = 1 << 20  # values that are held at a time
+FAR = 1 << 10  # steps without a row that are left out rather than written
 
 
 class Axis(NamedTuple):
-    """Trials one behind the other; int64 arrays [trials], in steps."""
+    """Trials one behind the other; pieces of a stream where they are in it. int64 arrays [trials], in steps."""
 
     trial: np.ndarray
-    start: np.ndarray  # first step of the trial, counted within it
+    start: np.ndarray  # first step of the trial, counted within it or within the stream
     stop: np.ndarray
     offset: np.ndarray  # where that first step is on the axis
 
     @property
     def n_steps(self) -> int:
         """Length of the axis."""
-        return int(self.offset[-1] + self.stop[-1] - self.start[-1]) if self.trial.size else 0
+        return int((self.offset + self.stop - self.start).max()) if self.trial.size else 0
 
     def place(self, trial: Any, step: Any) -> np.ndarray:
         """Positions on the axis of steps within trials."""
@@ -38,25 +38,39 @@ class Axis(NamedTuple):
 def axis(recording: Recording, trials: Any) -> Axis:
     """The axis of these trials, in the order of their numbers."""
     extent = extents(recording, trials)
-    order = np.unique(extent.trial, return_index=True)[1]
-    trial, start, stop = (x[order] for x in extent)
-    return Axis(trial, start, stop, np.concatenate(([0], np.cumsum(stop - start)[:-1])))
+    extent = Extent(*(x[np.unique(extent.trial, return_index=True)[1]] for x in extent))
+    lines = extent.lines()
+    begins = np.cumsum(lines.stop - lines.start) - (lines.stop - lines.start)
+    order = np.argsort(lines.line)
+    of = order[np.searchsorted(lines.line, extent.line, sorter=order)]
+    return Axis(extent.trial, extent.start, extent.stop, begins[of] + extent.start - lines.start[of])
 
 
 def spike_batches(recording: Recording, trials: np.ndarray) -> Iterator[Any]:
     """All spikes in order of trial and time."""
-    for batch in iter_batches(recording, ENTRIES, trials=trials):
+    for batch in iter_batches(recording, ENTRIES, trials):
         yield recording.spikes(batch.trials, batch.time(recording.dt))
 
 
-def signal_pieces(recording: Recording, name: str, trials: np.ndarray) -> Iterator[tuple[int, range, np.ndarray]]:
-    """(trial, range of steps, values [steps, columns]) of a signal in order of trial and time, without gaps."""
-    width = int(np.prod(recording[name].shape[1:], dtype=int))
-    for batch in iter_batches(recording, ENTRIES, width, trials):
-        within = (0, 2**62) if batch.steps is None else (batch.steps.start, batch.steps.stop)
-        for trial in batch.trials.tolist():
-            for steps, values in runs(recording, name, trial, within):
-                yield trial, steps, values.reshape(len(steps), -1)
+def signal_parts(recording: Recording, name: str, trials: np.ndarray) -> Iterator[Any]:
+    """The rows of a signal in order of trial and time, as `Rows` with values [rows, columns]."""
+    index = recording._segments_of(trials)
+    for part in recording[name].read_rows(index, entries=ENTRIES):
+        yield part._replace(values=part.values.reshape(part.step.size, -1))
+
+
+def fill(dataset: Any, recording: Recording, name: str, line: Axis, columns: Any = slice(None)) -> None:
+    """Write a signal into a data set [steps of the axis, columns]; steps without a row keep its fill value."""
+    for part in signal_parts(recording, name, line.trial):
+        if not part.step.size:
+            continue
+        at, values = line.place(part.trial, part.step), part.values[:, columns]
+        far = np.flatnonzero(np.diff(at) > FAR) + 1  # across which nothing is written
+        for rows in np.split(np.arange(at.size), far):
+            first, last = int(at[rows[0]]), int(at[rows[-1]])
+            room = np.full((last + 1 - first, values.shape[1]), np.nan, dataset.dtype)
+            room[at[rows] - first] = values[rows]
+            dataset[first : last + 1] = room
 
 
 def new_file(path: pathlib.Path, overwrite: bool) -> pathlib.Path:

@@ -59,6 +59,9 @@ class Exported(NamedTuple):
     graph: Any  # nir.NIRGraph
     lost: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return _check.brief(self)
+
 
 class Imported(NamedTuple):
     """A network and its weights, and how they differ from the graph."""
@@ -68,6 +71,9 @@ class Imported(NamedTuple):
     differences: tuple[str, ...]
     lags: dict[str, int]  # steps by which each population's spikes come later than in the framework
     groups: dict[str, slice]  # neurons of each population
+
+    def __repr__(self) -> str:
+        return _check.brief(self)
 
 
 def to_nir(net: Network, weights: Weights, path: Any = None, *, scheme: str = "impulse", overwrite: bool = False) -> Exported:

@@ -1,4 +1,4 @@
-"""Neurodata Without Borders: units with their spikes, signals as time series, the table of trials. Needs pynwb.
+"""Neurodata Without Borders: units with their spikes, signals as time series, the table of trials. Needs pynwb; neo reads it.
 
 pynwb writes the file with room for the data; spikes and signals are filled in afterwards, piece by piece.
 """
@@ -15,7 +15,7 @@ import numpy as np
 
 from .._check import need
 from ..recording import Recording
-from .common import Axis, axis, new_file, signal_pieces, spike_batches
+from .common import Axis, axis, fill, new_file, spike_batches
 
 DESCRIPTIONS = {
     "loss": "task loss, summed over steps",
@@ -44,7 +44,7 @@ def export_nwb(recording: Recording, out: pathlib.Path, trials: Any, overwrite: 
     rooms = {}
     if recording.has_spikes:
         counts = _counts(recording, line)
-        rooms["spikes"] = _units(recording, nwb, hdmf, counts)
+        rooms["spikes"] = _units(recording, nwb, hdmf, counts, line.n_steps * recording.dt / 1000)
     for name in recording.names:
         signal = recording[name]
         width = int(np.prod(signal.shape[1:], dtype=int))
@@ -68,25 +68,27 @@ def export_nwb(recording: Recording, out: pathlib.Path, trials: Any, overwrite: 
         if recording.has_spikes:
             _fill_spikes(recording, line, rooms["spikes"].dataset, counts)
         for name in recording.names:
-            for trial, steps, values in signal_pieces(recording, name, line.trial):
-                at = int(line.place(trial, steps.start))
-                rooms[name].dataset[at : at + (len(steps) - 1) * steps.step + 1 : steps.step] = values
+            fill(rooms[name].dataset, recording, name, line)
     return [out]
 
 
 def _trials(recording: Recording, line: Axis, nwb: Any) -> None:
-    nwb.add_trial_column("number", "number of the trial in the recording")
+    """The table of trials, column by column: row by row takes minutes for many."""
+    common = need("hdmf.common", 'export(format="nwb")', "pynwb")
+    epoch = need("pynwb.epoch", 'export(format="nwb")', "pynwb")
+    seconds, what = recording.dt / 1000, "piece of the stream" if recording.is_stream else "trial"
+    values: dict[str, tuple[str, Any]] = {
+        "start_time": ("begin of the trial, s", line.offset * seconds),
+        "stop_time": ("end of the trial, s", (line.offset + line.stop - line.start) * seconds),
+        "number": (f"number of the {what} in the recording", line.trial),
+    }
     table = recording.table("trials") if "trials" in recording.tables else None
-    columns = [name for name in DESCRIPTIONS if table is not None and name in table._fields]
-    row = {} if table is None else {trial: k for k, trial in enumerate(table.trial.tolist())}
-    if not all(trial in row for trial in line.trial.tolist()):
-        columns = []
-    for name in columns:
-        nwb.add_trial_column(name, DESCRIPTIONS[name])
-    seconds = recording.dt / 1000
-    for trial, offset, length in zip(line.trial.tolist(), line.offset.tolist(), (line.stop - line.start).tolist(), strict=True):
-        values = {name: getattr(table, name)[row[trial]].item() for name in columns}
-        nwb.add_trial(start_time=offset * seconds, stop_time=(offset + length) * seconds, number=trial, **values)
+    if table is not None and np.isin(line.trial, table.trial).all():
+        order = np.argsort(table.trial, kind="stable")
+        rows = order[np.searchsorted(table.trial, line.trial, sorter=order)]
+        values |= {name: (text, getattr(table, name)[rows]) for name, text in DESCRIPTIONS.items() if name in table._fields}
+    columns = [common.VectorData(name=name, description=text, data=x) for name, (text, x) in values.items()]
+    nwb.trials = epoch.TimeIntervals(name="trials", description="trials of the recording", columns=columns, colnames=list(values))
 
 
 def _counts(recording: Recording, line: Axis) -> np.ndarray:
@@ -97,8 +99,8 @@ def _counts(recording: Recording, line: Axis) -> np.ndarray:
     return counts
 
 
-def _units(recording: Recording, nwb: Any, hdmf: Any, counts: np.ndarray) -> Any:
-    """The table of units with room for the spikes; returns the room."""
+def _units(recording: Recording, nwb: Any, hdmf: Any, counts: np.ndarray, seconds: float) -> Any:
+    """The table of units with room for the spikes; returns the room. seconds : for which each neuron was observed."""
     common = need("hdmf.common", 'export(format="nwb")', "pynwb")
     misc = need("pynwb.misc", 'export(format="nwb")', "pynwb")
     groups = (recording.config.get("network") or {}).get("neurons") or []
@@ -108,13 +110,18 @@ def _units(recording: Recording, nwb: Any, hdmf: Any, counts: np.ndarray) -> Any
     room = hdmf.H5DataIO(shape=(int(counts.sum()),), dtype=np.dtype("f8"))
     times = common.VectorData(name="spike_times", description="times of the spikes, s", data=room)
     index = common.VectorIndex(name="spike_times_index", target=times, data=np.cumsum(counts).astype(np.uint64))
+    seen = np.tile([0.0, seconds], (counts.size, 1))  # without them neo reads no spikes
+    observed = common.VectorData(name="obs_intervals", description="times in which the neuron was observed, s", data=seen)
+    intervals = common.VectorIndex(
+        name="obs_intervals_index", target=observed, data=np.arange(1, counts.size + 1, dtype=np.uint64)
+    )
     model = common.VectorData(name="model", description="neuron model", data=names)
     nwb.units = misc.Units(
         name="units",
         description="the recurrent neurons",
         id=list(range(recording.n_neurons)),
-        columns=[times, index, model],
-        colnames=["spike_times", "model"],
+        columns=[times, index, observed, intervals, model],
+        colnames=["spike_times", "obs_intervals", "model"],
     )
     return room
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..recording import Recording
 from ..recording.schema import SIGNALS
-from .common import Axis, axis, new_file, signal_pieces, spike_batches
+from .common import Axis, axis, fill, new_file, spike_batches
 
 SORTING = h5py.enum_dtype({"none": 0, "by_id": 1, "by_time": 2}, basetype="u1")
 MAGIC, VERSION = 0x0A7A, (0, 1)
@@ -79,6 +79,4 @@ def _report(recording: Recording, name: str, line: Axis, path: pathlib.Path) -> 
         mapping["element_ids"] = np.zeros(nodes.size, "u4")
         mapping["time"] = np.array([0.0, line.n_steps * recording.dt, recording.dt])
         mapping["time"].attrs["units"] = "ms"
-        for trial, steps, values in signal_pieces(recording, name, line.trial):
-            at = int(line.place(trial, steps.start))
-            data[at : at + (len(steps) - 1) * steps.step + 1 : steps.step] = values[:, order]
+        fill(data, recording, name, line, order)

@@ -1,4 +1,6 @@
-"""Comma-separated values: spikes.csv, one file a signal, one file a table, events.csv; times in ms within the trial."""
+"""Comma-separated values: spikes.csv, one file a signal, one file a table, events.csv; times in ms
+within the trial, or of the stream.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..recording import Recording
-from .common import axis, new_file, signal_pieces, spike_batches
+from .common import axis, new_file, signal_parts, spike_batches
 
 ROWS = 1 << 16  # of a table that are read at a time
 
@@ -35,9 +37,9 @@ def export_csv(recording: Recording, out: pathlib.Path, trials: Any, overwrite: 
         digits = "%.9g" if signal.dtype.itemsize <= 4 else "%.17g"
         with open(paths[name], "w", encoding="utf-8") as file:
             file.write(",".join(["trial", "time_ms", *columns]) + "\n")
-            for trial, steps, values in signal_pieces(recording, name, line.trial):
-                rows = np.column_stack([np.full(len(steps), trial), np.asarray(steps) * dt, values.astype(np.float64)])
-                np.savetxt(file, rows, ("%d", "%.10g", *[digits] * values.shape[1]), ",")
+            for part in signal_parts(recording, name, line.trial):
+                rows = np.column_stack([part.trial, part.step * dt, part.values.astype(np.float64)])
+                np.savetxt(file, rows, ("%d", "%.10g", *[digits] * part.values.shape[1]), ",")
     for name in recording.tables:
         with open(paths[f"table_{name}"], "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")

@@ -97,14 +97,20 @@ class Neuron:
     def _common(self, dt: float) -> dict[str, Any]:
         """Per-step factors that all models share: the only place where ms become steps, with `params`."""
         alpha, threshold = np.exp(-dt / self._array("tau_m")), self._array("threshold")
-        gamma = self.surrogate.gamma
+        gamma, n_ref, where = self.surrogate.gamma, np.rint(self._array("refractory") / dt), type(self).__name__
+        if n_ref.max() > np.iinfo(np.int32).max:
+            raise _check.fail(f"{where}.refractory", "be below 2^31 steps", f"{n_ref.max():g} steps of {dt:g} ms")
+        with np.errstate(over="ignore"):
+            inverse = 1.0 / threshold
+        if not np.isfinite(inverse).all() or not np.isfinite(gamma * inverse).all():
+            raise _check.fail(f"{where}.threshold", "be so large that gamma/threshold is finite", float(threshold.min()))
         return {
             "alpha": alpha,
             "zeta": 1.0 - alpha if self.normalize_input else np.ones(self.n),
             "thr": threshold,
-            "inv_thr": 1.0 / threshold,
+            "inv_thr": inverse,
             "current": self._array("current"),
-            "n_ref": np.rint(self._array("refractory") / dt).astype(np.int32),
+            "n_ref": n_ref.astype(np.int32),
             "surrogate": type(self.surrogate).Params(gamma / threshold),
         }
 
@@ -117,6 +123,7 @@ class Neuron:
         return self._array("v_init")[None]
 
 
+NAMES = {"thr": "threshold", "inv_thr": "1/threshold"}  # of factors a step, where kernels call a parameter otherwise
 PROMOTIONS: dict[tuple[type, type], Any] = {}  # (params class, wider params class) -> function
 
 
@@ -144,6 +151,8 @@ def cast(params: Any, dtype: Any) -> Any:
         if isinstance(value, tuple):
             values[key] = cast(value, dtype)
         else:
+            if value.dtype.kind == "f":
+                _check.fits(f"Network.neurons, {NAMES.get(key, key)}", value, dtype)
             values[key] = np.ascontiguousarray(value, dtype if value.dtype.kind == "f" else value.dtype)
     return type(params)(**values)
 

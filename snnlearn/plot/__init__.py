@@ -4,7 +4,8 @@
     fig = story("run.h5")
     fig.savefig("run.png")
 
-The panels take `ax`, matplotlib Axes to draw into (None: a new pyplot figure), and return it. Nothing is shown by itself.
+Panels take an open recording or its path; those of learning also a `Run` or a `History`. They take `ax`, matplotlib Axes to draw
+into (None: a new pyplot figure), and return it. Nothing is shown by itself.
 Raises ImportError without matplotlib, KeyError for what the file does not have, IndexError for a trial that it does not have.
 """
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from .._check import fail
 from ..recording import Recording
+from ..report import Run
 from ..training import History
-from .about import SCORES, finite_rows, label_names, n_rows, task_kind
+from .about import SCORES, curves, finite_rows, label_names, n_rows, opened, panel, task_kind
 from .style import BLACK, BLUE, COLORS, GREEN, GREY, LIGHT, axes_or_new, legend_above, log_axis
 
 if TYPE_CHECKING:
@@ -20,20 +21,22 @@ MAX_WRITTEN_CLASSES = 20
 MATRIX_LINES = {"w_in": "solid", "w_rec": (0, (4, 2)), "w_out": (0, (1, 1.5))}
 
 
+@panel
 def learning_curve(recording: Recording, ax: Axes | None = None) -> Axes:
     """Loss (left) and score (right, on the Axes `ax.score_axes`) per update: training as lines, evaluations as points.
 
-    recording : an open recording; ax : Axes to draw into, None: new ones. Raises KeyError without updates and evaluations.
-    Training is drawn faintly, and averaged over about a fiftieth of the updates.
+    recording : an open recording or its path, a `History`, or a `Run`; ax : Axes to draw into, None: new ones
+    Of a run without updates and evaluations it is the loss of each trial, of a stream that of each piece against the stream's
+    time. Training is drawn faintly, and averaged over about a fiftieth of the updates. Raises KeyError where there are no losses.
     """
-    tables = {name: recording.table(name) for name in ("updates", "evaluations") if n_rows(recording, name)}
+    tables, label = curves(recording)
     if not tables:
-        raise KeyError(f"{recording.path} has no updates and no evaluations")
+        raise KeyError(f"{recording.path} has no updates, no evaluations and no losses of trials")
     ax = axes_or_new(ax)
     kind = task_kind(recording)
     ax.score_axes = None  # type: ignore[attr-defined]
     for column, color, axes in (("loss", GREY, ax), ("score", BLUE, None)):
-        found = {name: finite_rows(table, column) for name, table in tables.items()}
+        found = {name: finite_rows(table, column, at) for name, (table, at) in tables.items()}
         if not any(x.size for x, _ in found.values()):
             continue
         if axes is None:
@@ -50,7 +53,7 @@ def learning_curve(recording: Recording, ax: Axes | None = None) -> Axes:
             log_axis(axes, room_above=column == "loss")
         elif kind == "classification":
             axes.set_ylim(0.0, 1.02 if column == "score" else None)
-    ax.set_xlabel("updates")
+    ax.set_xlabel(label)
     ax.set_title("Learning", loc="left")
     points = {"color": GREY, "marker": "o", "linestyle": "none"}
     entries = {"updates": ("training", {"color": GREY}), "evaluations": ("evaluation", points)}
@@ -58,11 +61,11 @@ def learning_curve(recording: Recording, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def alignment(source: Recording | History, ax: Axes | None = None, matrices: Iterable[str] = ("w_in", "w_rec")) -> Axes:
+def alignment(source: Any, ax: Axes | None = None, matrices: Iterable[str] = ("w_in", "w_rec")) -> Axes:
     """Cosine of the updating rule's gradient with those of passive rules over learning: a colour per rule, a line per matrix.
 
-    source : a recording (its table "alignment", or else means over bins, of the reducer of this name), or the history of
-        `Simulator.train`, of a run with passive rules
+    source : an open recording or its path (its table "alignment", or else means over bins, of the reducer of this name), or a
+        `History` or `Run`, of a run with passive rules
     ax : Axes to draw into; None: new ones
     matrices : names among w_in, w_rec, w_out
 
@@ -93,35 +96,47 @@ def alignment(source: Recording | History, ax: Axes | None = None, matrices: Ite
     return ax
 
 
-def _alignments(source: Recording | History) -> tuple[np.ndarray, np.ndarray, list[str], dict[str, np.ndarray]]:
+def _alignments(source: Any) -> tuple[np.ndarray, np.ndarray, list[str], dict[str, np.ndarray]]:
     """(updates, rule of each row, names of rules, cosines of each matrix) of a run."""
-    if isinstance(source, Recording):
-        if n_rows(source, "alignment"):
-            table = source.table("alignment")
-            update, rule = np.asarray(table.update), np.asarray(table.rule)
-            cosines = {f.removeprefix("cosine_"): getattr(table, f) for f in table._fields if f.startswith("cosine_")}
-        elif "alignment" in source.reduced and source.reduction("alignment").cosine.size:
-            found = source.reduction("alignment")  # cosine [bins, rules, matrices]
-            bins, rules, _ = found.cosine.shape
-            update, rule = np.repeat(found.update, rules), np.tile(np.arange(rules), bins)
-            cosines = {matrix: found.cosine[:, :, m].ravel() for m, matrix in enumerate(MATRIX_LINES)}
-        else:
-            raise KeyError(f"{source.path} has no alignments with passive rules")
-        names = [str(entry.get("name", k)) for k, entry in enumerate(source.config.get("passive") or [])]
-        return update, rule, names + [f"rule {k}" for k in range(len(names), int(rule.max()) + 1)], cosines
-    if not source.alignment:
-        raise KeyError("the history has no alignments with passive rules")
-    first, n = source.alignment[0], len(source.alignment)
-    columns = np.array([a.cosine for a in source.alignment])  # [alignments, rules, matrices]
+    if isinstance(source, (History, Run)):
+        alone = [] if source.alignment is None else [source.alignment]
+        return _of_reports(source.alignment if isinstance(source, History) else alone)
+    with opened(source, "alignment") as recording:
+        return _of_recording(recording)
+
+
+def _of_recording(source: Recording) -> tuple[np.ndarray, np.ndarray, list[str], dict[str, np.ndarray]]:
+    if n_rows(source, "alignment"):
+        table = source.table("alignment")
+        update, rule = np.asarray(table.update), np.asarray(table.rule)
+        cosines = {f.removeprefix("cosine_"): getattr(table, f) for f in table._fields if f.startswith("cosine_")}
+    elif "alignment" in source.reduced and source.reduction("alignment").cosine.size:
+        found = source.reduction("alignment")  # cosine [bins, rules, matrices]
+        bins, rules, _ = found.cosine.shape
+        update, rule = np.repeat(found.update, rules), np.tile(np.arange(rules), bins)
+        cosines = {matrix: found.cosine[:, :, m].ravel() for m, matrix in enumerate(MATRIX_LINES)}
+    else:
+        raise KeyError(f"{source.path} has no alignments with passive rules")
+    names = [str(entry.get("name", k)) for k, entry in enumerate(source.config.get("passive") or [])]
+    return update, rule, names + [f"rule {k}" for k in range(len(names), int(rule.max()) + 1)], cosines
+
+
+def _of_reports(alignments: list[Any]) -> tuple[np.ndarray, np.ndarray, list[str], dict[str, np.ndarray]]:
+    if not alignments:
+        raise KeyError("the run has no alignments with passive rules")
+    first, n = alignments[0], len(alignments)
+    columns = np.array([a.cosine for a in alignments])  # [alignments, rules, matrices]
     cosines = {matrix: columns[:, :, m].ravel() for m, matrix in enumerate(first.matrices)}
-    updates = np.repeat([a.updates for a in source.alignment], len(first.rules))
+    updates = np.repeat([a.updates for a in alignments], len(first.rules))
     return updates, np.tile(np.arange(len(first.rules)), n), list(first.rules), cosines
 
 
+@panel
 def confusion_matrix(recording: Recording, ax: Axes | None = None) -> Axes:
     """Labels against predictions of the last evaluation: counts, and colours by the share of the label.
 
-    recording : an open recording; ax : Axes to draw into, None: new ones. Raises KeyError without predictions.
+    recording : an open recording or its path, or a `History`; ax : Axes to draw into, None: new ones
+    Raises KeyError without predictions.
     """
     table = recording.table("predictions")
     if not table.label.size:
@@ -151,10 +166,11 @@ def confusion_matrix(recording: Recording, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@panel
 def weights_histogram(recording: Recording, ax: Axes | None = None, matrix: str = "w_rec") -> Axes:
     """A matrix of weights in the first and the last snapshot; entries that are zero in both are left out.
 
-    recording : an open recording; ax : Axes to draw into, None: new ones
+    recording : an open recording or its path; ax : Axes to draw into, None: new ones
     matrix : w_in, w_rec, w_out or b_out
 
     Raises KeyError for a recording without weights.
@@ -177,9 +193,10 @@ def weights_histogram(recording: Recording, ax: Axes | None = None, matrix: str 
 
 
 def firing_rate(recording: Recording, ax: Axes) -> Axes:
-    x, y = finite_rows(recording.table("updates"), "rate")
-    _curve(ax, x, y, GREEN, "rate")
-    ax.set(xlabel="updates", ylabel="mean rate (Hz)", ylim=(0.0, None))
+    tables, label = curves(recording)
+    table, at = tables["updates"]
+    _curve(ax, *finite_rows(table, "rate", at), GREEN, "rate")
+    ax.set(xlabel=label, ylabel="mean rate (Hz)", ylim=(0.0, None))
     ax.set_title("Firing rate", loc="left")
     return ax
 

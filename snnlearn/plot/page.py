@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._check import fail
-from ..recording import Recording, open_recording
-from .about import SCORES, finite_rows, n_rows, neuron_groups, shown_trial, task_kind
+from ..recording import Recording
+from .about import SCORES, Reported, curves, finite_rows, n_rows, neuron_groups, opened, shown, task_kind
 from .learning import alignment, confusion_matrix, firing_rate, learning_curve, running_mean, weights_histogram
 from .reduced import gradient_norms, histogram, intervals, losses, rates
 from .style import STYLE, need_matplotlib
@@ -19,17 +18,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def story(recording: Recording | str | os.PathLike[str], trial: int | None = None) -> Figure:
+def story(recording: Any, trial: int | None = None) -> Figure:
     """What happened in a run, on one page: a trial on the left, learning on the right; without raw data, what reducers left.
 
-    trial : the trial that is shown; None: the last one with raw data
+    recording : an open recording or its path; of a `History` or a `Run` there is only the learning
+    trial : the trial or piece that is shown; None: the last one with raw data, or the last 1000 steps of a stream
 
     Panels for which the recording has no data are left out; ValueError where none is left.
     """
     matplotlib = need_matplotlib()
-    if not isinstance(recording, Recording):
-        with open_recording(recording) as opened:
-            return story(opened, trial)
+    if not isinstance(recording, (Recording, Reported)):
+        with opened(recording, "story") as found:
+            return story(found, trial)
     from matplotlib.figure import Figure
 
     left, right = _panels(recording, trial)
@@ -56,27 +56,28 @@ def _is_of_trial(panels: list[Any]) -> bool:
     return bool(panels) and "trial" in panels[0][2]
 
 
-def _panels(recording: Recording, trial: int | None) -> tuple[list[Any], list[Any]]:
+def _panels(recording: Any, trial: int | None) -> tuple[list[Any], list[Any]]:
     """(function, height, arguments) of the panels of a trial and of the run that have data."""
     left: list[Any] = []
-    if trial is not None or recording.n_trials:
-        chosen = {"trial": shown_trial(recording, trial)}
-        s = recording.segments
-        start, n_steps = (x[s.trial == chosen["trial"]] for x in (s.start, s.n_steps))
-        whole = bool((start[1:] == (start + n_steps)[:-1]).all())  # signals are drawn only without a gap
+    if not isinstance(recording, Reported) and (trial is not None or recording.n_trials):
+        part = shown(recording, trial, None)
+        chosen, s = {"trial": part.trial}, recording.segments
+        index, _, _ = recording._within(recording._segments_of(part.trial), part.time)
+        whole = bool((s.start[index][1:] == s.stop[index][:-1]).all())  # signals are drawn only without a gap
         if recording.has_spikes:
             left.append((raster, 1.5, chosen))
         left += [(draw, 1.0, chosen) for name, draw in (("v", membrane), ("readout", readout)) if whole and name in recording]
     right: list[Any] = []
-    if n_rows(recording, "updates") or n_rows(recording, "evaluations"):
+    learning = curves(recording).tables
+    if learning:
         right.append((learning_curve, 1.0, {}))
     if n_rows(recording, "predictions"):
         right.append((confusion_matrix, 1.6, {}))
-    elif recording.weight_updates.size:
+    elif not isinstance(recording, Reported) and recording.weight_updates.size:
         right.append((weights_histogram, 1.0, {}))
     elif "weights" in recording.reduced and recording.reduction("weights").time.size:
         right.append((histogram, 1.0, {"name": "w_rec"}))
-    elif n_rows(recording, "updates") and "rate" in recording.table("updates")._fields:
+    elif "updates" in learning and "rate" in learning["updates"][0]._fields:
         right.append((firing_rate, 1.0, {}))
     if left:
         return left, right
@@ -89,7 +90,7 @@ def _reduced(recording: Recording) -> list[Any]:
     """Panels of what reducers left, for a page without raw data."""
     there = {name: recording.reduction(name) for name in recording.reduced if recording.reduction(name).time.size}
     panels: list[Any] = [(draw, 1.0, {}) for name, draw in (("rates", rates), ("intervals", intervals)) if name in there]
-    if "losses" in there and not n_rows(recording, "updates"):  # of which the learning curve tells more
+    if "losses" in there and not curves(recording).tables:  # of which the learning curve tells more
         panels.append((losses, 1.0, {}))
     if "variables" in there:
         fields = there["variables"]._fields
@@ -101,8 +102,10 @@ def _reduced(recording: Recording) -> list[Any]:
     return panels
 
 
-def _headline(recording: Recording) -> str:
+def _headline(recording: Any) -> str:
     """Task, rule, sizes and final score in a line."""
+    if isinstance(recording, Reported):
+        return recording.path[4:]
     config = recording.config
     network, task, rule, optimizer = (config.get(name) or {} for name in ("network", "task", "rule", "optimizer"))
     parts = [str(task.get("name") or recording.path.name)]

@@ -1,5 +1,7 @@
 """Panels of what reducers left of a run: rates, interspike intervals, losses, histograms over time, gradient norms.
 
+They take an open recording or its path.
+
 `learning.alignment` draws the reducer "alignment" too.
 """
 
@@ -11,7 +13,7 @@ import numpy as np
 
 from .._check import fail
 from ..recording import Recording
-from .about import SCORES, task_kind
+from .about import SCORES, panel, task_kind, time_unit
 from .style import BLUE, COLORS, GREEN, GREY, axes_or_new, legend_above, log_axis
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 MATRICES = ("w_in", "w_rec", "w_out", "b_out")
 
 
+@panel
 def rates(recording: Recording, ax: Axes | None = None) -> Axes:
     """Mean firing rate over the whole run, from the reducer "rates" of `recording`. ax : None: a new figure."""
     found, ax = recording.reduction("rates"), axes_or_new(ax)
@@ -29,6 +32,7 @@ def rates(recording: Recording, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@panel
 def neuron_rates(recording: Recording, ax: Axes | None = None) -> Axes:
     """Firing rate of each neuron over the whole run, as colours, from the reducer "neuron_rates" of `recording`.
 
@@ -42,6 +46,7 @@ def neuron_rates(recording: Recording, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@panel
 def intervals(recording: Recording, ax: Axes | None = None) -> Axes:
     """Interspike intervals at the beginning and at the end of the run, from the reducer "intervals" of `recording`.
 
@@ -64,6 +69,7 @@ def intervals(recording: Recording, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@panel
 def losses(recording: Recording, ax: Axes | None = None) -> Axes:
     """Mean loss (left) and score (right, on the Axes `ax.score_axes`) of each bin over the whole run, from the reducer "losses".
 
@@ -92,6 +98,7 @@ def losses(recording: Recording, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@panel
 def histogram(recording: Recording, name: str = "w_rec", ax: Axes | None = None) -> Axes:
     """How the values of a matrix (reducer "weights") or of a variable (reducer "variables") are distributed over the run.
 
@@ -122,6 +129,7 @@ def histogram(recording: Recording, name: str = "w_rec", ax: Axes | None = None)
     return ax
 
 
+@panel
 def gradient_norms(recording: Recording, ax: Axes | None = None) -> Axes:
     """Norms of gradients: of each update (table "gradient_norms"), or their means over bins (the reducer of this name).
 
@@ -152,11 +160,7 @@ def _figure(ax: Axes) -> Any:
 
 def _unit(found: Any) -> tuple[float, str]:
     """Milliseconds of the unit in which a run of this length is read, and its name."""
-    length = float(found.time[-1]) if found.time.size else 0.0
-    for name, ms in (("days", 86_400_000.0), ("h", 3_600_000.0), ("min", 60_000.0), ("s", 1000.0)):
-        if length >= 3 * ms:
-            return ms, name
-    return 1.0, "ms"
+    return time_unit(float(found.time[-1]) if found.time.size else 0.0)
 
 
 def _label(found: Any) -> str:

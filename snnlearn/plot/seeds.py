@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,16 @@ import numpy as np
 
 from .._check import choice, fail
 from ..recording import Recording
+from ..report import Run
 from ..training import History
+from .about import curves, opened
 from .style import COLORS, axes_or_new, legend_above
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS = ("score", "loss", "rate")
+SOURCES = (History, Run, Recording, str, os.PathLike)
 
 
 def learning_curves(
@@ -23,8 +27,8 @@ def learning_curves(
 ) -> Axes:
     """Learning curves over seeds: for each kind of run the mean as a line, and a band from the lowest to the highest.
 
-    runs : {"e-prop": [run, run, ...], "BPTT": [...]}, or a list of runs of one kind; a run is a `History`, an open
-        recording or an array [updates]
+    runs : {"e-prop": [run, run, ...], "BPTT": [...]}, or a list of runs of one kind; a run is a `History`, a `Run`, an open
+        recording, its path, or an array [updates]; of a recording without updates, the trials or pieces of a stream
     ax : Axes to draw into; None: new ones
     column : score, loss or rate, of each update
     window : updates over which a run is averaged before; None: a fiftieth of them
@@ -33,10 +37,10 @@ def learning_curves(
     recording without updates.
     """
     choice("plot.learning_curves.column", column, COLUMNS)
-    kinds = dict(runs) if isinstance(runs, Mapping) else {"": list(runs)}
+    kinds = dict(runs) if isinstance(runs, Mapping) else {"": runs}
     ax, single = axes_or_new(ax), True
     for k, (name, members) in enumerate(kinds.items()):
-        members = [members] if isinstance(members, (History, Recording, np.ndarray)) else list(members)
+        members = [members] if isinstance(members, (*SOURCES, np.ndarray)) else list(members)
         if not members:
             raise fail("plot.learning_curves.runs", "have a run of each kind", f"none of {name!r}")
         curves = [_values(run, column) for run in members]
@@ -56,12 +60,12 @@ def learning_curves(
 
 
 def _values(run: Any, column: str) -> np.ndarray:
-    if isinstance(run, History):
-        return np.asarray(getattr(run, column), np.float64)
-    if isinstance(run, Recording):
-        if "updates" not in run.tables:
-            raise KeyError(f"{run.path} has no updates")
-        return np.asarray(getattr(run.table("updates"), column), np.float64)
+    if isinstance(run, SOURCES):
+        with opened(run, "learning_curves") as recording:
+            table = curves(recording).tables.get("updates")
+            if table is None or not hasattr(table[0], column):
+                raise KeyError(f"{recording.path} has no updates with a {column}")
+            return np.asarray(getattr(table[0], column), np.float64)
     values = np.asarray(run, np.float64)
     if values.ndim != 1 or not values.size:
         raise fail("plot.learning_curves.runs", "be histories, recordings or arrays [updates]", run)

@@ -7,28 +7,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..recording import Recording
-from ..recording.access import window
-from .about import label_names, neuron_groups, shown_trial, task_kind
+from .about import Shown, Span, label_names, neuron_groups, panel, shown, task_kind
 from .style import BLACK, COLORS, DASHED, GREY, LIGHT, TICKS, axes_or_new, legend_above, margin_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 N_MEMBRANES = 3
-Span = tuple[float | None, float | None] | None
 N_CURVES = len(COLORS)
 
 
+@panel
 def raster(recording: Recording, trial: int | None = None, ax: Axes | None = None, time: Span = None) -> Axes:
-    """Spikes of one trial (None: the last one), time against neuron, the groups of neurons in colours.
+    """Spikes of one trial, time against neuron, the groups of neurons in colours.
 
-    recording : an open recording; trial : its number; ax : Axes to draw into, None: new ones
-    time : (start, stop) in ms, of a long trial; only this much is read
+    recording : an open recording or its path; ax : Axes to draw into, None: new ones
+    trial : its number, or that of a piece of a stream; None: the last one, or the last 1000 steps of a stream
+    time : (start, stop) in ms of the trial or stream; only this much is read
 
     Raises IndexError for a trial without raw data, KeyError for signals that the recording does not have.
     """
-    trial = shown_trial(recording, trial)
-    spikes = recording.spikes(trial, time)
+    part = shown(recording, trial, time)
+    spikes = recording.spikes(part.trial, part.time)
     ax = axes_or_new(ax)
     room = ax.get_position().width * ax.get_position().height * np.prod(ax.figure.get_size_inches()) * 72**2
     size = float(np.clip(0.5 * np.sqrt(room / max(spikes.step.size, 1)), 3.0, 8.0))  # points: few spikes are large
@@ -41,19 +41,20 @@ def raster(recording: Recording, trial: int | None = None, ax: Axes | None = Non
         margin_label(ax, (group.start + group.stop - 1) / 2, f"{group.name}\n{group.stop - group.start}", group.color)
     ax.set(ylabel="neuron", ylim=(-0.5, recording.n_neurons - 0.5))
     ax.yaxis.get_major_locator().set_params(integer=True)
-    _time_axis(ax, recording, trial, time)
-    rate = 1000 * spikes.step.size / (max(_duration(recording, trial, time), recording.dt) * recording.n_neurons)
-    ax.set_title(f"Spikes of trial {trial}: {rate:.3g} Hz per neuron", loc="left")
+    _time_axis(ax, recording, part)
+    rate = 1000 * spikes.step.size / (max(_duration(recording, part), recording.dt) * recording.n_neurons)
+    ax.set_title(f"Spikes of {part.name}: {rate:.3g} Hz per neuron", loc="left")
     return ax
 
 
+@panel
 def membrane(
     recording: Recording, trial: int | None = None, neurons: Any = None, ax: Axes | None = None, time: Span = None
 ) -> Axes:
     """Membrane potentials of a few neurons, one above the other, with their thresholds and spikes.
 
-    recording : an open recording; trial : its number; ax : Axes to draw into, None: new ones
-    time : (start, stop) in ms, of a long trial; only this much is read
+    recording : an open recording or its path; ax : Axes to draw into, None: new ones
+    trial, time : as of `raster`
     neurons : list of neurons whose v was recorded; None: up to three that spike, the most active of each group in turn
 
     Each neuron is drawn to its own scale; the ticks are v = 0 and its threshold at the beginning. The threshold is the
@@ -61,11 +62,11 @@ def membrane(
 
     Raises IndexError for a trial without raw data, KeyError for signals that the recording does not have.
     """
-    trial = shown_trial(recording, trial)
+    part = shown(recording, trial, time)
     signal = recording["v"]
-    chosen = _most_active(recording, trial, np.asarray(signal.neurons), time) if neurons is None else np.atleast_1d(neurons)
-    v = signal.read(trial, time, chosen)
-    at = _times(recording, trial, time, v.shape[0])
+    chosen = _most_active(recording, part, np.asarray(signal.neurons)) if neurons is None else np.atleast_1d(neurons)
+    v = signal.read(part.trial, part.time, chosen)
+    at = np.asarray(signal.steps(part.trial, part.time)) * recording.dt
     ax = axes_or_new(ax)
     ticks: dict[float, str] = {}
     limits: list[bool] = []  # of each threshold that is drawn: was it recorded
@@ -74,10 +75,10 @@ def membrane(
         limit = None if group.threshold is None else np.full(at.size, group.threshold[neuron - group.start])
         recorded = "threshold" in recording and neuron in np.asarray(recording["threshold"].neurons)
         if recorded:
-            limit = recording["threshold"].read(trial, time, neuron)[:, 0]
+            limit = recording["threshold"].read(part.trial, part.time, neuron)[:, 0]
         limits += [] if limit is None else [recorded]
-        shown = np.concatenate([v[:, row], [0.0], [] if limit is None else limit])
-        low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
+        drawn = np.concatenate([v[:, row], [0.0], [] if limit is None else limit])
+        low, high = float(np.nanmin(drawn)), float(np.nanmax(drawn))
         base = 1.3 * (len(chosen) - 1 - row)  # the first neuron on top
 
         def level(x: Any, base: float = base, low: float = low, span: float = high - low or 1.0) -> Any:
@@ -90,12 +91,12 @@ def membrane(
             if level(limit[0]) - level(0.0) > 0.2:
                 ticks[level(limit[0])] = f"{limit[0]:.2g}"
         if recording.has_spikes:
-            fired = recording.spikes(trial, time, neuron).step * recording.dt
+            fired = recording.spikes(part.trial, part.time, neuron).step * recording.dt
             ax.plot(fired, np.full(fired.size, base + 1.1), **TICKS)
         margin_label(ax, base + 0.5, f"{group.name}\n#{neuron}", group.color)
     ax.set_yticks(list(ticks), list(ticks.values()))
     ax.set(ylabel="v", ylim=(-0.1, 1.3 * len(chosen) - 0.05))
-    _time_axis(ax, recording, trial, time)
+    _time_axis(ax, recording, part)
     ax.set_title("Membrane potentials", loc="left")
     entries: list[tuple[str, dict[str, Any]]] = [("v", {"color": GREY})]
     if limits:
@@ -106,21 +107,22 @@ def membrane(
     return ax
 
 
+@panel
 def readout(recording: Recording, trial: int | None = None, ax: Axes | None = None, time: Span = None) -> Axes:
     """Readout of one trial: the outputs against their targets, or the softmax of the classes with the label in the title.
 
-    recording : an open recording; trial : its number; ax : Axes to draw into, None: new ones
-    time : (start, stop) in ms, of a long trial; only this much is read
+    recording : an open recording or its path; ax : Axes to draw into, None: new ones
+    trial, time : as of `raster`
 
     Raises IndexError for a trial without raw data, KeyError for signals that the recording does not have.
     """
-    trial = shown_trial(recording, trial)
+    part = shown(recording, trial, time)
     signal = recording["readout"]
-    y = np.asarray(signal.read(trial, time), np.float64)
-    at = _times(recording, trial, time, y.shape[0])
-    target = recording["target"].read(trial, time) if "target" in recording else None
+    y = np.asarray(signal.read(part.trial, part.time), np.float64)
+    at = np.asarray(signal.steps(part.trial, part.time)) * recording.dt
+    target = recording["target"].read(part.trial, part.time) if "target" in recording else None
     ax = axes_or_new(ax)
-    _time_axis(ax, recording, trial, time)
+    _time_axis(ax, recording, part)
     if task_kind(recording) == "classification":
         _class_curves(ax, recording, at, y, target)
         return ax
@@ -158,38 +160,29 @@ def _class_curves(ax: Axes, recording: Recording, time: np.ndarray, y: np.ndarra
     legend_above(ax, entries + ([("other classes", {"color": LIGHT})] if len(colored) < y.shape[1] else []))
 
 
-def _bounds(recording: Recording, trial: int, time: Span) -> tuple[int, int]:
-    """The steps [low, high) of a trial that are shown."""
-    s, use = recording.segments, recording.segments.trial == trial
-    low, high = window(recording.dt, time)
-    return max(int(s.start[use].min()), low), min(int((s.start + s.n_steps)[use].max()), high)
+def _bounds(recording: Recording, part: Shown) -> tuple[np.ndarray, np.ndarray]:
+    """First steps, and the steps behind the last ones, of what is shown, for each segment."""
+    index, low, high = recording._within(recording._segments_of(part.trial), part.time)
+    s = recording.segments
+    return np.maximum(s.start[index], low), np.minimum(s.stop[index], high)
 
 
-def _duration(recording: Recording, trial: int, time: Span) -> float:
+def _duration(recording: Recording, part: Shown) -> float:
     """Recorded time that is shown, ms."""
-    s, use = recording.segments, recording.segments.trial == trial
-    low, high = _bounds(recording, trial, time)
-    start, stop = s.start[use], (s.start + s.n_steps)[use]
-    return float(np.maximum(np.minimum(stop, high) - np.maximum(start, low), 0).sum() * recording.dt)
+    start, stop = _bounds(recording, part)
+    return float((stop - start).sum() * recording.dt)
 
 
-def _times(recording: Recording, trial: int, time: Span, n: int) -> np.ndarray:
-    """The times [n] of the steps that are shown, ms."""
-    every = int(recording.attrs.get("every_steps", 1))
-    first = -(-_bounds(recording, trial, time)[0] // every) * every
-    return (first + every * np.arange(n)) * recording.dt
+def _time_axis(ax: Axes, recording: Recording, part: Shown) -> None:
+    start, stop = _bounds(recording, part)
+    ax.set(xlabel="time (ms)", xlim=(start.min() * recording.dt, stop.max() * recording.dt))
 
 
-def _time_axis(ax: Axes, recording: Recording, trial: int, time: Span) -> None:
-    low, high = _bounds(recording, trial, time)
-    ax.set(xlabel="time (ms)", xlim=(low * recording.dt, high * recording.dt))
-
-
-def _most_active(recording: Recording, trial: int, there: np.ndarray, time: Span) -> np.ndarray:
+def _most_active(recording: Recording, part: Shown, there: np.ndarray) -> np.ndarray:
     """Up to N_MEMBRANES of these neurons in order: the most active of each group, then the second of each; silent ones last."""
     n_spikes = np.zeros(recording.n_neurons, np.int64)
     if recording.has_spikes:
-        n_spikes += np.bincount(recording.spikes(trial, time).neuron, minlength=recording.n_neurons)
+        n_spikes += np.bincount(recording.spikes(part.trial, part.time).neuron, minlength=recording.n_neurons)
     ranked = []
     for group in neuron_groups(recording):
         own = np.sort(there[(there >= group.start) & (there < group.stop)])

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..watch import Progress, View, looks
 from ..watch import watch as watch_terminal
-from .about import n_rows
+from .about import curves
 from .learning import learning_curve
 from .style import STYLE, need_matplotlib
 
@@ -62,7 +62,7 @@ def watch(path: str | os.PathLike[str], interval: float = 1.0, timeout: float | 
 
 def _png(view: View) -> bytes | None:
     rec = view.recording
-    if not (n_rows(rec, "updates") or n_rows(rec, "evaluations")):
+    if not curves(rec).tables:
         return None
     matplotlib = need_matplotlib()
     from matplotlib.figure import Figure

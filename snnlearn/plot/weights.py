@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,7 @@ MAX_MARKS = 20_000  # synapses that are drawn one by one
 def weight_matrix(source: Any, ax: Axes | None = None, matrix: str = "w_rec", update: int | None = None) -> Axes:
     """A matrix of weights in colours, red above and blue below zero; absent synapses are white.
 
-    source : `Weights`, an open recording, or an array or sparse matrix [pre, post]
+    source : `Weights`, an open recording or its path, or an array or sparse matrix [pre, post]
     ax : Axes to draw into; None: new ones
     matrix : w_in, w_rec or w_out, where the source has several
     update : of a recording: after so many updates; None: the last snapshot
@@ -52,7 +53,7 @@ def weight_matrix(source: Any, ax: Axes | None = None, matrix: str = "w_rec", up
 def connectivity(source: Any, ax: Axes | None = None, matrix: str = "w_rec", update: int | None = None) -> Axes:
     """Which synapses there are: a mark for each, or their density where there are too many to tell apart.
 
-    source : `Weights`, an open recording, or an array or sparse matrix [pre, post] of any size
+    source : `Weights`, an open recording or its path, or an array or sparse matrix [pre, post] of any size
     ax : Axes to draw into; None: new ones
     matrix : w_in, w_rec or w_out, where the source has several
     update : of a recording: after so many updates; None: the last snapshot
@@ -89,7 +90,7 @@ def connectivity(source: Any, ax: Axes | None = None, matrix: str = "w_rec", upd
 
 def _matrix(where: str, source: Any, matrix: str, update: int | None) -> tuple[Any, str]:
     """The matrix [pre, post], dense or sparse, and its name."""
-    if isinstance(source, Recording):
+    if isinstance(source, (Recording, str, os.PathLike)):
         source = Weights.load(source, update)
     if isinstance(source, Weights):
         if matrix not in ("w_in", "w_rec", "w_out"):

@@ -8,13 +8,14 @@ import math
 import pathlib
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import h5py
 import numpy as np
 
-from .._check import fail
+from .._check import brief, fail
 from . import pulse
 from .journal import JournaledFile, has_journal
 
@@ -154,6 +155,11 @@ def frozen(array: np.ndarray) -> np.ndarray:
     """The array, made read-only."""
     array.flags.writeable = False
     return array
+
+
+def record(name: str, columns: Mapping[str, Any]) -> Any:
+    """A NamedTuple of this name with these columns."""
+    return type(name, (namedtuple(name, columns),), {"__slots__": (), "__repr__": brief})(**columns)
 
 
 def plain(value: Any) -> Any:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._check import fail, need
-from .access import window
+from .access import choose
 from .pieces import extents
 
 if TYPE_CHECKING:
     from .reader import Recording
+    from .signal import Signal
 
 MAX_BYTES = 2**30
 SPIKE_BYTES = 24
@@ -29,11 +30,12 @@ def to_xarray(
     """An xarray.Dataset of signals [trial, time, neuron or output], of spikes, and of snapshots of the weights.
 
     names : of signals, "spikes", or weights as "w_rec"; None: every signal and the spikes
-    trials : a trial's number, a list of numbers or a slice of numbers; None: all
-    time : (start, stop) in ms within the trial
+    trials : a number of a trial or piece, a list of numbers or a slice of numbers; None: all
+    time : (start, stop) in ms of the trial or stream
     max_bytes : raise MemoryError for more
 
-    The coordinate time is in ms within the trial. Steps that a trial does not have hold NaN (-1 for labels). A variable whose
+    The coordinate time is in ms of the trial. A stream, or what is chosen of it, is one row, with the number of its first
+    piece as the coordinate trial. Steps that a trial does not have hold NaN (-1 for labels). A variable whose
     neurons are not those of the others has a dimension of its own, as "neuron_v". Spikes are the variables spike_trial,
     spike_time (ms) and spike_neuron along the dimension spike.
 
@@ -44,23 +46,23 @@ def to_xarray(
     known = (*recording.names, *(("spikes",) if recording.has_spikes else ()), *matrices)
     wanted = [n for n in known if n not in matrices] if names is None else [names] if isinstance(names, str) else list(names)
     _check_names(recording, wanted, known)
-    extent = extents(recording, trials)
-    low, high = window(recording.dt, time)
+    index, low, high = recording._within(recording._segments_of(trials), time)
+    extent = extents(recording, trials).lines()
     start, stop = np.clip(extent.start, low, high), np.clip(extent.stop, low, high)
     first, last = (int(start.min()), int(stop.max())) if extent.trial.size else (0, 0)
+    place = np.argsort(extent.line)
     signals = [recording[name] for name in wanted if name in recording.names]
     shapes = {x.name: (extent.trial.size, last - first, *x.shape[1:]) for x in signals}
     n_bytes = sum(int(np.prod(shapes[x.name])) * x.dtype.itemsize for x in signals)
-    _check_size(n_bytes + _spike_bytes(recording, extent, wanted), max_bytes, "to_xarray")
+    _check_size(n_bytes + _spike_bytes(recording, index, wanted), max_bytes, "to_xarray")
     data: dict[str, Any] = {}
     coords: dict[str, Any] = {"trial": extent.trial, "time": ("time", np.arange(first, last) * recording.dt, {"units": "ms"})}
     selections = [x.neurons for x in signals if x.neurons is not None]
     alike = all(np.array_equal(x, selections[0]) for x in selections)
     for signal in signals:
         values = np.full(shapes[signal.name], np.nan if signal.dtype.kind == "f" else -1, signal.dtype)
-        for row, trial in enumerate(extent.trial.tolist()):
-            for steps, part in runs(recording, signal.name, trial, (low, high)):
-                values[row, steps.start - first : steps.stop - first : steps.step] = part
+        for part in signal.read_rows(index, low, high):
+            values[place[np.searchsorted(extent.line, part.line, sorter=place)], part.step - first] = part.values
         dims: tuple[str, ...] = ("trial", "time")
         if signal.neurons is not None:
             dims += ("neuron" if alike else f"neuron_{signal.name}",)
@@ -71,7 +73,7 @@ def to_xarray(
             dims += ("output",)
         data[signal.name] = (dims, values, {"units": signal.units, "description": signal.description})
     if "spikes" in wanted:
-        spikes = recording.spikes(extent.trial, time)
+        spikes = recording._spikes(index, low, high)
         data["spike_trial"], data["spike_neuron"] = ("spike", spikes.trial), ("spike", spikes.neuron)
         data["spike_time"] = ("spike", spikes.step * recording.dt, {"units": "ms"})
     if set(wanted) & set(matrices):
@@ -117,24 +119,19 @@ def to_pandas(
     if name == "events":
         frame = pandas.DataFrame(list(recording.events), columns=["time", "kind", "message"])
         return frame.assign(time=pandas.to_datetime(frame.time, utc=True, format="ISO8601"))
-    extent = extents(recording, trials)
+    index, low, high = recording._within(recording._segments_of(trials), time)
     if name == "spikes":
-        _check_size(_spike_bytes(recording, extent, ["spikes"]), max_bytes, "to_pandas")
-        spikes = recording.spikes(trials, time, neurons)
+        _check_size(_spike_bytes(recording, index, ["spikes"]), max_bytes, "to_pandas")
+        spikes = recording._spikes(index, low, high, neurons)
         return pandas.DataFrame({"trial": spikes.trial, "time": spikes.step * recording.dt, "neuron": spikes.neuron})
     signal = recording[name]
-    low, high = window(recording.dt, time)
-    n_steps = np.maximum(np.minimum(extent.stop, high) - np.maximum(extent.start, low), 0).sum()
+    n_steps = _n_steps(recording, index, low, high)
     _check_size(int(n_steps * (np.prod(signal.shape[1:], dtype=int) * signal.dtype.itemsize + 16)), max_bytes, "to_pandas")
-    rows, values = [], [np.empty((0, *signal.shape[1:]), signal.dtype)]
-    for trial in extent.trial.tolist():
-        for steps, part in runs(recording, name, trial, (low, high), neurons):
-            rows.append((np.full(len(steps), trial), np.asarray(steps) * recording.dt))
-            values.append(part)
-    index = [np.concatenate(x) for x in zip(*rows, strict=True)] if rows else [np.empty(0, int), np.empty(0)]
+    parts = list(signal.read_rows(index, low, high, neurons))
+    trial, step, values = (np.concatenate([getattr(part, x) for part in parts]) for x in ("trial", "step", "values"))
     columns = [name] if len(signal.shape) == 1 else _columns(signal, neurons)
-    joined = np.concatenate(values[1:] or values)
-    return pandas.DataFrame(joined, pandas.MultiIndex.from_arrays(index, names=["trial", "time"]), columns)
+    rows = pandas.MultiIndex.from_arrays([trial, step * recording.dt], names=["trial", "time"])
+    return pandas.DataFrame(values, rows, columns)
 
 
 def _flat(reduction: Any) -> dict[str, np.ndarray]:
@@ -155,68 +152,71 @@ def to_neo(
     names: Any = None,
     max_bytes: int = MAX_BYTES,
 ) -> Any:
-    """A neo.Block: one Segment a trial with a SpikeTrain for each neuron, and an AnalogSignal for each signal.
+    """A neo.Block: one Segment a trial (or stream) with a SpikeTrain for each neuron, and an AnalogSignal for each signal.
 
     trials, time, neurons : as in `Recording.spikes`; signals have all their columns
     names : of the signals; None: all of them
     max_bytes : raise MemoryError for more
 
-    A signal whose steps have a gap gives one AnalogSignal on each side of it. Raises ImportError without neo.
+    A signal whose steps have a gap gives one AnalogSignal on each side of it. SpikeTrains are made when they are looked at; their
+    annotation "neuron" is the neuron. Raises ImportError without neo.
     """
     neo, quantities = need("neo", "to_neo"), need("quantities", "to_neo", "neo")
     chosen = [names] if isinstance(names, str) else list(recording.names if names is None else names)
     _check_names(recording, chosen, recording.names)
-    extent, (low, high), dt = extents(recording, trials), window(recording.dt, time), recording.dt
-    n_steps = np.maximum(np.minimum(extent.stop, high) - np.maximum(extent.start, low), 0).sum()
+    index, low, high = recording._within(recording._segments_of(trials), time)
+    extent, dt, ms = extents(recording, trials).lines(), recording.dt, quantities.ms
+    n_steps = _n_steps(recording, index, low, high)
     widths = [int(np.prod(recording[name].shape[1:], dtype=int)) * recording[name].dtype.itemsize for name in chosen]
-    _check_size(int(n_steps * sum(widths)) + _spike_bytes(recording, extent, ["spikes"]), max_bytes, "to_neo")
-    period, ms = dt * quantities.ms, quantities.ms
+    _check_size(int(n_steps * sum(widths)) + _spike_bytes(recording, index, ["spikes"]), max_bytes, "to_neo")
     block = neo.Block(name=recording.path.name, description=str(recording.config.get("task", "")))
     block.annotate(status=recording.status, created=str(recording.attrs["created"]))
-    for trial, start, stop in zip(*(x.tolist() for x in extent), strict=True):
-        segment = neo.Segment(name=f"trial {trial}", index=trial)
-        begin, end = max(start, low) * dt, max(min(stop, high), max(start, low)) * dt
-        if recording.has_spikes:
-            spikes = recording.spikes(trial, time, neurons)
-            every = np.arange(recording.n_neurons) if neurons is None else np.unique(np.arange(recording.n_neurons)[neurons])
-            order = np.argsort(spikes.neuron, kind="stable")
-            cuts = np.searchsorted(spikes.neuron[order], every)
-            ends = np.searchsorted(spikes.neuron[order], every, side="right")
-            for neuron, a, b in zip(every.tolist(), cuts, ends, strict=True):
-                times = spikes.step[order[a:b]] * dt
-                segment.spiketrains.append(
-                    neo.SpikeTrain(times, units=ms, t_start=begin * ms, t_stop=end * ms, name=f"neuron {neuron}", neuron=neuron)
-                )
-        for name in chosen:
-            for steps, part in runs(recording, name, trial, (low, high)):
-                signal = neo.AnalogSignal(
-                    part.reshape(len(steps), -1),
-                    units="dimensionless",
-                    sampling_period=period * steps.step,
-                    t_start=steps.start * period,
-                    name=name,
-                )
-                if recording[name].neurons is not None:
-                    signal.array_annotate(neuron=recording[name].neurons)
-                segment.analogsignals.append(signal)
-        block.segments.append(segment)
+    begin = np.maximum(extent.start, low)
+    end = np.maximum(np.minimum(extent.stop, high), begin)
+    what = "stream" if recording.is_stream else "trial"
+    segments = {
+        line: neo.Segment(name=f"{what} {trial}", index=trial)
+        for line, trial in zip(extent.line.tolist(), extent.trial.tolist(), strict=True)
+    }
+    if recording.has_spikes:
+        every = np.arange(recording.n_neurons)
+        every = every if neurons is None else np.unique(choose("neurons", neurons, every))
+        spikes = recording._spikes(index, low, high, neurons)
+        line = recording.segments.line[np.searchsorted(recording.segments.trial, spikes.trial)]
+        order = np.lexsort((spikes.step, spikes.neuron, line))
+        line, times, neuron = line[order], spikes.step[order] * dt, spikes.neuron[order]
+        for key, start, stop in zip(segments, (begin * dt).tolist(), (end * dt).tolist(), strict=True):
+            own = slice(*np.searchsorted(line, [key, key + 1]))
+            segments[key].spiketrains = neo.spiketrainlist.SpikeTrainList.from_spike_time_array(
+                times[own], neuron[own], every, units=ms, t_start=start * ms, t_stop=stop * ms, neuron=every
+            )
+    for name in chosen:
+        signal = recording[name]
+        columns = {} if signal.neurons is None else {"neuron": signal.neurons}
+        for key, steps, values in runs(signal, index, low, high):
+            part = neo.AnalogSignal(
+                values.reshape(values.shape[0], -1),
+                units="dimensionless",
+                sampling_period=dt * signal.every * ms,
+                t_start=steps[0] * dt * ms,
+                name=name,
+                array_annotations=columns,
+            )
+            segments[key].analogsignals.append(part)
+    block.segments.extend(segments.values())
     return block
 
 
-def runs(
-    recording: Recording, name: str, trial: int, steps: tuple[int, int], neurons: Any = None
-) -> Iterator[tuple[range, np.ndarray]]:
-    """The pieces of a signal of one trial without a gap, between two steps: (range of steps, [rows, columns])."""
-    s, signal, dt = recording.segments, recording[name], recording.dt
-    index = np.arange(*np.searchsorted(s.trial, [trial, trial + 1]))
-    start, stop = np.maximum(s.start[index], steps[0]), np.minimum(s.start[index] + s.n_steps[index], steps[1])
-    keep = start < stop
-    start, stop = start[keep], stop[keep]
-    cuts = np.flatnonzero(start[1:] != stop[:-1]) + 1
-    for a, b in zip(start[np.r_[0, cuts]] if start.size else (), stop[np.r_[cuts - 1, -1]] if start.size else (), strict=True):
-        rows = range(int(signal._row(a)) * signal.every, int(b), signal.every)
-        if len(rows):
-            yield rows, signal.read(trial, (a * dt, b * dt), neurons if signal.neurons is not None else None)
+def runs(signal: Signal, index: np.ndarray, low: int, high: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """The rows of a signal without a gap, of one line each: (line, steps [rows], values [rows, columns])."""
+    parts = list(signal.read_rows(index, low, high))
+    line, step, values = (np.concatenate([getattr(part, x) for part in parts]) for x in ("line", "step", "values"))
+    order = np.argsort(line, kind="stable")
+    line, step, values = line[order], step[order], values[order]
+    cuts = np.flatnonzero((np.diff(line) != 0) | (np.diff(step) != signal.every)) + 1
+    ends = [*cuts.tolist(), line.size]
+    for a, b in zip([0, *cuts.tolist()], ends, strict=True) if line.size else ():
+        yield int(line[a]), step[a:b], values[a:b]
 
 
 def _matrices(recording: Recording) -> tuple[str, ...]:
@@ -231,11 +231,16 @@ def _columns(signal: Any, neurons: Any) -> list[int]:
     return (columns if position[1] is None else columns[position[1]]).tolist()
 
 
-def _spike_bytes(recording: Recording, extent: Any, wanted: list[str]) -> int:
+def _n_steps(recording: Recording, index: np.ndarray, low: int, high: int) -> int:
+    """Steps of these segments between two steps."""
+    s = recording.segments
+    return int(np.maximum(np.minimum(s.stop[index], high) - np.maximum(s.start[index], low), 0).sum())
+
+
+def _spike_bytes(recording: Recording, index: np.ndarray, wanted: list[str]) -> int:
     if "spikes" not in wanted or not recording.has_spikes:
         return 0
-    s = recording.segments
-    return SPIKE_BYTES * int(s.n_spikes[np.isin(s.trial, extent.trial)].sum())
+    return SPIKE_BYTES * int(recording.segments.n_spikes[index].sum())
 
 
 def _check_names(recording: Recording, names: list[str], known: tuple[str, ...]) -> None:

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class Piece:
-    """A part of one trial, read on demand: `piece.spikes()`, `piece["v"]`.
+    """A part of one trial or stream, read on demand: `piece.spikes()`, `piece["v"]`.
 
-    trial : its number
-    steps : range of steps within the trial
-    time : (start, stop) in ms within the trial
+    trial : number of the trial, or of the piece of the stream with which it begins
+    steps : range of steps of the trial or stream
+    time : (start, stop) in ms
     """
 
-    def __init__(self, recording: Recording, trial: int, steps: range):
-        self._recording, self.trial, self.steps = recording, trial, steps
+    def __init__(self, recording: Recording, trial: int, steps: range, index: np.ndarray):
+        self._recording, self.trial, self.steps, self._index = recording, trial, steps, index
         self.time = (steps.start * recording.dt, steps.stop * recording.dt)
 
     def __repr__(self) -> str:
@@ -36,11 +36,11 @@ class Piece:
 
     def spikes(self, neurons: Any = None) -> Spikes:
         """Its spikes; see `Recording.spikes`."""
-        return self._recording.spikes(self.trial, self.time, neurons)
+        return self._recording._spikes(self._index, self.steps.start, self.steps.stop, neurons)
 
     def read(self, name: str, neurons: Any = None) -> np.ndarray:
         """A signal of this piece, [steps, columns]; see `Signal.read`. ValueError where its steps have a gap."""
-        return self._recording[name].read(self.trial, self.time, neurons)
+        return self._recording[name].rows(self._index, self.steps.start, self.steps.stop, neurons)
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.read(name)
@@ -52,35 +52,59 @@ class Extent(NamedTuple):
     trial: np.ndarray
     start: np.ndarray
     stop: np.ndarray
+    line: np.ndarray  # of what shares an axis of time, see `index`
+
+    def lines(self) -> Extent:
+        """Of each line as far as its trials are here, in this order; `trial` is the first one, `start` the earliest step."""
+        line, first, of = np.unique(self.line, return_index=True, return_inverse=True)
+        start, stop = np.full(line.size, np.iinfo(np.int64).max), np.zeros(line.size, np.int64)
+        trial = start.copy()
+        np.minimum.at(start, of, self.start)
+        np.maximum.at(stop, of, self.stop)
+        np.minimum.at(trial, of, self.trial)
+        order = np.argsort(first)
+        return Extent(trial[order], start[order], stop[order], line[order])
 
 
 def extents(recording: Recording, trials: Any = None) -> Extent:
-    """Where trials begin and end (gaps included), in the order asked for; all in ascending order where trials is None."""
+    """Where trials begin and end (gaps included), in the order asked for; all in ascending order where trials is None.
+
+    Steps of the pieces of a stream are those of the stream.
+    """
     s = recording.segments
     first = np.searchsorted(s.trial, recording.trials)
     last = np.searchsorted(s.trial, recording.trials, side="right") - 1
-    start, stop = s.start[first], s.start[last] + s.n_steps[last]
+    found = Extent(recording.trials, s.start[first], s.stop[last], s.line[first])
     if trials is None:
-        return Extent(recording.trials, start, stop)
-    chosen = choose("trials", trials, recording.trials)
-    at = np.searchsorted(recording.trials, chosen)
-    return Extent(chosen, start[at], stop[at])
+        return found
+    at = np.searchsorted(recording.trials, choose("trials", trials, recording.trials))
+    return Extent(*(column[at] for column in found))
 
 
 def iter_trials(recording: Recording, trials: Any = None) -> Iterator[Piece]:
-    """Each trial as a whole."""
-    for trial, start, stop in zip(*(x.tolist() for x in extents(recording, trials)), strict=True):
-        yield Piece(recording, trial, range(start, stop))
+    """Each trial, or piece of a stream, as a whole."""
+    known, found = recording.segments.trial, extents(recording, trials)
+    low, high = np.searchsorted(known, found.trial), np.searchsorted(known, found.trial, side="right")
+    for trial, start, stop, a, b in zip(*(x.tolist() for x in (*found[:3], low, high)), strict=True):
+        yield Piece(recording, trial, range(start, stop), np.arange(a, b))
 
 
 def iter_windows(recording: Recording, length: float, trials: Any = None) -> Iterator[Piece]:
-    """Windows of `length` ms that follow each other within each trial; the last one of a trial may be shorter."""
+    """Windows of `length` ms that follow each other within each trial or stream; the last one may be shorter."""
     n = round(number("Recording.iter_windows.length", length, "be a positive time in ms", 0.0, strict=True) / recording.dt)
     if n < 1:
         raise fail("Recording.iter_windows.length", f"be at least a step of {recording.dt:g} ms", length)
-    for piece in iter_trials(recording, trials):
-        for start in range(piece.steps.start, piece.steps.stop, n):
-            yield Piece(recording, piece.trial, range(start, min(start + n, piece.steps.stop)))
+    s, lines = recording.segments, extents(recording, trials).lines()
+    chosen = np.arange(s.trial.size) if trials is None else np.flatnonzero(np.isin(s.trial, extents(recording, trials).trial))
+    chosen = chosen[np.argsort(s.line[chosen], kind="stable")]
+    low, high = (np.searchsorted(s.line[chosen], lines.line, side=side) for side in ("left", "right"))
+    for first, last, a, b in zip(lines.start.tolist(), lines.stop.tolist(), low, high, strict=True):
+        index = chosen[a:b]
+        for start in range(first, last, n):
+            stop = min(start + n, last)
+            inside = index[np.searchsorted(s.stop[index], start, side="right") : np.searchsorted(s.start[index], stop)]
+            before = index[max(int(np.searchsorted(s.start[index], start, side="right")) - 1, 0)]
+            yield Piece(recording, int(s.trial[before]), range(start, stop), inside)
 
 
 class Batch(NamedTuple):
@@ -94,10 +118,10 @@ class Batch(NamedTuple):
         return None if self.steps is None else (self.steps.start * dt, self.steps.stop * dt)
 
 
-def iter_batches(recording: Recording, entries: int, width: int = 1, trials: Any = None) -> Iterator[Batch]:
-    """Everything in order of trial and time, at most about `entries` values of spikes or of [steps, width] at a time."""
+def iter_batches(recording: Recording, entries: int, trials: Any = None) -> Iterator[Batch]:
+    """Everything in order of trial and time, at most about `entries` spikes or steps at a time."""
     s = recording.segments
-    load = np.maximum(s.n_spikes, s.n_steps * width)
+    load = np.maximum(s.n_spikes, s.n_steps)
     total = np.concatenate(([0], np.cumsum(load)))
     extent = extents(recording, trials)
     first, last = np.searchsorted(s.trial, extent.trial), np.searchsorted(s.trial, extent.trial, side="right")

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple, TypeVar
 import h5py
 import numpy as np
 
-from .._check import fail
+from .._check import brief, fail
 from . import convert, pulse
 from .access import OpenFile, choose, entries, frozen, in_order, neighbours, plain, size_text, stamp, window
+from .index import Segments, before_streams, load
 from .pieces import Piece, iter_trials, iter_windows
 from .schema import SIGNALS, check_format
 from .signal import Signal
@@ -29,44 +30,43 @@ T = TypeVar("T")
 class Spikes(NamedTuple):
     """Spikes sorted by trial, step and neuron; read-only arrays [spikes]."""
 
-    trial: np.ndarray  # int64
-    step: np.ndarray  # int64, counted within the trial; the time is step * dt
+    trial: np.ndarray  # int64, the trial, or the piece of a stream
+    step: np.ndarray  # int64, counted within the trial, or from the beginning of the stream; the time is step * dt
     neuron: np.ndarray  # int64
 
-
-class Segments(NamedTuple):
-    """Contiguous pieces of trials, sorted by trial and start; int64 arrays [segments]."""
-
-    trial: np.ndarray
-    start: np.ndarray
-    n_steps: np.ndarray
-    row: np.ndarray
-    spike: np.ndarray
-    n_spikes: np.ndarray
+    def __repr__(self) -> str:
+        return brief(self)
 
 
-def open_recording(path: str | os.PathLike[str]) -> Recording:
+def open_recording(path: str | os.PathLike[str], stream: bool | None = None) -> Recording:
     """Open a recording for reading, also one that is still being written (as far as it was committed by now).
 
     path : of the HDF5 file
+    stream : whether its trials are the pieces of one stream; None: as the file tells, which only one that snnlearn 0.1 wrote
+        without a checkpoint does not
 
     Raises FileNotFoundError, IsADirectoryError, ValueError (no recording, or of a newer version) or OSError (truncated).
     """
-    return Recording(path)
+    return Recording(path, stream)
 
 
 class Recording(Summaries):
-    """A recording, open for reading; a context manager.
+    """A recording, open for reading; a context manager. Copies and pickles open the file again.
 
-    path : of the HDF5 file; raises as `open_recording`
+    A trial counts its steps, and time in ms, from its beginning. A stream counts them from its own: its pieces are chosen by
+    their numbers, as trials are, but a time or a slice of steps goes across them.
+
+    path, stream : as of `open_recording`; raises as it does
     attrs : attributes of the file; status, versions, dt (ms), n_neurons, n_outputs are among them
     config : the configuration of the run
     names : names of the recorded signals; `recording["v"]` is a `Signal`
     tables : names of the tables; `recording.table("trials").loss`
     """
 
-    def __init__(self, path: str | os.PathLike[str]):
-        self.path = pathlib.Path(path)
+    def __init__(self, path: str | os.PathLike[str], stream: bool | None = None):
+        if stream is not None and not isinstance(stream, bool):
+            raise fail("open_recording.stream", "be None, True or False", stream, error=TypeError)
+        self.path, self._stream = pathlib.Path(path), stream
         self._access, self._closed = OpenFile(self.path), False
         self._checked: h5py.File | None = None
         try:
@@ -136,6 +136,9 @@ class Recording(Summaries):
             return RUNNING
         return "ended without closing the file (killed, or the machine stopped); what was committed is there"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path.absolute(), self._stream)
+
     def __enter__(self) -> Recording:
         return self
 
@@ -153,7 +156,7 @@ class Recording(Summaries):
         lines = [
             f"Recording({str(self.path)!r}{state}), {self.ending}",
             f"  {self.n_neurons} neurons, {self.n_outputs} outputs, dt {self.dt:g} ms",
-            f"  {self.n_trials} trials with raw data, {self.n_steps} steps, {self.n_steps * self.dt / 1000:g} s",
+            f"  {self._held()}, {self.n_steps} steps, {self.n_steps * self.dt / 1000:g} s",
         ]
         if n is not None:
             lines.append(f"  {n} spikes, mean rate {self.mean_rate:.3g} Hz")
@@ -168,28 +171,32 @@ class Recording(Summaries):
             lines[-1] += f": {', '.join(kinds[:8])}" if kinds else ""
         return "\n".join(lines)
 
+    def _held(self) -> str:
+        if self.is_stream:
+            return f"a stream in {self.n_trials} pieces"
+        return f"{self.n_trials} trials{' and pieces of streams' if self.segments.streams else ''} with raw data"
+
     # Raw data
 
     @cached_property
     def segments(self) -> Segments:
-        """The index of the raw data: where the steps and spikes of each piece of a trial are."""
-        part = slice(0, self._committed["segments"])
+        """The index of the raw data: where the steps and spikes of each piece of a trial or stream are."""
+        return self._read(lambda h5: load(h5, self._committed, self.config, self._stream))
 
-        def read(h5: h5py.File) -> list[np.ndarray]:
-            return [entries(h5, f"segments/{name}", part) for name in Segments._fields]
-
-        columns = self._read(read)
-        order = np.lexsort((columns[1], columns[0]))
-        return Segments(*(frozen(column[order]) for column in columns))
+    @property
+    def is_stream(self) -> bool:
+        """Whether the raw data are those of one stream, whose time goes on from piece to piece."""
+        s = self.segments
+        return s.streams and bool((s.line == s.line[0]).all())
 
     @cached_property
     def trials(self) -> np.ndarray:
-        """Numbers of the trials with raw data, int64, ascending."""
+        """Numbers of the trials, or pieces of a stream, with raw data, int64, ascending."""
         return frozen(np.unique(self.segments.trial))
 
     @property
     def n_trials(self) -> int:
-        """Number of trials with raw data."""
+        """Number of trials or pieces with raw data."""
         return self.trials.size
 
     @property
@@ -216,18 +223,21 @@ class Recording(Summaries):
     def spikes(self, trials: Any = None, time: tuple[float | None, float | None] | None = None, neurons: Any = None) -> Spikes:
         """Spikes of some trials, times and neurons.
 
-        trials : a trial's number, a list of numbers, or a slice of numbers; None: all
-        time : (start, stop) in ms within the trial, start <= step * dt < stop; None for an open end
+        trials : a number of a trial or piece, a list of numbers, or a slice of numbers; None: all
+        time : (start, stop) in ms of the trial, or of the stream, start <= step * dt < stop; None for an open end
         neurons : an index, a list or a slice; None: all
 
-        Raises KeyError where spikes were not recorded, IndexError for trials and neurons that are not there.
+        Raises KeyError where spikes were not recorded, IndexError for trials, times and neurons that are not there.
         """
         self._need_open()
+        return self._spikes(*self._within(self._segments_of(trials), time), neurons)
+
+    def _spikes(self, index: np.ndarray, low: int, high: int, neurons: Any = None) -> Spikes:
+        """Spikes of these segments from step `low` to step `high` - 1."""
         if not self.has_spikes:
             raise KeyError(f"{self.path} has no spikes; it has {', '.join(map(repr, self.names))}")
-        s, (low, high) = self.segments, window(self.dt, time)
-        index = self._segments_of(trials)
-        index = index[(s.start[index] < high) & (s.start[index] + s.n_steps[index] > low) & (s.n_spikes[index] > 0)]
+        s = self.segments
+        index = index[s.n_spikes[index] > 0]
         wanted = None
         if neurons is not None:
             wanted = np.zeros(self.n_neurons, bool)
@@ -237,13 +247,39 @@ class Recording(Summaries):
         for piece in neighbours(index, s.spike, s.n_spikes):
             part = slice(s.spike[piece[0]], s.spike[piece[-1]] + s.n_spikes[piece[-1]])
             step, neuron = (self.read_entries(f"spikes/{name}", part).astype(np.int64) for name in ("step", "neuron"))
-            trial = np.repeat(s.trial[piece], s.n_spikes[piece])
+            trial, origin = (np.repeat(x[piece], s.n_spikes[piece]) for x in (s.trial, s.origin))
+            step += origin
             keep = (step >= low) & (step < high)
             keep &= True if wanted is None else wanted[neuron]
             result.append((trial[keep], step[keep], neuron[keep]))
         if not result:
             return Spikes(*(frozen(np.empty(0, np.int64)) for _ in range(3)))
         return Spikes(*map(frozen, in_order(*(np.concatenate(x) for x in zip(*result, strict=True)))))
+
+    def _within(self, index: np.ndarray, time: Any) -> tuple[np.ndarray, int, int]:
+        """Those of the segments that overlap with a time, and its steps. Raises IndexError where there are none."""
+        s, (low, high) = self.segments, window(self.dt, time)
+        inside = index[(s.start[index] < high) & (s.stop[index] > low)]
+        if time is None or inside.size or not (index.size or not s.trial.size):
+            return inside, low, high
+        begin, end = 0.0 if time[0] is None else float(time[0]), math.inf if time[1] is None else float(time[1])
+        if begin < end and not ((s.start[index] * self.dt < end) & (s.stop[index] * self.dt > begin)).any():
+            unsure = not s.streams and before_streams(self.attrs) and not self.config.get("training")
+            hint = "where trials are the pieces of a stream, open_recording(path, stream=True) says so" if unsure else ""
+            raise fail("Recording.time", f"overlap with what was recorded, {self._spans(index)}", time, hint, IndexError)
+        return inside, low, high
+
+    def _spans(self, index: np.ndarray) -> str:
+        """The times of these segments in a few characters."""
+        s = self.segments
+        if not index.size:
+            return "which is nothing"
+        order = index[np.argsort(s.start[index], kind="stable")]
+        start, stop = s.start[order], np.maximum.accumulate(s.stop[order])
+        cuts = np.flatnonzero(start[1:] > stop[:-1]) + 1
+        spans = list(zip(start[np.r_[0, cuts]] * self.dt, stop[np.r_[cuts - 1, -1]] * self.dt, strict=True))
+        shown = [f"{low:g} to {high:g} ms" for low, high in (spans if len(spans) <= 4 else [*spans[:2], spans[-1]])]
+        return ", ".join(shown if len(spans) <= 4 else [*shown[:2], "...", shown[-1]])
 
     def _segments_of(self, trials: Any) -> np.ndarray:
         """Indices of the segments of these trials; of one trial at once, however many there are."""
@@ -257,14 +293,14 @@ class Recording(Summaries):
         return np.flatnonzero(np.isin(known, choose("trials", trials, self.trials)))
 
     def iter_trials(self, trials: Any = None) -> Iterator[Piece]:
-        """Each trial as a `Piece`, unread: `for piece in rec.iter_trials(): piece.spikes(), piece["v"]`.
+        """Each trial, or piece of a stream, as a `Piece`, unread: `for piece in rec.iter_trials(): piece.spikes(), piece["v"]`.
 
         trials : as in `spikes`
         """
         return iter_trials(self, trials)
 
     def iter_windows(self, length: float, trials: Any = None) -> Iterator[Piece]:
-        """Pieces of `length` ms that follow each other within each trial; the last one of a trial may be shorter.
+        """Windows of `length` ms that follow each other within each trial, or stream; the last one may be shorter.
 
         trials : as in `spikes`
         """

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
-from .access import entries, frozen
+from .access import entries, frozen, record
 
 if TYPE_CHECKING:
     from .summaries import Summaries
@@ -41,7 +40,7 @@ def read_reduction(recording: Summaries, name: str) -> Any:
         seconds = duration.reshape(-1, *[1] * (values["spikes"].ndim - 1)) / 1000.0
         head["rate"] = values["spikes"] / (neurons * seconds)
     values = {column: frozen(np.asarray(x)) for column, x in (head | values).items()}
-    return namedtuple(name.title().replace("_", ""), values)(**values)  # type: ignore[misc]
+    return record(name.title().replace("_", ""), values)
 
 
 def reduced_names(recording: Summaries) -> tuple[str, ...]:
@@ -62,4 +61,4 @@ def read_synapses(recording: Summaries) -> Any:
         return values | {f"{c}_pairs": found[f"{c}_pairs"][...] for c in columns if c != "update"}
 
     values = {name: frozen(x) for name, x in recording._read(read).items()}
-    return namedtuple("Synapses", values)(**values)  # type: ignore[misc]
+    return record("Synapses", values)

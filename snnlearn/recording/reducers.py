@@ -33,6 +33,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from .._check import brief
 from .schema import entry
 from .store import TABLE_CHUNK_BYTES, Stream
 
@@ -62,6 +63,9 @@ class Ended(NamedTuple):
     gradient_norms: np.ndarray | None  # [4]
     cosine: np.ndarray | None  # [rules, matrices] of passive rules
     steps: int  # of all its trials
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 SHORT = 1 << 12  # steps; bins of shorter intervals are looked up

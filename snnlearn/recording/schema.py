@@ -1,4 +1,4 @@
-"""The layout of a recording, version 1.2: a plain HDF5 file that any HDF5 reader opens.
+"""The layout of a recording, version 1.3: a plain HDF5 file that any HDF5 reader opens.
 
 ::
 
@@ -7,7 +7,7 @@
                             dt (ms), dt_units, n_neurons, n_outputs, every, every_steps, weights_every (0: no weights),
                             seed (where the configuration has one)
     /configuration          the full configuration, JSON text
-    /segments/<column>      one entry per block of steps: trial, start, n_steps, row, spike, n_spikes
+    /segments/<column>      one entry per block of steps: trial, start, n_steps, row, spike, n_spikes; stream where there is one
     /spikes/step, neuron    [spikes], in the order of the segments
     /traces/<variable>      [rows, selected], one row per recorded step
     /neurons/<variable>     [selected], the neuron of each column of /traces/<variable>
@@ -34,6 +34,10 @@ a segment then has ceil((start + n_steps) / k) - ceil(start / k) of them. Pieces
 counted within its trial; step t is the time t * dt. Within a step neurons advance (v before the reset, a, threshold, psi,
 spikes), then come readout, error and learning signal, then the update. Where a piece has no readout or target, its rows hold
 NaN (-1 for labels).
+
+The pieces of a stream are numbered as trials are. "stream" is the step of the stream with which a piece begins (-1: a trial,
+which is no piece), so that start + stream counts from the beginning of the stream, as readers do. The column is there from the
+first piece on; files before version 1.3 lack it.
 
 Groups that grow have the attribute "committed": so many entries are valid, and with a segment its rows and spikes. It is
 written after the data, so that entries beyond it, left by a run that was killed, are not looked at.
@@ -82,7 +86,7 @@ from .._check import fail
 from .._version import __version__
 
 FORMAT = "snnlearn-recording"
-VERSION = "1.2"
+VERSION = "1.3"
 FINAL_STATUS = ("complete", "interrupted", "failed: ...")
 
 
@@ -100,6 +104,7 @@ NAMES: dict[str, Entry] = {
     "n_steps": Entry("steps", "length", "i8"),
     "row": Entry("1", "first row of the segment in traces, readout and target", "i8"),
     "spike": Entry("1", "first spike of the segment", "i8"),
+    "stream": Entry("steps", "steps of the stream before the piece, -1 of a trial", "i8"),
     "n_spikes": Entry("1", "number of spikes", "i8"),
     "step": Entry("steps", "step of the spike, counted within its trial; the time is step * dt", "u4"),
     "neuron": Entry("1", "index of the neuron that spiked"),

@@ -18,6 +18,8 @@ from .store import COLUMNS_PER_CHUNK, TABLE_CHUNK_BYTES, TEXT_CHUNK_BYTES, Store
 
 TRIALS_REMEMBERED = 1 << 16  # of which the end is known, so that a step recorded twice is noticed
 MAX_STEP = 2**32  # steps of spikes are u4
+SEGMENT_COLUMNS = ("trial", "start", "n_steps", "row", "spike", "n_spikes")
+LATE_COLUMNS = ("stream",)  # of segments, made when the first of them has a value
 
 
 class Schedule(NamedTuple):
@@ -86,7 +88,8 @@ class RawData:
                 synapses.attrs["units"] = "1"
                 synapses.attrs["description"] = f"synapse (pre, post) of each column of /traces/{name}"
         self.segments = Stream(store, store.file.require_group("segments"))
-        for name in ("trial", "start", "n_steps", "row", "spike", "n_spikes"):
+        group = store.file["segments"]
+        for name in (*SEGMENT_COLUMNS, *(name for name in LATE_COLUMNS if name in group)):
             self.segments.add(name, "i8", nbytes=TABLE_CHUNK_BYTES)
         self.ends: OrderedDict[int, int] = OrderedDict()
 
@@ -98,9 +101,9 @@ class RawData:
         traces: Mapping[str, Any],
         signals: Mapping[str, Any],
         n_steps: Any,
-        offset: int = 0,
+        stream: int | None = None,
     ) -> None:
-        """Add one segment, or what windows leave of it; see `Recorder.block`. offset : steps of a stream before step 0."""
+        """Add one segment, or what windows leave of it; see `Recorder.block`. stream : steps of a stream before step 0."""
         if set(traces) != set(self.widths):
             raise fail("Recorder.block.traces", f"hold the variables {sorted(self.widths)}", sorted(traces))
         given = {**traces, **{name: x for name, x in signals.items() if x is not None}}
@@ -116,16 +119,22 @@ class RawData:
         events = self._check_spikes(*spikes, start, start + k) if self.has_spikes else {}
         wanted = {*self.widths, *self.signals}
         rows = {name: x for name, x in arrays.items() if name in wanted and self._check_rows(name, x, k)}
-        for low, high in self.schedule.pieces(start, k, offset):
+        for low, high in self.schedule.pieces(start, k, stream or 0):
             use = slice(None) if high - low == k else (events["step"] >= low) & (events["step"] < high) if events else slice(0)
-            self._extend(trial, start, (low, high), {name: x[use] for name, x in events.items()}, rows)
+            self._extend(trial, start, (low, high), {name: x[use] for name, x in events.items()}, rows, stream)
         self.ends[trial] = start + k
         self.ends.move_to_end(trial)
         if len(self.ends) > TRIALS_REMEMBERED:
             self.ends.popitem(last=False)
 
     def _extend(
-        self, trial: int, start: int, piece: tuple[int, int], events: dict[str, np.ndarray], rows: dict[str, np.ndarray]
+        self,
+        trial: int,
+        start: int,
+        piece: tuple[int, int],
+        events: dict[str, np.ndarray],
+        rows: dict[str, np.ndarray],
+        stream: int | None,
     ) -> None:
         """Add the steps low .. high-1, with their spikes, of a block whose rows begin at step `start`."""
         (low, high), every = piece, self.schedule.every_steps
@@ -133,9 +142,14 @@ class RawData:
         first = -(-low // every) * every
         n_rows = max(0, -(-(high - first) // every))
         segment = {"trial": trial, "start": low, "n_steps": high - low, "row": self.rows.n, "spike": self.spikes.n}
+        segment["n_spikes"] = n_spikes
+        if stream is not None:
+            segment["stream"] = stream
+            if "stream" not in self.segments.columns:
+                self.segments.add("stream", "i8", nbytes=TABLE_CHUNK_BYTES)
         self.spikes.extend(n_spikes, events)
         self.rows.extend(n_rows, {name: x[first - start : high - start : every] for name, x in rows.items()})
-        self.segments.extend(1, {name: [value] for name, value in segment.items()} | {"n_spikes": [n_spikes]})
+        self.segments.extend(1, {name: [value] for name, value in segment.items()})
 
     def _check_spikes(self, step: Any, neuron: Any, start: int, stop: int) -> dict[str, np.ndarray]:
         step, neuron = np.asarray(step), np.asarray(neuron)

@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import h5py
 import numpy as np
 
 from .._check import fail, integer
-from .access import choose, frozen, listed, neighbours, window
+from .access import LAST_STEP, PIECE, choose, frozen, listed
 from .schema import SIGNALS
 
 if TYPE_CHECKING:
     from .reader import Recording
 
 
+class Rows(NamedTuple):
+    """Some rows of a signal, in order of trial and step."""
+
+    trial: np.ndarray  # int64 [rows]
+    step: np.ndarray  # int64 [rows], of the trial or of the stream
+    line: np.ndarray  # int64 [rows], of what shares an axis of time, see `index`
+    values: Any  # [rows, columns]
+
+
 class Signal:
-    """A recorded signal, read on demand: `signal[trial]` is the array [steps, columns] of a whole trial.
+    """A recorded signal, read on demand.
+
+        signal[trial]           the whole trial, or piece of a stream, [steps, columns]
+        signal[1000:2000]       steps of a stream, or of the only trial; also [-100:], [:], [::-1], and [1000:2000, 3]
+        signal.read(trial, time=(100, 200), neurons=[3])
 
     name, units, description : as in the file
     neurons : int32 [columns], the neuron of each column; None for readout, target and traces of synapses
     pairs : int32 [columns, 2], the synapse (pre, post) of each column; None where columns are no synapses
-    every : steps between two rows
+    every : steps between two rows, counted within each trial or piece
     dtype; shape : type and size of all that is recorded, (rows, columns), or (rows,) for class labels
     """
 
@@ -35,74 +48,150 @@ class Signal:
             dataset = h5[self._path]
             neurons = frozen(h5[f"neurons/{name}"][...]) if recorded and name in h5.get("neurons", {}) else None
             pairs = frozen(h5[f"pairs/{name}"][...]) if name in h5.get("pairs", {}) else None
-            return (
-                str(dataset.attrs["units"]),
-                str(dataset.attrs["description"]),
-                dataset.dtype,
-                dataset.shape[1:],
-                neurons,
-                pairs,
-            )
+            texts = (str(dataset.attrs["units"]), str(dataset.attrs["description"]))
+            return (*texts, dataset.dtype, dataset.shape[1:], neurons, pairs)
 
         self.units, self.description, self.dtype, width, self.neurons, self.pairs = recording._read(read)
         self.every = int(recording.attrs.get("every_steps", 1))
         s = recording.segments
-        self._rows = self._row(s.start + s.n_steps) - self._row(s.start)  # of each segment
+        start = s.start - s.origin
+        self._before = self._row(start)  # rows of the piece before each segment
+        self._rows = self._row(start + s.n_steps) - self._before  # of each segment
         self.shape: tuple[int, ...] = (int(self._rows.sum()), *width)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._recording, self.name)
+
     def _row(self, step: Any) -> Any:
-        """Rows of a trial before this step."""
+        """Rows of a trial or piece before this step of it."""
         return -(-step // self.every)
 
     def __repr__(self) -> str:
         return f"{self.name}: {self.dtype} {list(self.shape)}"
 
-    def __getitem__(self, trial: int) -> np.ndarray:
-        return self.read(trial)
+    def __getitem__(self, key: Any) -> np.ndarray:
+        if isinstance(key, tuple) and len(key) == 2 and len(self.shape) == 2:
+            return self[key[0]][:, key[1]]
+        if not isinstance(key, slice):
+            streams = self._recording.segments.streams
+            need = "be the number of a piece, or a slice of steps" if streams else "be the number of a trial"
+            return self.read(integer(f"{self.name}[trial]", key, need))
+        index = self._index(None)
+        s = self._recording.segments
+        first, last = (int(s.start[index[0]]), int(s.stop[index[-1]])) if index.size else (0, 0)
+        steps = range(*key.indices(last))
+        if not steps:
+            if key.start is None or key.start >= last or not index.size:
+                self._outside(key, first, last)
+            return self.rows(index[:0])
+        low, high = max(min(steps[0], steps[-1]), first), max(steps[0], steps[-1]) + 1
+        if low >= high:
+            self._outside(key, first, last)
+        index = index[(s.start[index] < high) & (s.stop[index] > low)]
+        if not index.size:
+            self._outside(key, first, last)
+        self._need_no_gap(index)
+        width, parts = int(np.prod(self.shape[1:], dtype=int)), []
+        for part in self.read_rows(index, low, high, entries=PIECE if abs(steps.step) == 1 else max(PIECE // 64, width)):
+            use = (part.step - steps[0]) % abs(steps.step) == 0
+            parts.append(part.values if use.all() else part.values[use])
+        values = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return frozen(values[::-1] if steps.step < 0 else values)
+
+    def _outside(self, key: slice, first: int, last: int) -> None:
+        shown = ":".join("" if x is None else str(x) for x in (key.start, key.stop, key.step)[: 2 if key.step is None else 3])
+        raise fail(f"{self.name}[a:b]", f"overlap with the steps that were recorded, {first}:{last}", shown, error=IndexError)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        return (self[trial] for trial in self._recording.trials)
+        return (self[trial] for trial in self._recording.trials.tolist())
 
-    def steps(self, trial: int) -> range:
-        """The steps of a trial from the first to the last recorded one; row 0 of `signal[trial]` is the first."""
-        s, index = self._recording.segments, self._segments(trial)
-        first, stop = int(s.start[index[0]]), int(s.start[index[-1]] + s.n_steps[index[-1]])
-        return range(int(self._row(first)) * self.every, stop, self.every)
+    def steps(self, trial: Any = None, time: tuple[float | None, float | None] | None = None) -> range | np.ndarray:
+        """The step of each row of `read`, from the first to the last one; a range, or an int64 array where it is none."""
+        index, low, high = self._recording._within(self._index(trial), time)
+        steps = np.concatenate([part.step for part in self._places(index, low, high)])
+        if not steps.size:
+            return range(0)
+        if ((steps - steps[0]) % self.every == 0).all():
+            return range(int(steps[0]), int(min(self._recording.segments.stop[index[-1]], high)), self.every)
+        return frozen(steps)
 
-    def read(self, trial: int, time: tuple[float | None, float | None] | None = None, neurons: Any = None) -> np.ndarray:
-        """A part of one trial, [rows, columns], read-only: a row a step, or every so many steps (`every`).
+    def read(self, trial: Any = None, time: tuple[float | None, float | None] | None = None, neurons: Any = None) -> np.ndarray:
+        """A part of one trial or stream, [rows, columns], read-only: a row a step, or every so many steps (`every`).
 
-        time : (start, stop) in ms within the trial, start <= step * dt < stop; None for an open end
+        trial : its number; of a stream also a list or a slice of its pieces; None: all of the stream, or the only trial
+        time : (start, stop) in ms of the trial or stream, start <= step * dt < stop; None for an open end
         neurons : an index, a list or a slice of neuron indices; the columns come in this order
 
-        Raises IndexError for a trial or neurons without data, ValueError where the steps have a gap.
+        Raises IndexError for a trial, time or neurons without data, ValueError where the steps have a gap.
         """
-        s, index, (low, high) = self._recording.segments, self._segments(trial), window(self._recording.dt, time)
-        index = index[(s.start[index] < high) & (s.start[index] + s.n_steps[index] > low)]
-        ends = s.start[index] + s.n_steps[index]
+        return self.rows(*self._recording._within(self._index(trial), time), neurons)
+
+    def rows(self, index: np.ndarray, low: int = 0, high: int = int(LAST_STEP), neurons: Any = None) -> np.ndarray:
+        """The rows from step `low` to step `high` - 1 of these segments of one trial or stream. Raises ValueError for a gap."""
+        s = self._recording.segments
+        index = index[(s.start[index] < high) & (s.stop[index] > low)]
+        self._need_no_gap(index)
+        parts = [part.values for part in self.read_rows(index, low, high, neurons)]
+        return frozen(parts[0] if len(parts) == 1 else np.concatenate(parts))
+
+    def read_rows(
+        self, index: np.ndarray, low: int = 0, high: int = int(LAST_STEP), neurons: Any = None, entries: int = PIECE
+    ) -> Iterator[Rows]:
+        """The rows from step `low` to step `high` - 1 of these segments, of any trials, in their order; at least one part.
+
+        entries : values that are read at a time, at most about so many
+        """
+        columns, pick = self._columns(neurons)
+        width = max(1, int(np.prod(self.shape[1:], dtype=int)))
+        for part in self._places(index, low, high, max(1, entries // width)):
+            values = self._recording.read_entries(self._path, part.values, columns)
+            yield part._replace(values=values if pick is None else values[:, pick])
+
+    def _places(self, index: np.ndarray, low: int, high: int, limit: int = PIECE) -> Iterator[Rows]:
+        """The same, with slices of rows in place of the values; at most `limit` rows at a time."""
+        s = self._recording.segments
+        begin, end = (
+            np.clip(self._row(np.maximum(step - s.origin[index], 0)) - self._before[index], 0, self._rows[index])
+            for step in (low, high)
+        )
+        kept = np.maximum(end - begin, 0)
+        index, begin, kept = (x[kept > 0] for x in (index, begin, kept))
+        if not index.size:
+            empty = np.empty(0, np.int64)
+            yield Rows(empty, empty, empty, slice(0, 0))
+            return
+        first, total = s.row[index] + begin, np.cumsum(kept)
+        cuts = (first[1:] != first[:-1] + kept[:-1]) | (np.diff((total - kept) // limit) != 0)
+        for part in np.split(np.arange(index.size), np.flatnonzero(cuts) + 1):
+            at, count, row = index[part], kept[part], int(first[part[0]])
+            place = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count - self._before[at] - begin[part], count)
+            trial, line, origin = (np.repeat(x[at], count) for x in (s.trial, s.line, s.origin))
+            step = origin + self.every * place
+            for a in range(0, trial.size, limit):
+                use = slice(a, min(trial.size, a + limit))
+                yield Rows(trial[use], step[use], line[use], slice(row + use.start, row + use.stop))
+
+    def _need_no_gap(self, index: np.ndarray) -> None:
+        s = self._recording.segments
+        ends = s.stop[index]
         gap = np.flatnonzero(s.start[index][1:] != ends[:-1])
         if gap.size:
             at = int(ends[gap[0]]), int(s.start[index][gap[0] + 1])
-            raise ValueError(f"trial {trial} has no {self.name} from step {at[0]} to {at[1]}; choose a time on one side of it")
-        columns, pick = self._columns(neurons)
-        parts = []
-        for piece in neighbours(index, s.row, self._rows):
-            first, last = piece[0], piece[-1]
-            begin = s.row[first] + max(0, self._row(low) - self._row(s.start[first]))
-            end = s.row[last] + min(self._rows[last], self._row(high) - self._row(s.start[last]))
-            parts.append(self._recording.read_entries(self._path, slice(int(begin), int(end)), columns))
-        if not parts:
-            parts = [self._recording.read_entries(self._path, slice(0, 0), columns)]
-        values = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return frozen(values if pick is None else values[:, pick])
+            what = "the stream" if s.line[index[0]] != s.trial[index[-1]] else f"trial {s.trial[index[0]]}"
+            raise ValueError(f"{what} has no {self.name} from step {at[0]} to {at[1]}; choose a time on one side of it")
 
-    def _segments(self, trial: int) -> np.ndarray:
-        integer(f"{self.name}[trial]", trial, "be the number of a trial")
-        known = self._recording.segments.trial
-        low, high = np.searchsorted(known, [trial, trial + 1])
-        if low == high:
-            raise fail(f"{self.name}[trial]", f"be among {listed(self._recording.trials)}", trial, error=IndexError)
-        return np.arange(low, high)
+    def _index(self, trial: Any) -> np.ndarray:
+        """The segments of a trial, of pieces of a stream, or of all there is where that is one trial or stream."""
+        recording = self._recording
+        s, where = recording.segments, f"{self.name}.read.trial"
+        if isinstance(trial, (int, np.integer)) and trial not in recording.trials:
+            raise fail(f"{self.name}[trial]", f"be among {listed(recording.trials)}", int(trial), error=IndexError)
+        index = recording._segments_of(trial)
+        if index.size and (s.line[index] != s.line[index[0]]).any():
+            need = "be one trial, or pieces of one stream"
+            hint = f"{self.name}[trial][a:b] gives steps of a trial, to_xarray and to_pandas many trials"
+            raise fail(where, need, f"{np.unique(s.line[index]).size} trials" if trial is None else trial, hint)
+        return index
 
     def _columns(self, neurons: Any) -> tuple[slice, np.ndarray | None]:
         """The columns to read, and those of them to keep."""

@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
+from .._check import brief
 from .journal import write_at
 from .schema import to_json
 
@@ -51,6 +52,9 @@ class Checkpoint(NamedTuple):
     values: dict[str, Any]  # JSON
     arrays: dict[str, np.ndarray]  # state
     constants: dict[str, np.ndarray]  # of the configuration
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 class Slots:
@@ -201,6 +205,19 @@ def read_checkpoints(file: h5py.File) -> list[Checkpoint]:
         if parts is not None:
             found.append(parts)
     return [_unpack(group, *parts) for parts in sorted(found, key=lambda parts: -parts[0])]
+
+
+def newest_values(file: h5py.File) -> dict[str, Any] | None:
+    """The JSON values of the newest checkpoint, without its arrays; None where there is none."""
+    group = file.get("checkpoint")
+    slots = [] if group is None else [group[name] for name in group if isinstance(group[name], h5py.Dataset)]
+    heads = [(head, slot) for slot in slots if (head := _head(slot)) is not None]
+    for head, slot in sorted(heads, key=lambda found: -found[0][0]):
+        try:
+            return dict(json.loads(slot[HEAD_BYTES : HEAD_BYTES + head[1]].tobytes()))
+        except ValueError:
+            continue
+    return None
 
 
 def kept_positions(file: h5py.File) -> dict[str, tuple[int, int]]:

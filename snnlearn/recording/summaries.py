@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-from collections import namedtuple
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
@@ -12,7 +11,7 @@ import h5py
 import numpy as np
 
 from .._check import fail
-from .access import entries, frozen, listed
+from .access import entries, frozen, listed, record
 from .reduced import read_reduction, read_synapses, reduced_names
 
 T = TypeVar("T")
@@ -59,7 +58,7 @@ class Summaries:
             return {column: frozen(entries(h5, f"{group}/{column}", part)) for column in columns}
 
         values = self._read(read)
-        return namedtuple(name.capitalize(), values)(**values)  # type: ignore[misc]
+        return record(name.capitalize(), values)
 
     def about(self, name: str) -> tuple[str, str]:
         """Unit and description of a data set. name : as "tables/trials/loss"."""
@@ -101,7 +100,7 @@ class Summaries:
             return values
 
         values = self._read(read)
-        return namedtuple("Weights", values)(**values)  # type: ignore[misc]
+        return record("Weights", values)
 
     @property
     def synapses(self) -> Any:

@@ -254,7 +254,7 @@ class Recorder(Asked):
         store = self._opened("block")
         signals, given, spikes = {"readout": readout, "target": target}, traces or {}, (spike_step, spike_neuron)
         if self.wants(trial):
-            self._raw.append(trial, start, spikes, given, signals, n_steps, stream or 0)
+            self._raw.append(trial, start, spikes, given, signals, n_steps, stream)
         if self._reductions is not None:
             length = next((len(x) for x in (readout, *given.values()) if x is not None), n_steps)
             first = start + (stream or 0)

@@ -58,10 +58,10 @@ class Rule(ABC):
         if isinstance(self.feedback, str):
             _check.choice(f"{name}.feedback", self.feedback, FEEDBACK)
         else:
-            array = np.array(self.feedback, np.float64)
+            where, need = f"{name}.feedback", "be a name or an array [n, n_out]"
+            array = _check.finite(where, _check.numbers(where, self.feedback, need), np.float64).copy()
             if array.ndim != 2:
-                raise _check.fail(f"{name}.feedback", "be a name or an array [n, n_out]", self.feedback)
-            _check.finite(f"{name}.feedback", array)
+                raise _check.fail(where, need, self.feedback)
             array.flags.writeable = False
             set_(self, "feedback", array)
         set_(self, "seed", _check.integer(f"{name}.seed", self.seed, "be a whole number, not negative", low=0))

@@ -54,6 +54,9 @@ class Outcome(NamedTuple):
     error: str = ""
     passing: bool = False  # whether the error may not come again
 
+    def __repr__(self) -> str:
+        return _check.brief(self)
+
 
 @dataclass
 class _Job:

@@ -45,6 +45,9 @@ class Trial(NamedTuple):
     target: Any
     mask: np.ndarray | None
 
+    def __repr__(self) -> str:
+        return _check.brief(self)
+
 
 class Task(ABC):
     """Base of tasks. A task is a frozen keyword-only dataclass with the fields `dt` (ms) and `seed` (0 .. 2**32 - 1).

@@ -39,6 +39,9 @@ class DigitImages(NamedTuple):
     train: np.ndarray  # int [1437], indices of the training images, stratified by class
     test: np.ndarray  # int [360]
 
+    def __repr__(self) -> str:
+        return _check.brief(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Digits(Task):
