@@ -66,7 +66,8 @@ def collate(trials: list[Any]) -> Batch:
     else:
         target = np.stack(targets)
     if (lengths == longest).all():
-        mask = masks[0] if all(m is masks[0] for m in masks) else _masks(masks, lengths, longest)
+        one = np.ndim(masks[0]) < 2 and all(m is masks[0] for m in masks)
+        mask = masks[0] if one else _masks(masks, lengths, longest)
         return Batch(batch, target, mask, None)
     return Batch(batch, target, None if all(m is None for m in masks) else _masks(masks, lengths, longest), lengths)
 

@@ -13,6 +13,8 @@ from .job import Job, Result
 from .losses import ENTROPY, SQUARED, TargetArrays
 from .network import WEIGHT_NAMES, Weights
 
+ROUNDING = 1e-24  # of the mean square, the variance that a constant may seem to have
+
 
 class Alignment(NamedTuple):
     """Gradients of passive rules beside that of the rule that updates, on the same trajectory.
@@ -152,7 +154,7 @@ def _pooled_error(losses: np.ndarray, batches: list[Any]) -> float:
         moments = moments + np.stack([(weight * value**k).sum(axis=(0, 1)) for k in range(3)])
     total, first, second = moments
     spread = float((second - first**2 / np.maximum(total, 1e-300)).sum())
-    return float(2.0 * losses.sum() / spread) if spread > 1e-12 * float(second.sum()) else float("nan")
+    return float(2.0 * losses.sum() / spread) if spread > 1e3 * ROUNDING * float(second.sum()) else float("nan")
 
 
 def _normalized_error(loss: np.ndarray, targets: TargetArrays) -> np.ndarray:
@@ -162,7 +164,8 @@ def _normalized_error(loss: np.ndarray, targets: TargetArrays) -> np.ndarray:
     total = np.maximum(weight.sum(axis=1, keepdims=True), 1e-300)
     mean = (weight * value).sum(axis=1, keepdims=True) / total
     spread = (weight * (value - mean) ** 2).sum(axis=(1, 2))
-    return np.divide(2.0 * loss, spread, out=np.full(loss.shape, np.nan), where=spread > 0)
+    varies = spread > ROUNDING * (weight * value**2).sum(axis=(1, 2))
+    return np.divide(2.0 * loss, spread, out=np.full(loss.shape, np.nan), where=varies)
 
 
 class Pieces:
