@@ -143,18 +143,22 @@ def evaluation(split: str, runs: list[tuple[Run, Any]], classifies: bool, pools:
 
 def _pooled_error(losses: np.ndarray, batches: list[Any]) -> float:
     """sum err^2 / sum (y* - mean y*)^2 over the masked steps of all trials, the mean of each output over all of them."""
-    moments: Any = 0.0
-    for batch in batches:
-        value = np.asarray(batch.target, float)
-        weight = np.ones(value.shape[:2]) if batch.mask is None else np.asarray(batch.mask, float)
-        weight = np.broadcast_to(weight if weight.ndim == 3 else weight[..., None], value.shape)
-        if batch.steps is not None:
-            weight = weight * (np.arange(value.shape[1]) < batch.steps[:, None])[..., None]
-        value = np.where(weight > 0, value, 0.0)
-        moments = moments + np.stack([(weight * value**k).sum(axis=(0, 1)) for k in range(3)])
-    total, first, second = moments
-    spread = float((second - first**2 / np.maximum(total, 1e-300)).sum())
-    return float(2.0 * losses.sum() / spread) if spread > 1e3 * ROUNDING * float(second.sum()) else float("nan")
+    values, weights = zip(*map(_weighed, batches), strict=True)
+    total = sum(w.sum(axis=(0, 1)) for w in weights)
+    mean = sum((w * v).sum(axis=(0, 1)) for w, v in zip(weights, values, strict=True)) / np.maximum(total, 1e-300)
+    spread = sum(float((w * (v - mean) ** 2).sum()) for w, v in zip(weights, values, strict=True))
+    size = sum(float((w * v**2).sum()) for w, v in zip(weights, values, strict=True))
+    return float(2.0 * losses.sum() / spread) if spread > ROUNDING * size else float("nan")
+
+
+def _weighed(batch: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Targets of a batch, 0 where they do not count, and their weights, [trials, T, n_out]."""
+    value = np.asarray(batch.target, float)
+    mask = np.ones(value.shape[1]) if batch.mask is None else np.asarray(batch.mask, float)
+    weight = np.broadcast_to(mask if mask.ndim == 3 else mask[..., None], value.shape)
+    if batch.steps is not None:
+        weight = weight * (np.arange(value.shape[1]) < batch.steps[:, None])[..., None]
+    return np.where(weight > 0, value, 0.0), weight
 
 
 def _normalized_error(loss: np.ndarray, targets: TargetArrays) -> np.ndarray:
