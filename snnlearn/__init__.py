@@ -59,6 +59,9 @@ The package, in the order in which its parts build on each other:
 Arrays are indexed [pre, post]; times are in ms, rates in Hz.
 """
 
+from . import _startup as _startup  # first: Ctrl-C from here on
+
+# isort: split
 from . import analysis, conventions, datasets, tasks
 from ._version import __version__
 from .compare import Comparison, compare
@@ -164,6 +167,10 @@ __all__ = [
     "taxonomy",
     "verify",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 def __getattr__(name: str) -> object:

@@ -43,22 +43,22 @@ SCANNED = 64  # neurons that one test for spikes covers
 
 
 @kernel
-def run_block(net, weights, state, inputs, targets, noise, rates, tape, outcome, rule, grad, opt, lr, span, source=SOURCE):
+def run_block(model, drive, work, learning, span, source=SOURCE):
     """Run the steps of a span for its trials, interval by interval. Everything is modified in place.
 
-    noise : [trials, steps, n] standard normal numbers for the span's steps, or size 0
-    lr : float64 [updates in this call] learning rates
+    model : `Model`; drive : `Drive`; work : `Work`; learning : `Learning`; span : `Span`
     A trial that is shorter than the span goes to its own end, inputs.steps. After it there are no spikes, errors or derivatives.
     Stops early, with outcome.trouble filled, where a state is not finite.
     """
     register = flush_denormals()
-    _run(net, weights, state, inputs, targets, noise, rates, tape, outcome, rule, grad, opt, lr, span)
+    _run(model, drive, work, learning, span)
     restore(register)
 
 
 @inlined
-def _run(net, weights, state, inputs, targets, noise, rates, tape, outcome, rule, grad, opt, lr, span):
+def _run(model, drive, work, learning, span):
     """`run_block`, save for the state of the processor."""
+    net, rates, state, tape, outcome = model.net, model.rates, work.state, work.tape, work.outcome
     if span.forward:
         for b in range(span.trials):
             _begin(net, state, tape, outcome, b, span)
@@ -66,18 +66,20 @@ def _run(net, weights, state, inputs, targets, noise, rates, tape, outcome, rule
     while t < span.stop:
         end = min(span.stop, ((t + span.offset) // span.interval + 1) * span.interval - span.offset)
         if span.learn and span.forward:
-            before(rule, net, weights, tape, inputs, span, t)
+            before(learning.rule, model, drive, tape, span, t)
         for b in range(span.trials):
-            own = min(end, inputs.steps[b])
+            own = min(end, drive.inputs.steps[b])
             if span.forward:
                 if t < own:
-                    _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, span, t, own)
+                    _simulate(model, drive, work, b, span, t, own)
                     if outcome.trouble[0] != 0:
                         return
                 if own < end:
                     _nothing(net, rates, tape, b, max(t, own) - span.origin, end - span.origin)
             if t < own and span.backward and leads(span.team):
-                _errors(targets, tape, outcome, b, span, t, own, own == inputs.steps[b])
+                _errors(drive.targets, tape, outcome, b, span, t, own, own == drive.inputs.steps[b])
+            if span.quiet:
+                _forget(tape, b, span, t, end)
         if span.forward and rates.strength > 0 and rates.per_step > 0:
             meet(span.team)
             if leads(span.team):
@@ -86,9 +88,10 @@ def _run(net, weights, state, inputs, targets, noise, rates, tape, outcome, rule
             meet(span.team)
         if span.learn:
             meet(span.team)  # all need the errors
-            digest(rule, net, weights, grad, tape, inputs, targets, span, t, end)
-        if span.update and ((end + span.offset) % span.interval == 0 or end == span.n_steps):
-            update(opt, net, weights, grad, span.group, span.trials, lr[updates], span.team)
+            digest(learning.rule, model, drive, tape, learning.grad, span, t, end)
+        ends = (end + span.offset) % span.interval == 0 or end == span.n_steps
+        if span.update and ends and updates < learning.lr.shape[0]:
+            update(learning.opt, net, model.weights, learning.grad, span.group, span.trials, learning.lr[updates], span.team)
             updates += 1
         t = end
     if span.forward:
@@ -142,8 +145,10 @@ def _finish(net, state, tape, b, span):
 
 
 @device
-def _simulate(net, weights, state, inputs, noise, rates, tape, outcome, b, span, start, stop):
+def _simulate(model, drive, work, b, span, start, stop):
     """Steps 1 to 3 of the timeline for start .. stop-1, onto the tape."""
+    net, weights, rates, inputs, noise = model.net, model.weights, model.rates, drive.inputs, drive.noise
+    state, tape, outcome = work.state, work.tape, work.outcome
     p, n_out, delay = net.params, net.n_out, net.delay
     hidden, z, refractory, y, current = state.hidden[b], state.z[b], state.refractory[b], state.readout[b], tape.current[b]
     n, spikes = z.shape[0], tape.spike_index[b]
@@ -335,3 +340,12 @@ def _errors_of_mean(targets, tape, outcome, b, span, start, stop, ends):
     for t in range(first, stop):
         for k in range(n_out):
             tape.error[b, t - span.origin, k] = targets.mask[b, t] * mean[k]
+
+
+@device
+def _forget(tape, b, span, start, stop):
+    """Nothing is to be learnt from steps start .. stop-1: their errors are zero, and those of the regulariser."""
+    for t in range(start, stop):
+        tape.rate_signal[b, (t - span.origin) % tape.rate_signal.shape[1]].fill(0)
+        if leads(span.team):
+            tape.error[b, t - span.origin].fill(0)

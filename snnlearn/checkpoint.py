@@ -14,6 +14,7 @@ import copy
 import os
 import pathlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,20 +58,10 @@ def capture(simulator: Any) -> Capture:
     for name, matrix in zip(WEIGHT_NAMES, engine.like, strict=True):
         if sparse.issparse(matrix):
             constants |= {f"{name}.indptr": matrix.indptr, f"{name}.indices": matrix.indices}
-    live = dict(_live(engine))
-    arrays = {name: array.copy() for name, array in live.items() if array.any()}
-    values = {
-        "kind": KIND,
-        "version": VERSION,
-        **parts,
-        **{name: getattr(simulator, name) for name in OPTIONS},
-        "dtype": engine.dtype.name,
-        "counters": {name: copy.deepcopy(getattr(simulator, name)) for name in COUNTERS},
-        "noise": simulator._stream_noise.mark()[0],
-        "stream": _plan(engine),
-        "context": copy.deepcopy(simulator.context),
-        "training": None,
-    }
+    live, arrays = _live(engine), _arrays(engine)
+    options = {name: getattr(simulator, name) for name in OPTIONS}
+    values = {"kind": KIND, "version": VERSION, **parts, **options, "dtype": engine.dtype.name, **_moving(simulator)}
+    values["training"] = None
     headroom = HEADROOM + (sum(a.nbytes for a in live.values() if not a.any()) if values["stream"] is not None else 0)
     training = simulator._training
     if training is not None and (training.can_continue or training.history.status in ENDED):
@@ -80,6 +71,27 @@ def capture(simulator: Any) -> Capture:
         if training.evaluate_every is not None and training.history.best_weights is None:
             headroom += sum(w.nbytes for w in engine.weights)
     return Capture(values, arrays, constants, headroom)
+
+
+def state_of(simulator: Any) -> dict[str, Any]:
+    """A state for `copy` and `pickle`, with its parts as they are: also those of a user's own classes.
+
+    A training that can go on comes along; the recorder, whose file has one writer, does not.
+    """
+    names = ("net", "weights", *PARTS[1:], *OPTIONS, "dtype")
+    arguments = {name: getattr(simulator, name) for name in names} | {"threads": simulator._threads}
+    training = simulator._training
+    goes_on = training is not None and training.can_continue and training.history.status not in ENDED
+    state = {"arguments": arguments, "values": _moving(simulator), "arrays": _arrays(simulator._engine)}
+    return state | {"begins": simulator._begins, "training": training if goes_on else None}
+
+
+def go_back(simulator: Any, state: dict[str, Any]) -> None:
+    """Bring a new simulator with the state's arguments to it."""
+    restore(simulator, state["values"], state["arrays"])
+    simulator._begins, training = state["begins"], state["training"]
+    if training is not None:
+        simulator._training = replace(training, history=copy.deepcopy(training.history))
 
 
 def save(simulator: Any, path: str | os.PathLike[str], overwrite: bool) -> None:
@@ -157,6 +169,8 @@ def restore(simulator: Any, values: dict[str, Any], arrays: Mapping[str, Any], f
             got = f"{value.dtype}, {value.shape}"
             raise _check.fail(f"checkpoint.{name}", f"be {array.dtype} of shape {array.shape}", got, "another version wrote it")
         array[...] = value.reshape(array.shape)
+    if any(grad.any() for grad in engine.stream_grad[:4]):
+        engine.learnt[0] = True  # earlier versions do not say
 
 
 def restore_training(values: dict[str, Any], arrays: Mapping[str, Any], like: Weights) -> History:
@@ -188,6 +202,7 @@ def _live(engine: Engine) -> dict[str, np.ndarray]:
     result |= {"done": engine.opt.done, "looks": engine.opt.looks}
     for name, grad in (("gradient", engine.stream_grad), ("total", engine.total)):
         add(name, FlatWeights(*(array[:1] for array in grad)))
+    result["gradient.learnt"] = engine.learnt
     for k, grad in enumerate(engine.passive_grads):
         add(f"passive{k}", FlatWeights(*(array[:1] for array in grad)))  # between runs the other accumulators are clear
     lane = engine.lanes.get("stream")
@@ -196,6 +211,21 @@ def _live(engine: Engine) -> dict[str, np.ndarray]:
         if lane.plan.directions is not None:
             result.update({f"traces.{k}": array for k, array in enumerate(carried(lane.rule))})
     return {name: array for name, array in result.items() if array.size}
+
+
+def _arrays(engine: Engine) -> dict[str, np.ndarray]:
+    """Copies of the arrays that change, but for those of zeros only."""
+    return {name: array.copy() for name, array in _live(engine).items() if array.any()}
+
+
+def _moving(simulator: Any) -> dict[str, Any]:
+    """What changes as a simulator runs and is no array."""
+    return {
+        "counters": {name: copy.deepcopy(getattr(simulator, name)) for name in COUNTERS},
+        "noise": simulator._stream_noise.mark()[0],
+        "stream": _plan(simulator._engine),
+        "context": copy.deepcopy(simulator.context),
+    }
 
 
 def _plan(engine: Engine) -> dict[str, Any] | None:

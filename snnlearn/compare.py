@@ -201,7 +201,7 @@ def describe(rule: Rule) -> str:
 
 
 def closeness(found: Any, exact: Any) -> tuple[float, float, float, float]:
-    """Cosine, sign agreement, relative error and norm ratio of two matrices; nan where the reference is zero."""
+    """Cosine, sign agreement, relative error and norm ratio of two matrices; nan where the reference is zero or has no entry."""
     return _closeness(_flat(found), _flat(exact))
 
 
@@ -210,8 +210,7 @@ def _flat(matrix: Any) -> np.ndarray:
 
 
 def _closeness(g: np.ndarray, exact: np.ndarray) -> tuple[float, float, float, float]:
-    """Cosine, sign agreement, relative error and norm ratio; nan where the reference is zero."""
-    largest = np.abs(exact).max()
+    largest = np.abs(exact).max(initial=0.0)
     if largest == 0:
         return (np.nan,) * 4
     g, exact = g / largest, exact / largest  # squares of detached resets' gradients may overflow

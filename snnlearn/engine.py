@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
@@ -33,7 +34,7 @@ from .compiler.bound_call import Frame
 from .job import Block, Divergence, Job, Result, cut_blocks
 from .lanes import Lane, Lanes, detour, sharing
 from .layout import ACCUMULATORS, Cutter, Plan
-from .losses import NONE, RateRegularizer, rate_arrays
+from .losses import NONE, SIGNAL, RateRegularizer, rate_arrays
 from .network import FlatWeights, Network, Weights, flatten, norm, structure, unflatten, zeros_like
 from .optimizers import LOOKED, SGD, NoOptimizer, Optimizer, apply_gradient, sum_accumulators
 from .parts import apply_together
@@ -42,7 +43,7 @@ from .rules.base import Rule
 from .rules.influence import MAX_BYTES
 from .rules.lazy import SHORTEST
 from .rules.several import carried
-from .tape import Outcome, Span, make_outcome, make_state
+from .tape import BlockCall, Drive, Learning, Model, Outcome, Span, Work, make_outcome, make_state
 
 NEVER = 2**62  # an update interval that does not end
 IDLE = SGD(0.0)
@@ -94,6 +95,7 @@ class Engine:
         self.learns = np.ones(4, bool) if optimizer is None else self.opt.learns
         self.grad = zeros_like(self.weights, 1 if rule is not None else 0)
         self.stream_grad = zeros_like(self.weights, 1 if rule is not None else 0)  # its interval may stay open
+        self.learnt = np.zeros(1, np.uint8)  # whether a step of that interval has learnt
         self.passive_grads = [zeros_like(self.weights, ACCUMULATORS if interval is None else 1) for _ in passive]
         self.passive_feedback = [flatten(weights, self.dtype, p.feedback_matrix(net)).feedback for p in passive]
         self.passive_on = np.ones(1, np.uint8)
@@ -103,7 +105,8 @@ class Engine:
         self.total = zeros_like(self.weights, 1 if passive else 0)  # what the active rule's updates were made of
         beside = (self.passive_feedback, self.passive_grads, self.total, self.passive_on)
         self.lanes = Lanes(self.arrays, self.hidden, self.weights, self.rules, interval, self.learns, self.straight, beside)
-        self._pool: ThreadPoolExecutor | None = None
+        self.follows = optimizer is not None and self.lanes.streams()
+        self._pool: tuple[int, ThreadPoolExecutor] | None = None  # of the process with this number
         self.run_block = runner(self.arrays.params, self.rules)
         self._absent = self.arrays._replace(params=0, proj_in=0, proj_rec=0)  # all that an update needs of the network
 
@@ -116,8 +119,10 @@ class Engine:
         if job.learn and self.grad.w_in.shape[0] < len(tasks):
             self.grad = zeros_like(self.weights, len(tasks))
 
-        def work(worker: int, mine: list[tuple[int, int, int]]) -> list[tuple[int, Result]]:
-            lane = self.lanes.fit(("trials", worker, job.learn), slots, rows, plan)
+        def make_lane(worker: int) -> Lane:
+            return self.lanes.fit(("trials", worker, job.learn), slots, rows, plan)
+
+        def work(lane: Lane, mine: list[tuple[int, int, int]]) -> list[tuple[int, Result]]:
             run = self._in_segments if segment else self._trials_of
             done = []
             for group, lo, hi in mine:
@@ -127,12 +132,13 @@ class Engine:
 
         workers = 1 if job.error is not None or plan.members > 1 else max(1, min(self.threads, len(tasks)))
         if workers > 1 and set(plan.directions or ()) - {"adjoint"}:
-            needed = sum(array.nbytes for array in carried(self.lanes.fit(("trials", 0, job.learn), slots, rows, plan).rule))
+            needed = sum(array.nbytes for array in carried(make_lane(0).rule))
             workers = max(1, min(workers, max(r.max_bytes or MAX_BYTES for r in self.rules) // max(needed, 1)))
+        lanes = [make_lane(worker) for worker in range(workers)]  # here: threads of the pool only use them
         if workers == 1:
-            done = work(0, tasks)
+            done = work(lanes[0], tasks)
         else:
-            futures = [self.pool.submit(work, w, tasks[w::workers]) for w in range(workers)]
+            futures = [self.pool.submit(work, lane, tasks[w::workers]) for w, lane in enumerate(lanes)]
             wait(futures)  # also where one fails: no thread may still write when the next run begins
             done = [item for future in futures for item in future.result()]
         results = [result for _, result in sorted(done, key=lambda item: item[0])]
@@ -158,22 +164,44 @@ class Engine:
 
     def piece(self, job: Job, offset: int) -> Result:
         """The next piece of the stream, whose step 0 is step `offset` of the stream; the state lives on."""
+        job = self.going_on(job)
         plan = self.cutter.plan(job, streaming=True, interval=self.interval)
-        if plan.directions is not None and job.n_steps % plan.window:
-            raise _check.fail("Simulator.run", f"get pieces of a multiple of {plan.window} steps for this rule", job.n_steps)
         closes = self.interval is None
+        if plan.directions is not None and not job.quiet:
+            if job.n_steps % plan.window:
+                raise _check.fail("Simulator.run", f"get pieces of a multiple of {plan.window} steps for this rule", job.n_steps)
+            if not closes and offset % plan.window:
+                need = f"get pieces that begin at a multiple of {plan.window} steps of the stream for this rule"
+                raise _check.fail("Simulator.run", need, f"one at step {offset}")
         block = self.cutter.block(job.n_steps, plan)
         lane = self.stream_lane(block, plan)
-        if plan.rate_first:
+        if plan.rate_first and not job.quiet:
             self._rehearse(lane, job)
         outcome, blocks = make_outcome(1, self.arrays.n_out), []
         for start in range(0, job.n_steps, block):
             steps = range(start, min(job.n_steps, start + block))
             self._advance(lane, job, outcome, steps, start, update=job.learn, offset=offset, closes=closes)
             blocks += self._blocks(lane, job, steps, start, 0)
-        if closes and job.learn:
+        if closes and job.learn and not job.quiet:
             self.end_piece()
         return Result(outcome, lane.state.counts.copy(), blocks)
+
+    def going_on(self, job: Job) -> Job:
+        """A job of the stream as it runs: what the rules carry goes on in steps that do not learn, too."""
+        if job.learn or not self.follows:
+            return job
+        targets = job.targets if job.targets.kind != SIGNAL else job.targets._replace(kind=NONE)
+        return job._replace(learn=True, quiet=True, targets=targets)
+
+    def due(self, first: int, last: int, quiet: bool) -> tuple[int, bool]:
+        """The updates that steps first .. last - 1 of the stream make, and whether the interval that they leave open has learnt.
+
+        An interval of quiet steps alone ends without an update.
+        """
+        assert self.interval is not None
+        ends, learnt = last // self.interval - first // self.interval, bool(self.learnt[0])
+        updates = min(ends, learnt) if quiet else ends
+        return updates, last % self.interval != 0 and (not quiet or (learnt and ends == 0))
 
     def stream_lane(self, steps: int, plan: Plan) -> Lane:
         """The lane of the stream, for so many steps at a time; at the initial state where the stream begins."""
@@ -231,7 +259,9 @@ class Engine:
 
     def forget_stream(self) -> None:
         """The stream starts from the initial state; a gradient that waits for the end of its interval is dropped."""
-        self.lanes.pop("stream", None)
+        lane, self.learnt[0] = self.lanes.get("stream"), False
+        if lane is not None:
+            self.lanes.rest(lane, 1)
         _zero(self.stream_grad, self.total, *self.passive_grads)
 
     def forget_gradient(self) -> None:
@@ -259,10 +289,10 @@ class Engine:
 
     @property
     def pool(self) -> ThreadPoolExecutor:
-        """Threads beside this one."""
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="snnlearn")
-        return self._pool
+        """Threads beside this one; a forked process does not have its parent's."""
+        if self._pool is None or self._pool[0] != os.getpid():
+            self._pool = os.getpid(), ThreadPoolExecutor(self.threads, thread_name_prefix="snnlearn")
+        return self._pool[1]
 
     def _trials_of(self, lane: Lane, job: Job, group: int, base: int) -> Result:
         """Some trials in one lane, each from the initial state."""
@@ -370,6 +400,7 @@ class Engine:
             forward=True,
             backward=job.backward,
             learn=job.learn,
+            quiet=job.quiet,
             update=update and self.optimizer is not None and self.interval is not None,
             segment=segment,
             team=ALONE,
@@ -384,30 +415,37 @@ class Engine:
                 job.targets.value[b, t] = _check.array("error(step, readout)", job.error(t, y), (y.size,), self.dtype)
 
     def _call(self, span: Span, lane: Lane, job: Job, outcome: Outcome, noise: np.ndarray, base: int) -> None:
-        ends = 0
+        updates, learnt = 0, False
         if span.update:
-            ends = (span.stop + span.offset) // span.interval - (span.start + span.offset) // span.interval
-            ends += span.stop == span.n_steps and (span.stop + span.offset) % span.interval != 0
-        lr = np.zeros(0) if not ends else self.optimizer.rates(int(self.opt.done[0]), ends)  # type: ignore[union-attr]
-        arguments = self.arguments(span, lane, job, outcome, noise)
+            updates, learnt = self.due(span.start + span.offset, span.stop + span.offset, span.quiet)
+            updates += span.stop == span.n_steps and span.stop % span.interval != 0
+        lr = np.zeros(0) if not updates else self.optimizer.rates(int(self.opt.done[0]), updates)  # type: ignore[union-attr]
+        call = self.arguments(span, lane, job, outcome, noise, lr)
         if lane.parts is None:
-            self.run_block(*arguments, lr, span)
+            self.run_block(*call)
         else:
-            run_together(lane.parts, self.run_block, self.pool, arguments, lr, span, lane.plan.asked)
+            run_together(lane.parts, self.run_block, self.pool, call, lane.plan.asked)
         if outcome.trouble[0]:
             trial, step, neuron = (int(x) for x in outcome.trouble[1:])
             raise Divergence(trial + base, step + span.offset, neuron)
+        if span.update and span.n_steps == 0:  # of the stream
+            self.learnt[0] = learnt
 
-    def arguments(self, span: Span, lane: Lane, job: Job, outcome: Outcome, noise: np.ndarray) -> tuple[Any, ...]:
-        """What the block loop takes, but for the learning rates and the span."""
+    def arguments(self, span: Span, lane: Lane, job: Job, outcome: Outcome, noise: np.ndarray, lr: np.ndarray) -> BlockCall:
+        """What the block loop takes. lr : learning rates of the updates within the call"""
         grad, rule = self.stream_grad if lane is self.lanes.get("stream") else self.grad, lane.rule
         if self.straight and span.update:
             hidden = {"w_in": self.weights.w_in.reshape(1, -1), "w_rec": self.weights.w_rec.reshape(1, -1)}
             factor = self.dtype.type(-self.optimizer.lr / span.trials)  # type: ignore[operator, union-attr]
             on_read = span.trials == 1 and span.stop - span.start >= SHORTEST and span.forward and span.learn
             grad, rule = grad._replace(**hidden), rule._replace(factor=factor, on_read=on_read)
-        arguments = (self.arrays, self.weights, lane.state, job.inputs, job.targets, noise, self.rates, lane.tape)
-        return (*arguments, outcome, rule, grad, self.block_opt)
+        return BlockCall(
+            Model(self.arrays, self.weights, self.rates),
+            Drive(job.inputs, job.targets, noise),
+            Work(lane.state, lane.tape, outcome),
+            Learning(rule, grad, self.block_opt, lr),
+            span,
+        )
 
     def _blocks(self, lane: Lane, job: Job, steps: range, origin: int, base: int) -> list[Block]:
         return cut_blocks(job, lane.tape, self.net.variables, self.arrays.delay, steps, origin, base)
@@ -416,4 +454,4 @@ class Engine:
 def _zero(*gradients: FlatWeights) -> None:
     for grad in gradients:
         for g in grad[:4]:
-            g[:] = 0
+            g.fill(0)

@@ -255,6 +255,9 @@ LEGEND = (
 class Taxonomy(tuple[Member, ...]):
     """The rules of the package, a tuple of `Member`; `str` gives a table, `to_array` a structured array."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return taxonomy, ()
+
     def __str__(self) -> str:
         head = ("rule", "direction", "causal", "local", "exact", "online", "crossings", "memory", "time a step", "source")
         sources = list(dict.fromkeys(member.source for member in self))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,7 +40,7 @@ class Simulation(NamedTuple):
     psi: np.ndarray | None = None
     threshold: np.ndarray | None = None
     readout: np.ndarray | None = None
-    hidden: Mapping[str, np.ndarray] = MappingProxyType({})  # other variables of the neuron model, as CubaLIF's i
+    hidden: Mapping[str, np.ndarray] = {}  # other variables of the neuron model, as CubaLIF's i
 
     def __repr__(self) -> str:
         return _check.brief(self)
@@ -105,7 +104,7 @@ def simulate(
     for array in arrays.values():
         array.flags.writeable = False
     shown = {name: array if is_batch(inputs) else array[0] for name, array in arrays.items()}
-    hidden = MappingProxyType({name: shown.pop(name) for name in own if name in shown})
+    hidden = {name: shown.pop(name) for name in own if name in shown}
     return Simulation(**shown, hidden=hidden)
 
 

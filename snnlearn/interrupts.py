@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import functools
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 
+from .compiler.compilations import compiling
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM") if hasattr(signal, name))
 DEFAULTS = (signal.default_int_handler, signal.SIG_DFL)  # handlers that may be replaced
 
 
@@ -61,6 +64,11 @@ class Interrupts:
         raises, self._asked = self.between or self._asked, True
         if raises:
             raise KeyboardInterrupt
+        work = "compiling kernels for this batch, and running it" if compiling() else "this batch"
+        try:
+            print(f"snnlearn: interrupted; finishing {work} first (again to stop at once)", file=sys.stderr, flush=True)
+        except (RuntimeError, OSError, ValueError, AttributeError):
+            pass  # the signal has come in the middle of another print, or there is nowhere to print
 
 
 _shields = 0  # of the main thread

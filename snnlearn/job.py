@@ -76,6 +76,7 @@ class Job(NamedTuple):
     labels_per_step: bool = False  # for scores: one label a step instead of one a trial
     classifies: bool = False  # whether the loss takes labels
     number: int = 0  # of the first trial in the whole run, for rules that draw numbers
+    quiet: bool = False  # steps of a stream that do not learn, though `learn` is set: what rules carry goes on
 
     @property
     def n_trials(self) -> int:

@@ -14,7 +14,7 @@ from .optimizers import SGD, Optimizer
 from .parts import Cut, Part, cut, members, split
 from .rules import RFLO, EProp
 from .rules.base import NoRule, Rule
-from .rules.several import carried, several, silence
+from .rules.several import carried, several
 from .rules.traces import EligibilityArrays, read_lazily
 from .tape import State, Tape, apart, make_state, make_tape
 
@@ -28,6 +28,7 @@ class Lane(NamedTuple):
     slots: int
     steps: int  # rows of the tape
     plan: Plan
+    traces: list[np.ndarray]  # what the rule carries, where it learns
     parts: list[Part] | None = None  # of threads that share the neurons of the one trial
 
 
@@ -60,18 +61,19 @@ class Lanes(dict[Any, Lane]):
         found = self.get(key)
         if found is not None and (found.slots, found.plan) == (slots, plan) and found.steps >= steps:
             return found
-        state = make_state(self.arrays, self.hidden, slots) if keep is None else keep.state
+        state = apart(make_state(self.arrays, self.hidden, slots)) if keep is None else keep.state
         if keep is not None and plan.directions in (None, keep.plan.directions):
             rule, plan = keep.rule, plan._replace(directions=keep.plan.directions)
         else:
             rule = self.rule_arrays(plan.directions, slots, streaming=key == "stream")
-        state, parts = apart(state), None
+        parts = None
         if plan.members > 1:
             tape = apart(make_tape(self.arrays, self.hidden, slots, steps, plan.asked, plan.columns))
             parts = self._split(state, tape, rule, steps, plan, streaming=key == "stream")
         if parts is None:
             tape = apart(make_tape(self.arrays, self.hidden, slots, steps, plan.full, plan.columns))
-        self[key] = Lane(state, tape, rule, slots, steps, plan, parts)
+        traces = [array for array in carried(rule) if array.size] if plan.directions is not None else []
+        self[key] = Lane(state, tape, rule, slots, steps, plan, traces, parts)
         return self[key]
 
     def _split(self, state: State, tape: Tape, rule: Any, steps: int, plan: Plan, streaming: bool) -> list[Part] | None:
@@ -108,25 +110,31 @@ class Lanes(dict[Any, Lane]):
         """State and traces at the initial state."""
         lane.state.hidden[:trials] = self.hidden
         for array in lane.state[1:]:
-            array[:trials] = 0
-        if lane.plan.directions is not None:
-            silence(lane.rule)
+            array[:trials].fill(0)
+        for array in lane.traces:
+            array.fill(0)
 
     def largest_trace(self) -> float:
         """Largest magnitude of what the stream's rules carry from step to step; 0.0 where nothing learns."""
         lane = self.get("stream")
-        if lane is None or lane.plan.directions is None:
-            return 0.0
-        arrays = [a for a in carried(lane.rule) if a.size and a.dtype.kind == "f"]
+        arrays = [array for array in lane.traces if array.dtype.kind == "f"] if lane is not None else []
         extremes = [abs(float(x)) for a in arrays for x in (a.min(), a.max())]  # without a copy of the magnitudes
         return max(extremes, default=0.0) if np.isfinite(extremes).all() else math.inf
 
+    def streams(self) -> bool:
+        """Whether the rules can learn in a stream."""
+        try:
+            return bool(self._directions(streaming=True))
+        except ValueError:
+            return False
+
     def _usual_directions(self, streaming: bool) -> tuple[str, ...]:
         """How the rules run where they learn."""
-        try:
-            return tuple(rule.direction(self.interval, streaming, False) for rule in self.rules)
-        except ValueError:  # rules that cannot learn in a stream may still be evaluated there
-            return tuple(rule.direction(None, False, False) for rule in self.rules)
+        streaming &= self.streams()  # rules that cannot learn in a stream may still be evaluated there
+        return self._directions(streaming)
+
+    def _directions(self, streaming: bool) -> tuple[str, ...]:
+        return tuple(rule.direction(self.interval, streaming, False) for rule in self.rules)
 
 
 def detour(rule: Rule | None, optimizer: Optimizer | None, interval: int | None, passive: Sequence[Rule]) -> str:

@@ -202,6 +202,11 @@ class Network:
         """Names of the hidden state, as ("v", "a")."""
         return max((group.variables for group in self.neurons), key=len)
 
+    @property
+    def adaptive(self) -> np.ndarray:
+        """Indices of the neurons whose threshold adapts, int64."""
+        return np.flatnonzero(np.repeat([group.adapts for group in self.neurons], [group.n for group in self.neurons]))
+
     def init_weights(self, seed: int = 0, gain: float | Mapping[str, float] = 1.0) -> Weights:
         """Seeded weights N(0, 1)/sqrt(in-degree), bias 0; float64 arrays [pre, post].
 

@@ -213,13 +213,35 @@ class Adam(Optimizer):
         return AdamArrays(as_dtype(self.beta1), as_dtype(self.beta2), as_dtype(self.epsilon), self.epsilon_form == "tensorflow")
 
 
+class Matrix(NamedTuple):
+    """One flat weight matrix, or a part of it, with all that belongs to its entries."""
+
+    w: np.ndarray
+    g: np.ndarray  # gradient
+    first: np.ndarray  # moments; size 0 where the method has none
+    second: np.ndarray
+    low: float  # bounds
+    high: float
+
+
+class Pace(NamedTuple):
+    """What one update has for all weights alike."""
+
+    factor: float  # of the gradient
+    lr: float
+    keep: float  # 1 - lr weight_decay
+    done: int  # updates, with this one
+
+
 @generic(1)
-def step(method, w, g, first, second, factor, lr, keep, low, high, count):
-    """Equations (2) to (6) for one flat matrix; g is multiplied by `factor`, keep = 1 - lr weight_decay. In place."""
+def step(method, matrix, pace):
+    """Equations (2) to (6) for a `Matrix`. In place."""
 
 
 @step.register(SGDArrays)
-def sgd_step(method, w, g, first, second, factor, lr, keep, low, high, count):
+def sgd_step(method, matrix, pace):
+    w, g, first, low, high = matrix.w, matrix.g, matrix.first, matrix.low, matrix.high
+    factor, lr, keep = pace.factor, pace.lr, pace.keep
     if first.shape[0] > 0:
         for s in range(w.shape[0]):
             first[s] = method.momentum * first[s] + factor * g[s]
@@ -231,7 +253,9 @@ def sgd_step(method, w, g, first, second, factor, lr, keep, low, high, count):
 
 
 @step.register(AdamArrays)
-def adam_step(method, w, g, first, second, factor, lr, keep, low, high, count):
+def adam_step(method, matrix, pace):
+    w, g, first, second, low, high = matrix.w, matrix.g, matrix.first, matrix.second, matrix.low, matrix.high
+    factor, lr, keep, count = pace.factor, pace.lr, pace.keep, pace.done
     as_dtype = w.dtype.type
     one = as_dtype(1)
     b1, b2 = method.beta1, method.beta2
@@ -299,14 +323,14 @@ def optimizer_update(opt, net, weights, grad, group, trials, lr64, team):
     if watched:
         meet(team)  # before any thread clears its share of the gradient
     opt.done[0] += 1
-    count, keep = opt.done[0], one - lr * opt.weight_decay
+    pace = Pace(factor, lr, one - lr * opt.weight_decay, opt.done[0])
     m, s2, low, high = opt.first, opt.second, opt.low, opt.high
     if opt.learns[0]:
-        _share_of(team, opt, weights.w_in, g_in, m.w_in, s2.w_in, factor, lr, keep, low[0], high[0], count)
+        _share_of(team, opt.method, Matrix(weights.w_in, g_in, m.w_in, s2.w_in, low[0], high[0]), pace)
     if opt.learns[1]:
-        _share_of(team, opt, weights.w_rec, g_rec, m.w_rec, s2.w_rec, factor, lr, keep, low[1], high[1], count)
+        _share_of(team, opt.method, Matrix(weights.w_rec, g_rec, m.w_rec, s2.w_rec, low[1], high[1]), pace)
     if leads(team):
-        _readout(opt, weights, grad, group, factor, lr, keep, count)
+        _readout(opt, weights, g_out, g_b, pace)
     meet(team)
     if opt.learns[0]:
         for s in net.absent_in:
@@ -317,30 +341,32 @@ def optimizer_update(opt, net, weights, grad, group, trials, lr64, team):
 
 
 @inlined
-def _share_of(team, opt, w, g, first, second, factor, lr, keep, low, high, count):
+def _share_of(team, method, matrix, pace):
     """This thread's share of one flat matrix."""
+    w, g, first, second = matrix.w, matrix.g, matrix.first, matrix.second
     a, b = share(team, w.shape[0])
     for c in range(a, b, CLEARED):  # g is cleared while it is in the cache
         d = min(b, c + CLEARED)
-        step(opt.method, w[c:d], g[c:d], first[c:d], second[c:d], factor, lr, keep, low, high, count)
+        step(method, Matrix(w[c:d], g[c:d], first[c:d], second[c:d], matrix.low, matrix.high), pace)
         g[c:d].fill(0)
 
 
 @inlined
-def _readout(opt, weights, grad, group, factor, lr, keep, count):
+def _readout(opt, weights, g_out, g_b, pace):
     """Readout and feedback."""
-    g_out, g_b, one = grad.w_out[group], grad.b_out[group], weights.w_out.dtype.type(1)
+    one = weights.w_out.dtype.type(1)
     m, s2, low, high = opt.first, opt.second, opt.low, opt.high
     if opt.learns[2]:
-        step(opt.method, weights.w_out, g_out, m.w_out, s2.w_out, factor, lr, keep, low[2], high[2], count)
+        step(opt.method, Matrix(weights.w_out, g_out, m.w_out, s2.w_out, low[2], high[2]), pace)
         if opt.feedback_decay >= 0:  # (7)
             fade = one - opt.feedback_decay
-            step(opt.method, weights.feedback, g_out, m.feedback, s2.feedback, factor, lr, keep, low[2], high[2], count)
+            step(opt.method, Matrix(weights.feedback, g_out, m.feedback, s2.feedback, low[2], high[2]), pace)
             for s in range(weights.w_out.shape[0]):
                 weights.w_out[s] *= fade
                 weights.feedback[s] *= fade
     if opt.learns[3]:
-        step(opt.method, weights.b_out, g_b, m.b_out, s2.b_out, factor, lr, one, low[3], high[3], count)
+        not_decayed = Pace(pace.factor, pace.lr, one, pace.done)
+        step(opt.method, Matrix(weights.b_out, g_b, m.b_out, s2.b_out, low[3], high[3]), not_decayed)
     g_out.fill(0)
     g_b.fill(0)
 

@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .compiler.barrier import PAD, Team, make_team
-from .compiler.dispatch import compiled, is_ours
+from .compiler.dispatch import is_ours
+from .compiler.intrinsics import can_meet
 from .losses import rate_loss
 from .network import FlatWeights, NetArrays
 from .optimizers import for_member
 from .rules.lazy import LazyAdaptive
 from .stretches import stretches
-from .tape import ELSEWHERE, HERE, Outcome, State, Tape, make_outcome, make_tape
+from .tape import ELSEWHERE, HERE, BlockCall, Model, Outcome, State, Tape, Work, make_outcome, make_tape
 
 NEURONS = 500  # of a member at least: with fewer, meeting costs more than it gains
 SYNAPSES = 500_000  # from so many on, members share the step of the optimizer
@@ -55,8 +56,9 @@ MakeRule = Callable[[NetArrays], Any]
 
 
 def members(threads: int, net: NetArrays) -> int:
-    """Of so many threads, those that may share the neurons: as plain Python, kernels cannot wait for one another."""
-    return max(1, min(threads, net.n // NEURONS)) if compiled() and is_ours(net.params) else 1
+    """Of so many threads, those that may share the neurons."""
+    wanted = min(threads, net.n // NEURONS)
+    return wanted if wanted > 1 and is_ours(net.params) and can_meet() else 1
 
 
 def cut(net: NetArrays, size: int) -> list[Cut]:
@@ -190,11 +192,10 @@ def _tape(
     )
 
 
-def run(
-    parts: list[Part], kernel: Callable, pool: Executor, arguments: tuple[Any, ...], lr: Any, span: Any, asked: frozenset[str]
-) -> None:
+def run(parts: list[Part], kernel: Callable, pool: Executor, call: BlockCall, asked: frozenset[str]) -> None:
     """`run_block` on these arguments, which are a lane's, by all members. asked : what to collect of the tape, for a recorder."""
-    _, _, state, inputs, targets, noise, rates, tape, outcome, rule, grad, opt = arguments
+    (state, tape, outcome), rates, rule, opt, span = call.work, call.model.rates, call.learning.rule, call.learning.opt, call.span
+    noise = call.drive.noise
     calls = []
     for part in parts:
         lo, leader = part.team.first, part.team.rank == 0
@@ -206,8 +207,15 @@ def run(
         mine.trouble[0] = 0
         counted = opt if leader else for_member(opt)
         numbers = np.ascontiguousarray(noise[:, :, lo : part.stop]) if noise.size else noise
-        on = (part.net, part.weights, part.state, inputs, targets, numbers, rates, part.tape, mine, own, grad, counted)
-        calls.append((*on, lr, span._replace(team=part.team)))
+        calls.append(
+            BlockCall(
+                Model(part.net, part.weights, rates),
+                call.drive._replace(noise=numbers),
+                Work(part.state, part.tape, mine),
+                call.learning._replace(rule=own, opt=counted),
+                span._replace(team=part.team),
+            )
+        )
     together(kernel, pool, calls, parts[0].team)
     found = [(part, part.outcome if part.team.rank else outcome) for part in parts]
     for part, mine in found:
@@ -244,7 +252,7 @@ def apply_together(kernel: Callable, pool: Executor, threads: int, arguments: tu
     """`apply_gradient` on these arguments, which are those of one thread, by as many threads as are worth it."""
     opt, net, weights, *rest, _ = arguments
     size = min(threads, (weights.w_in.size + weights.w_rec.size) // SYNAPSES)
-    if size < 2 or not compiled():
+    if size < 2 or not can_meet():
         kernel(*arguments, lr)
         return
     absent = zip(*(np.array_split(a, size) for a in (net.absent_in, net.absent_rec)), strict=True)

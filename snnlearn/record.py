@@ -38,6 +38,7 @@ def open_recorder(simulator: Any, recorder: Recorder) -> None:
             weights=simulator.weights,
             model=" and ".join(dict.fromkeys(type(g).__name__ for g in net.neurons)),
             hidden=net.variables,
+            adaptive=net.adaptive,
         )
         simulator._recorder = recorder
     if recorder.pairs and recorder.follower is None:
@@ -93,7 +94,8 @@ def _append(simulator: Any, recorder: Recorder, job: Job, result: Result, run: R
         if job.chosen is not None:
             traces = traces | recorder.follower.block(block, job, number if stream is None else None)
         spikes = (block.spike_step, block.spike_neuron)
-        recorder.block(number, block.start, *spikes, traces, block.readout, target, stream=stream)
+        inputs = _inputs(job, block) if recorder.inputs else None
+        recorder.block(number, block.start, *spikes, traces, block.readout, target, stream=stream, inputs=inputs)
     columns = {
         "trial": trial + np.arange(job.n_trials),
         "update": np.full(job.n_trials, updates),
@@ -116,6 +118,14 @@ def _append(simulator: Any, recorder: Recorder, job: Job, result: Result, run: R
     cosine = None if run.alignment is None else run.alignment.cosine
     ended = Ended(run.losses, run.scores, simulator.weights, norms, cosine, job.all_steps)
     recorder.ended(trial + job.n_trials - 1, updates, ended, stream is not None)
+
+
+def _inputs(job: Job, block: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What reached the network in a block: (step, channel, value), arrays [entries]."""
+    ptr = job.inputs.indptr[block.trial, block.start : block.start + block.readout.shape[0] + 1]
+    step = np.repeat(np.arange(block.start, block.start + ptr.size - 1), np.diff(ptr))
+    entries = slice(int(ptr[0]), int(ptr[-1]))
+    return step, job.inputs.channel[entries], job.inputs.value[entries]
 
 
 def _alignment_columns(alignment: Alignment) -> dict[str, np.ndarray]:

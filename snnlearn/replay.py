@@ -20,6 +20,7 @@ from the task that the file names; what users have fed themselves they give agai
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
 import tempfile
@@ -87,17 +88,19 @@ def replay(
     net: Any = None,
     rule: Any = None,
     error: Any = None,
-    learn: bool | None = None,
+    learn: bool | Callable[[int], bool | None] | None = None,
     threads: int | None = None,
 ) -> Replay:
     """Simulate a window of the run that is recorded at `path` again.
 
     start, stop : trials start .. stop - 1 as the recording numbers them; of a stream, steps
-    record : names of variables (of all neurons), "readout" and "target"; or a mapping {"v": [0, 1], "eligibility": {...}} of
-        options of `Recorder`; or a `Recorder`, which then writes the window to its own file as it was told to
+    record : names of variables (of all neurons), "readout", "target" and "inputs"; or a mapping {"v": [0, 1], "eligibility":
+        {...}} of options of `Recorder`; or a `Recorder`, which then writes the window to its own file as it was told to
     inputs : of a stream, or of batches that no task made, a function of the simulator, positioned at the state from which it
-        goes on (`stream_steps`, `trials_done`), that returns the pieces or batches (x, target[, mask[, steps]]) from there on
-    task, lr, net, rule : what the file cannot hold, as in `sl.resume`; error, learn : as they were given to `run`
+        goes on (`stream_steps`, `trials_done`), that returns the pieces or batches (x, target[, mask[, steps]]) from
+        there on; None: of a stream, the inputs and targets that the file has (`Recorder(inputs=True)`)
+    task, lr, net, rule : what the file cannot hold, as in `sl.resume`; error, learn : as they were given to `run`;
+        learn may be a function of the number of the piece or of the run's first trial, where it differed
     threads : None: all cores; results do not depend on it
 
     Eligibility traces of a stream, which no state holds, begin at zero at the state from which the replay goes on (`origin`):
@@ -131,9 +134,11 @@ def replay(
             first = _cursor(state, kept, simulator)
             batches = _drawn(source, first, kept["start"] + kept["trials"], kept["batch"])
         else:
+            if inputs is None and streaming and recording.has_inputs:
+                inputs = functools.partial(_recorded, recording)
             if inputs is None:
                 need = "be a function of the simulator that returns what was fed from its position on"
-                raise _check.fail("replay.inputs", need, None, "the recording is of no training")
+                raise _check.fail("replay.inputs", need, None, "the recording is of no training, and has no inputs of a stream")
             batches = iter(inputs(simulator))
         watcher = Watcher(choice, recording, (start, stop), streaming, stores=not isinstance(record, Recorder))
         _run(simulator, watcher, batches, stop, streaming, {"error": error, "learn": learn})
@@ -183,7 +188,7 @@ def _options(record: Any) -> dict[str, Any]:
             raise _check.fail("replay.record", "be names, a mapping or a Recorder", record, error=TypeError) from None
     options: dict[str, Any] = {"readout": False, "target": False, "variables": {}}
     for name, value in names.items():
-        if name in ("readout", "target", *OWN):
+        if name in ("inputs", "readout", "target", *OWN):
             options[name] = value
         elif name != "spikes":  # always there
             options["variables"][name] = value
@@ -229,6 +234,21 @@ def _drawn(task: Any, first: int, end: int, batch: int) -> Iterator[Batch]:
         yield draw(task, number, min(end, number + batch))
 
 
+def _recorded(recording: Recording, simulator: Simulator) -> Iterator[tuple[Any, Any]]:
+    """The pieces (x, target) of a stream as they were recorded, from where the simulator is on; None for unknown targets."""
+    s, lengths = recording.segments, recording.table("trials")
+    for piece, n_steps in zip(lengths.trial.tolist(), lengths.n_steps.tolist(), strict=True):
+        if piece < simulator.trials_done:
+            continue
+        own = slice(*np.searchsorted(s.trial, [piece, piece + 1]))
+        if int(s.n_steps[own].sum()) != n_steps:
+            hint = "give inputs=, a function of the simulator"
+            raise _check.fail("replay.inputs", f"be recorded of all steps of piece {piece}", "some of them", hint)
+        target = recording["target"][piece] if "target" in recording else None
+        known = target is not None and (target[:1] >= 0 if target.dtype.kind == "i" else np.isfinite(target[:1])).all()
+        yield recording.inputs(piece), target if known else None
+
+
 def _run(simulator: Simulator, watcher: Watcher, batches: Iterator[Any], stop: int, streaming: bool, options: Any) -> None:
     """Run until the window's end."""
     while (simulator.stream_steps if streaming else simulator.trials_done) < stop:
@@ -237,11 +257,12 @@ def _run(simulator: Simulator, watcher: Watcher, batches: Iterator[Any], stop: i
             unit = "step" if streaming else "trial"
             got = simulator.stream_steps if streaming else simulator.trials_done
             raise _check.fail("replay.inputs", f"reach {unit} {stop}, the window's end", f"an end at {got}")
+        given = options | {"learn": learn(simulator.trials_done) if callable(learn := options["learn"]) else learn}
         if streaming:
-            simulator.run(iter([item]), recorder=watcher, **options)
+            simulator.run(iter([item]), recorder=watcher, **given)
         else:
             x, target, mask, steps = (*item, None, None, None)[:4] if isinstance(item, tuple) else (item, None, None, None)
-            simulator.run(x, target, mask, recorder=watcher, steps=steps, **options)
+            simulator.run(x, target, mask, recorder=watcher, steps=steps, **given)
 
 
 def _result(collected: Collected, window: tuple[int, int], origin: str, streaming: bool) -> Replay:

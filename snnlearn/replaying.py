@@ -46,6 +46,7 @@ class Watcher(Recorder):
         self.collected = Collected()
         self.keep_every = self.checkpoint_every = self.checkpoint_minutes = None
         self._status, self._inside = "running", False
+        self._n_inputs = 0
         self._touched = -1  # the last piece of a stream that has steps in the window
         table = recording.table("trials") if "trials" in recording.tables else None
         self._losses = {} if table is None else dict(zip(table.trial.tolist(), table.loss.tolist(), strict=True))
@@ -61,6 +62,7 @@ class Watcher(Recorder):
         if self.stores:
             self.choice.selection(options["n_neurons"], options["variables"], options["model"])
             self._pairs = self.choice.check_synapses(options["weights"], options["dt"], options["hidden"])
+            self._n_inputs = options["weights"].w_in.shape[0]
         else:
             self.choice.open(config, **options)
             self._pairs = self.choice.pairs
@@ -93,9 +95,16 @@ class Watcher(Recorder):
         self._compare(trial, low, high, step, neuron)
         rows = {name: x[low - start : high - start] for name, x in (given["traces"] or {}).items()}
         signals = {name: None if given[name] is None else given[name][low - start : high - start] for name in names[1:3]}
+        inputs = given.get("inputs")
+        if inputs is not None:
+            a, b = np.searchsorted(inputs[0], [low, high])
+            inputs = tuple(x[a:b] for x in inputs)
         if not self.stores:
-            self.choice.block(trial, low, step, neuron, rows, **signals, stream=given.get("stream"))
+            self.choice.block(trial, low, step, neuron, rows, **signals, stream=given.get("stream"), inputs=inputs)
             return
+        if inputs is not None:
+            rows["inputs"] = np.zeros((high - low, self._n_inputs), inputs[2].dtype)
+            np.add.at(rows["inputs"], (inputs[0] - low, inputs[1]), inputs[2])
         self.collected.add(trial, step + stream, neuron)
         rows |= {name: x for name, x in signals.items() if x is not None and getattr(self, name)}
         for a, b in self._plan.pieces(low, high - low, stream):

@@ -25,7 +25,7 @@ class Alignment(NamedTuple):
     updates: int  # of the weights, when the gradients were taken
     rules: tuple[str, ...]
     matrices: tuple[str, ...]
-    cosine: np.ndarray  # [rules, matrices]; nan where the updating rule's gradient is zero
+    cosine: np.ndarray  # [rules, matrices]; nan where the updating rule's gradient is zero, or has no entry
     norm_ratio: np.ndarray  # [rules, matrices] |passive| / |updating|
 
     def __repr__(self) -> str:

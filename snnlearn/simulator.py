@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import _check, guards
-from .checkpoint import capture, save
+from .checkpoint import capture, go_back, save, state_of
 from .compare import describe
 from .engine import Engine
 from .events import is_stream, split_piece
@@ -53,6 +53,8 @@ class Simulator:
     passive_every : updates between two alignments. Where weights change within a trial and in streams, passive
         rules carry their traces at every step, and an alignment comes with the run or piece in which it is due
 
+    A simulator can be copied, pickled and used in a forked process; the recorder of its last run stays with the original.
+
     `run` on arrays starts each trial from the initial state; `run` on an iterator and `step` continue one
     stream, which only they and `reset` touch.
 
@@ -87,6 +89,7 @@ class Simulator:
         check_parts(rule, optimizer, loss, regularizer)
         if threads is not None:
             threads = _check.integer("Simulator.threads", threads, "be a positive number", low=1)
+        self._threads = threads
         self.passive = check_passive(passive, rule is not None and optimizer is not None)
         self.passive_every = _check.integer("Simulator.passive_every", passive_every, "be a positive number of updates", low=1)
         self._aligned = -passive_every  # updates done at the last alignment
@@ -114,7 +117,8 @@ class Simulator:
         self._training: Training | None = None
         self._closes_recorder = False  # whether `train` closes it: `sl.resume` opened it
         self.stream_steps = 0  # of the stream so far
-        self._stream_noise = self._noise_stream()
+        self._stream_noise = Noise([np.random.default_rng([seed, 3])], self.net.n)
+        self._noise_begins = self._stream_noise.mark()
         self._guards = guards.fresh()
         guards.begin(self._guards, self._engine.weights)
 
@@ -172,7 +176,8 @@ class Simulator:
         if self._recorder is not None:
             self._recorder.stream_begins()
         self.stream_steps = 0
-        self._stream_noise = self._noise_stream()
+        if self._engine.arrays.noise.size:
+            self._stream_noise.back_to(self._noise_begins)
 
     # ---- running ------------------------------------------------------------------------------------
 
@@ -192,12 +197,13 @@ class Simulator:
         """Run one trial, a batch, or an iterator of pieces without end; learn where there is a rule and an optimizer.
 
         inputs : [T, n_inputs], `Events` or a scipy.sparse matrix, a list of those or [trials, T, n_inputs]; or an iterator
-            of (x, target), (x, target, mask) or x, as tuples or lists, which continues the stream
+            of (x, target), (x, target, mask) or x, as tuples or lists, which continues the stream; (x, None) does not learn
         targets : [T, n_out] floats, or labels (scalar or [T]) for CrossEntropy; a leading axis for batches
         mask : [T] time weights, or [T, n_out] for each output (not for CrossEntropy); for batches one of all trials [T], or
             with a leading axis, or a list, in which None is ones. Targets are not looked at where it is 0
         recorder : `Recorder`
-        learn : False to evaluate
+        learn : False to evaluate; within a stream, membranes and the rule's traces go on, but the steps add nothing to the
+            gradient, and an update interval of such steps alone makes no update
         error : instead of targets, err [T, n_out] (or with trials), or a function (step, y [n_out]) -> err [n_out]
         learning_signal : instead of targets, L [T, n] (or with trials), used as it is
         steps : [trials] lengths of the trials of a padded batch; None: all are T steps long. A trial ends after its own steps:
@@ -257,7 +263,8 @@ class Simulator:
         x : [n_inputs]
         target : [n_out] floats or a label
         mask : weight of this step in the loss, or [n_out]
-        learn : False: do not learn; None: where there is a target
+        learn : False: a quiet step. Membranes and the rule's traces go on, but the step adds nothing to the gradient, and an
+            update interval of such steps alone makes no update
         error : instead of a target, err [n_out] or a function of the readout y [n_out] that returns it
         learning_signal : instead of a target, L [n], used as it is
 
@@ -313,6 +320,14 @@ class Simulator:
         """
         save(self, path, overwrite)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For `copy` and `pickle`: the copy goes on as this one would, bit for bit, without its recorder."""
+        return state_of(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Simulator.__init__(self, **state["arguments"])
+        go_back(self, state)
+
     # ---- parts --------------------------------------------------------------------------------------
 
     def _run_stream(self, pieces: Iterable[Any], recorder: Recorder | None, learn: bool | None, error: Any) -> Run:
@@ -344,6 +359,8 @@ class Simulator:
         x, target, mask = split_piece(piece)
         if target is not None:
             self._check_stream()
+        if piece is not x and target is None and error is None and learn is None:
+            learn = False  # (x, None): said not to learn
         job = make_job(self, x, target, mask, learn, error, None, single=True)._replace(noise=self._stream_noise)
         trial, before = self.trials_done, self.stream_steps
         if recorder is not None:
@@ -381,9 +398,6 @@ class Simulator:
             return None
         key = 1 if job.learn else 2
         return Noise([np.random.default_rng([self.seed, key, trial + b]) for b in range(job.n_trials)], self.net.n)
-
-    def _noise_stream(self) -> Noise:
-        return Noise([np.random.default_rng([self.seed, 3])], self.net.n)
 
     def _due(self) -> bool:
         """Whether passive rules are due for an alignment."""

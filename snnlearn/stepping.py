@@ -20,16 +20,16 @@ from .lanes import Lane
 from .losses import ENTROPY, ERROR, NONE, SIGNAL, SQUARED, TargetArrays
 from .optimizers import apply_gradient
 from .report import Step
-from .tape import Outcome, Span
+from .tape import BlockCall, Outcome, Span
 
 
 class Call(NamedTuple):
     """A step of the stream, prepared: it may be called again and again."""
 
-    frame: Frame
+    arguments: BlockCall
+    frame: Frame  # of these arguments
     lane: Lane
-    span: Span  # but for its offset
-    every: int  # K where weights change, else 0
+    span: Span  # but for its offset, and whether it ends an interval
 
 
 class Asked(NamedTuple):
@@ -133,10 +133,14 @@ class Stepper:
         if self.noise.size:
             noise.generators[0].standard_normal(dtype=self.noise.dtype, out=self.noise[0, 0])
         self.sums.fill(0)
-        frame, span = call.frame, call.span
-        if call.every and (offset + 1) % call.every == 0:
-            self.lr[0] = self.engine.rate()
+        engine, frame, span, update, learnt = self.engine, call.frame, call.span, False, False
+        if span.update:
+            updates, learnt = engine.due(offset, offset + 1, span.quiet)
+            update = updates > 0
+            if update:
+                self.lr[0] = engine.rate()
         frame.change("offset", offset)
+        frame.change("update", update)
         if asked.error is None:
             frame.call()
         else:  # the network first, then the error that the caller's function gives, then what is learnt from it
@@ -146,15 +150,16 @@ class Stepper:
             if not self.outcome.trouble[0]:
                 y = call.lane.tape.readout[0, 0].copy()
                 self.values[ERROR][0, 0] = _check.array("error(step, readout)", asked.error(y), (y.size,), self.engine.dtype)
-                for name, after in (("forward", False), ("backward", True), ("learn", span.learn), ("update", span.update)):
+                for name, after in (("forward", False), ("backward", True), ("learn", span.learn), ("update", update)):
                     frame.change(name, after)
                 frame.call()
         trouble = self.outcome.trouble
         if trouble[0]:
             trouble[0] = 0
             raise Divergence(0, offset, int(trouble[3]))
-        if asked.learn and self.engine.interval is None:
-            self.engine.end_piece(self.ending)
+        engine.learnt[0] = learnt
+        if asked.learn and engine.interval is None:
+            engine.end_piece(self.ending)
         return Step(call.lane.state.z[0] != 0, call.lane.tape.readout[0, 0].copy(), self.sums.item(0))
 
     def _job(self, asked: Asked, noise: Noise) -> Job:
@@ -173,16 +178,16 @@ class Stepper:
 
         None where a piece of one step is more than one call of the block loop.
         """
-        engine = self.engine
+        engine, job = self.engine, self.engine.going_on(job)
         plan = engine.cutter.plan(job, streaming=True, interval=engine.interval)
-        if plan.rate_first or plan.window != 1 or plan.whole:
+        if plan.whole or ((plan.rate_first or plan.window != 1) and not job.quiet):
             return None
         lane = engine.stream_lane(1, plan)
         span = engine.span(job, range(1), 0, update=job.learn, closes=engine.interval is None)
-        arguments = engine.arguments(span, lane, job, self.outcome, self.noise)
-        if job.learn and engine.interval is None and self.ending is None:
+        arguments = engine.arguments(span, lane, job, self.outcome, self.noise, self.lr)
+        if job.learn and not job.quiet and engine.interval is None and self.ending is None:
             self.ending = Frame(apply_gradient, (*engine.update_arguments(1, engine.stream_grad), engine.rate()))
-        return Call(Frame(engine.run_block, (*arguments, self.lr, span)), lane, span, span.interval if span.update else 0)
+        return Call(arguments, Frame(engine.run_block, arguments), lane, span)
 
     def _stands(self, call: Call) -> bool:
         """Whether a prepared call still runs on the engine's arrays."""
@@ -190,8 +195,7 @@ class Stepper:
         lane = engine.lanes.get("stream")
         if lane is None or lane.state is not call.lane.state or lane.rule is not call.lane.rule:
             return False
-        weights, opt = call.frame.arguments[1], call.frame.arguments[11]
-        return weights is engine.weights and opt is engine.block_opt
+        return call.arguments.model.weights is engine.weights and call.arguments.learning.opt is engine.block_opt
 
     def _piece(self, job: Job, offset: int) -> Step:
         """The same as a piece of one step, where each ends an interval of its own."""

@@ -57,6 +57,39 @@ class Outcome(NamedTuple):
     trouble: np.ndarray  # int64 [4]: HERE, trial, step, neuron of the first value that is not finite
 
 
+class Model(NamedTuple):
+    """What is simulated, as kernels see it."""
+
+    net: Any  # `NetArrays`
+    weights: Any  # `FlatWeights`
+    rates: Any  # `RateArrays` of the regulariser
+
+
+class Drive(NamedTuple):
+    """What comes from outside."""
+
+    inputs: Any  # `InputArrays`
+    targets: Any  # `TargetArrays`
+    noise: np.ndarray  # [trials, steps, n] standard normal numbers for the steps of a span, or size 0
+
+
+class Work(NamedTuple):
+    """What a simulation writes."""
+
+    state: State
+    tape: Tape
+    outcome: Outcome
+
+
+class Learning(NamedTuple):
+    """What learns, and how."""
+
+    rule: Any  # arrays of the rule
+    grad: Any  # `FlatWeights` with an axis of accumulators in front; in place, the hidden weights themselves
+    opt: Any  # `OptimizerArrays`, or `NoOptimizer`
+    lr: np.ndarray  # float64 [updates of a call] learning rates; intervals that end after these make none
+
+
 class Span(NamedTuple):
     """Which steps one call runs."""
 
@@ -72,9 +105,20 @@ class Span(NamedTuple):
     forward: bool  # simulate
     backward: bool  # errors and loss
     learn: bool  # gradient
+    quiet: bool  # steps of a stream that do not learn: to the rule their errors, and the regulariser's, are zero
     update: bool  # apply it at the end of intervals
     segment: bool  # the tape holds a part of a window, of which the later parts have been digested
     team: Any  # `Alone`, or `Team` where threads share the neurons of the one trial
+
+
+class BlockCall(NamedTuple):
+    """The arguments of the block loop."""
+
+    model: Model
+    drive: Drive
+    work: Work
+    learning: Learning
+    span: Span
 
 
 def make_state(net: NetArrays, hidden: np.ndarray, trials: int) -> State:

@@ -113,7 +113,8 @@ def train(
     restore_best : at the end, put back the weights of the best evaluation (they are in `best_weights` anyway)
 
     The next batch is drawn while this one is learnt. Ctrl-C ends the training; the history says "interrupted". With a
-    recorder that takes checkpoints, Ctrl-C and SIGTERM wait for the end of the batch and take a last one.
+    recorder, which takes checkpoints unless it was told not to, Ctrl-C and SIGTERM wait for the end of the batch and take a
+    last one.
     Raises ValueError or TypeError for bad options, for trials that do not fit the network and for more trials than there are
     before anything runs, Divergence where a state is not finite.
     """
@@ -152,6 +153,8 @@ def go_on(
     callbacks, accuracy = tuple(callbacks), isinstance(simulator.loss, CrossEntropy)
     began = time.perf_counter() - (history.wall_time[-1] if history.wall_time else 0.0)
     simulator._training, history.status = training, "running"
+    if recorder is not None:
+        recorder.begin_training()
     safe = recorder is not None and recorder.checkpoints
 
     def fetch(first: int) -> Batch:

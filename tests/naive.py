@@ -479,6 +479,7 @@ class Carry:
     rates: list  # r [n] of the running regulariser
     gradient: dict  # sum so far, averaged over trials
     n_steps: int  # steps of the open interval
+    learnt: bool  # whether one of them learnt
 
 
 class Trained(NamedTuple):
@@ -509,6 +510,7 @@ def train(
     feedback_decay=0.0,
     reset_gradient=False,
     noise=None,
+    learns=None,
     carry=None,
     finish=True,
 ):
@@ -521,6 +523,7 @@ def train(
     update; otherwise it stays open in the carry. The optimizer is stateful: give the same one to successive runs.
 
     feedback: None is the current w_out, an array is fixed, with `adaptive` it learns as w_out does.
+    learns: [T] False in steps that add nothing to the gradient; an interval of such steps alone ends without an update.
     """
     single = np.ndim(x[0]) == 1
     if single:
@@ -541,17 +544,19 @@ def train(
     zero = {name: np.zeros_like(w[name]) for name in NAMES}
     if carry is None:
         neurons, traces, rates = [Neurons(net) for _ in x], [Traces(net) for _ in x], [np.zeros(net.n) for _ in x]
-        total, n_open = zero, 0
+        total, n_open, learnt = zero, 0, False
     else:
         carry = copy_carry(carry)
-        neurons, traces, rates, total, n_open = carry.neurons, carry.traces, carry.rates, carry.gradient, carry.n_steps
+        neurons, traces, rates, total = carry.neurons, carry.traces, carry.rates, carry.gradient
+        n_open, learnt = carry.n_steps, carry.learnt
     e_sum = [np.zeros_like(trace.e) for trace in traces]
     losses, gradients = np.zeros(n_trials), []
     z, y = np.zeros((n_trials, n_steps, net.n)), np.zeros((n_trials, n_steps, net.n_out))
     regularization = 0.0 if reg is None or per_trial_rate else np.nan
 
     for t in range(n_steps):
-        earned = []
+        earned, learns_now = [], learns is None or bool(learns[t])
+        learnt |= learns_now
         for b in range(n_trials):
             step = advance(net, w, neurons[b], np.asarray(x[b][t], float), noises[b][t])
             z[b, t], y[b, t] = step.z, step.y
@@ -564,7 +569,8 @@ def train(
                 decay = np.exp(-reg.dt / reg.tau)
                 rates[b] = decay * rates[b] + (1.0 - decay) * step.z
                 signal = running_signal(rates[b], *reg)
-            earned.append(traces[b].earn(net, err[0], w["w_out"] if feedback is None else feedback, signal))
+            on = float(learns_now)
+            earned.append(traces[b].earn(net, on * err[0], w["w_out"] if feedback is None else feedback, on * signal))
         mean = average(earned)
         total = {name: total[name] + mean[name] for name in NAMES}
         n_open += 1
@@ -578,12 +584,13 @@ def train(
                 )
                 total = {name: total[name] + extra[name] / n_trials for name in NAMES}
         if last or n_open == update_every:
-            gradients.append(total)
-            w, changed = optimizer.update(net, w, total, feedback if adaptive else None, feedback_decay)
-            feedback = changed if adaptive else feedback
-            total, n_open = zero, 0
+            if learnt:
+                gradients.append(total)
+                w, changed = optimizer.update(net, w, total, feedback if adaptive else None, feedback_decay)
+                feedback = changed if adaptive else feedback
+            total, n_open, learnt = zero, 0, False
 
-    rest = Carry(neurons, traces, rates, total, n_open)
+    rest = Carry(neurons, traces, rates, total, n_open, learnt)
     if single:
         z, y = z[0], y[0]
     return Trained(w, feedback, losses.mean(), losses, regularization, z, y, gradients, rest)
@@ -598,7 +605,7 @@ def copy_carry(carry):
         return new
 
     neurons, traces = [twin(s) for s in carry.neurons], [twin(s) for s in carry.traces]
-    return Carry(neurons, traces, list(carry.rates), carry.gradient, carry.n_steps)
+    return Carry(neurons, traces, list(carry.rates), carry.gradient, carry.n_steps, carry.learnt)
 
 
 # ---------------------------------------------------------------------------------------------------- material for tests

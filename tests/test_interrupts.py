@@ -2,10 +2,13 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
 
+from snnlearn.compiler import compilations
 from snnlearn.interrupts import Interrupts, shielded
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -87,3 +90,56 @@ def test_a_signal_whose_exception_python_loses_ends_the_next_batch():
         with pytest.raises(KeyboardInterrupt), interrupts.held():
             raise AssertionError
         assert interrupts.between
+
+
+def test_a_signal_that_waits_says_so(capfd, monkeypatch):
+    """At once, in one line, that says what it waits for; a second one stops."""
+    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt), interrupts.held():
+        signal.raise_signal(signal.SIGINT)
+        assert capfd.readouterr().err == "snnlearn: interrupted; finishing this batch first (again to stop at once)\n"
+    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt), interrupts.held():
+        monkeypatch.setattr(compilations.ANNOUNCER, "depth", 1)
+        signal.raise_signal(signal.SIGINT)
+        text = "snnlearn: interrupted; finishing compiling kernels for this batch, and running it first (again to stop at once)\n"
+        assert capfd.readouterr().err == text
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError
+    assert capfd.readouterr().err == ""
+
+
+def test_nowhere_to_print(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt), interrupts.held():
+        signal.raise_signal(signal.SIGINT)
+
+
+SCRIPT = """
+import builtins, signal, sys
+known, waits = builtins.__import__, [True]
+
+def interrupted(name, *rest, **more):
+    if name == {name!r} and waits:
+        waits.clear()
+        signal.raise_signal(signal.SIGINT)
+    return known(name, *rest, **more)
+
+builtins.__import__ = interrupted
+from snnlearn.cli import main
+sys.exit(main(["taxonomy"]))
+"""
+
+
+@pytest.mark.parametrize("name", ["h5py", "parser", "family", "numba"])
+def test_ctrl_c_while_the_command_comes_to_life(tmp_path, name):
+    """No traceback, and the status that shells know; `parser` is imported after the package, `family` also by the command."""
+    script = tmp_path / "snnlearn"
+    script.write_text(SCRIPT.format(name=name))
+    run = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=tmp_path)
+    assert run.returncode == 130 and "Traceback" not in run.stderr, run.stderr
+
+
+def test_a_script_of_the_user_is_interrupted_as_ever(tmp_path):
+    script = tmp_path / "mine.py"
+    script.write_text(SCRIPT.format(name="h5py"))
+    run = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=tmp_path)
+    assert run.returncode != 0 and "KeyboardInterrupt" in run.stderr

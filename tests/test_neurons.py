@@ -10,7 +10,17 @@ from twin import assert_same, distance
 import snnlearn as sl
 from snnlearn.network import flatten
 from snnlearn.neurons import Neuron
-from snnlearn.neurons.base import adjoint, advance, derivatives, fire, make_derivatives, prepare, tangent, threshold
+from snnlearn.neurons.base import (
+    SpikeTangents,
+    adjoint,
+    advance,
+    derivatives,
+    fire,
+    make_derivatives,
+    prepare,
+    tangent,
+    threshold,
+)
 from snnlearn.neurons.chain import ChainParams, chain
 from snnlearn.rules.traces import make_eligibility
 
@@ -279,7 +289,7 @@ def test_the_written_out_chain_rule_is_the_general_one(neuron, attached):
             prepare(p, psi, np.zeros((0, 4)))
             adjoint(p, psi, draws.standard_normal(4), attached, lam, c)
             for l in range(4):
-                tangent(p, l, psi[l], attached, draws.standard_normal(3), hidden, 3 * l, old[l], new[l])
+                tangent(p, l, psi[l], attached, draws.standard_normal(3), hidden, 3 * l, SpikeTangents(old[l], new[l]))
             old, new = new, old
             found += [c.copy(), hidden.copy(), old.copy()]
         results.append(np.concatenate([x.ravel() for x in found]))

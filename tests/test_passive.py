@@ -3,6 +3,7 @@
 import naive
 import numpy as np
 import pytest
+from scipy import sparse
 from twin import draw, library, simulator
 
 import snnlearn as sl
@@ -90,6 +91,16 @@ def test_history_and_recording(case, tmp_path):
         np.testing.assert_array_equal(table.update, [0, 3, 6])
         np.testing.assert_allclose(table.cosine_w_rec, [a.cosine[0, 1] for a in history.alignment])
         assert recording.config["passive"][0]["name"] == "BPTT()"
+
+
+def test_a_matrix_without_synapses_has_no_alignment():
+    net = sl.Network(3, sl.LIF(4, threshold=0.4), 1, recurrent=sl.Sparse(density=0.05))
+    weights = net.init_weights()._replace(w_rec=sparse.csr_array((4, 4)))
+    x, y = np.ones((30, 3)), np.ones((30, 1))
+    for rule, every in ((sl.RFLO(), "trial"), (sl.RTRL(reset_gradient=False), 10)):
+        table = sl.Simulator(net, weights, sl.EProp(), sl.SGD(0.0), update_every=every, passive=[rule]).run(x, y).alignment
+        np.testing.assert_allclose(table.cosine, [[1.0, np.nan, 1.0]], rtol=1e-6)
+        assert "nan" in repr(table) and np.isnan(table.norm_ratio[0, 1])
 
 
 def test_bad_passive_rules(case):

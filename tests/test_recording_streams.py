@@ -237,3 +237,15 @@ def test_a_replay_agrees(path, whole):
     again = sl.replay(path, 15, 37, ("v",), inputs=lambda sim: iter(fed(first=sim.trials_done)))
     assert_array_equal(again["v"][:, [4, 1]], whole["v"][15:37])
     assert_array_equal(again.spikes.step, whole.spikes(time=(15 * DT, 37 * DT)).step)
+
+
+def test_a_stream_is_replayed_from_the_inputs_in_its_file(path, whole):
+    record(path, keep_every=2, inputs=True)
+    again = sl.replay(path, 21, 45, {"v": [4, 1], "inputs": True})
+    assert_array_equal(again["v"], whole["v"][21:45])
+    assert_array_equal(again["inputs"], np.concatenate([x for x, _ in fed()])[21:45])
+    with sl.open_recording(path) as rec:
+        assert again.compared_losses == 3 and rec.inputs(time=(10.5, 22.5)).n_steps == 24
+    record(path, keep_every=2, inputs=True, windows=[(0.0, 12.0)], overwrite=True)
+    with pytest.raises(ValueError, match=r"replay.inputs must be recorded of all steps of piece 2 \(got 'some of them'\)"):
+        sl.replay(path, 21, 45)

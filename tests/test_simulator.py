@@ -1,6 +1,7 @@
 """Running and learning: against the naive twin, against itself in another order, and what must stay untouched."""
 
 import dataclasses
+import threading
 import warnings
 
 import naive
@@ -402,6 +403,20 @@ def test_threads_give_the_same_bits(rule, threads):
         weights.append(sim.weights)
     assert_same(weights[1], weights[0], rtol=0)
     assert np.abs(weights[0].w_rec - case.w["w_rec"]).max() > 1e-6
+
+
+def test_threads_find_their_lanes_made(monkeypatch):
+    """Threads of the pool only read what the engine keeps."""
+    made, put = [], dict.__setitem__
+    monkeypatch.setattr(
+        sl.lanes.Lanes, "__setitem__", lambda self, key, lane: made.append((key, threading.get_ident())) or put(self, key, lane)
+    )
+    case = draw(**LEARN, n_trials=13, T=20)
+    sim, data = simulator(case, EPROP, sl.SGD(0.002), threads=3)
+    sim.run(**data, learn=False)
+    sim.run(**data)
+    assert {key for key, _ in made} == {("trials", worker, learns) for worker in range(3) for learns in (False, True)}
+    assert {thread for _, thread in made} == {threading.get_ident()}
 
 
 @pytest.mark.parametrize("update_every", [7, "trial"])

@@ -15,6 +15,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+from .. import _startup
 from .parser import make_parser
 
 __all__ = ["main", "make_parser"]
@@ -22,15 +23,23 @@ __all__ = ["main", "make_parser"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, 1 after an error, 130 after Ctrl-C or SIGTERM."""
+    try:
+        return _main(arguments)
+    except KeyboardInterrupt:
+        print("snnlearn: interrupted", file=sys.stderr)
+        return 130
+
+
+def _main(arguments: Sequence[str] | None) -> int:
+    _startup.end()
     options = make_parser().parse_args(arguments)
     warnings.showwarning = lambda message, *_: print(f"snnlearn: {message}", file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # curves and arrows are drawn with signs that not every terminal or file can hold
             stream.reconfigure(errors="replace")
-    terminate = signal.getsignal(signal.SIGTERM)
+    ends = getattr(signal, "SIGTERM", None) if options.lasts else None
+    before = None if ends is None else signal.signal(ends, signal.default_int_handler)
     try:
-        if options.lasts:
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
         status = options.run(options)
         sys.stdout.flush()
         return status
@@ -41,9 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = str(error.args[0] if isinstance(error, KeyError) else error)
         print(f"snnlearn: {text.replace('overwrite=True', '--overwrite')}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("snnlearn: interrupted", file=sys.stderr)
-        return 130
     finally:
-        if options.lasts:
-            signal.signal(signal.SIGTERM, terminate)
+        if ends is not None:
+            signal.signal(ends, before)

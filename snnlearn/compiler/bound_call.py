@@ -14,21 +14,21 @@ Arrays must stay where they are, and the kernel must not raise; the frame keeps 
 
 from __future__ import annotations
 
-import ctypes
 import functools
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.core.compiler_lock import global_compiler_lock
 
-SLOT = ir.IntType(64)
-ARRAY = ("meminfo", "parent", "nitems", "itemsize", "data", "shape", "strides")  # what Numba makes of an array, in this order
-ENTRIES: dict[int, tuple[Any, Any]] = {}  # by the address of what they call; the library keeps their code
+from .fallback import lose
+
+PREPARED = "calls with prepared arguments"
+
+try:
+    from . import entry
+except Exception as reason:
+    lose(PREPARED, reason)
 
 
 class Frame:
@@ -49,15 +49,13 @@ class Frame:
 
     def _prepare(self, kernel: Any) -> np.ndarray | None:
         """The slots that `call` hands over; None where this version of Numba passes arguments in another way."""
-        omitted = (types.Omitted(value) for value in kernel.py_func.__defaults__ or ())  # takes no field
-        signature = (*map(numba.typeof, self.arguments), *omitted)
-        kernel.compile(signature)  # or loads it
         kinds, values = zip(*(field for argument in self.arguments for field in _fields(argument)), strict=True)
         try:
-            function = _entry(kernel.overloads[signature], kinds)
-        except (AttributeError, NotImplementedError, TypeError):  # what is used of Numba's inside is not there
-            return None
-        if function is None:
+            signature = entry.full_signature(kernel, tuple(map(numba.typeof, self.arguments)))
+            kernel.compile(signature)  # or loads it
+            function = entry.function(kernel.overloads[signature], kinds)
+        except Exception as reason:  # errors of the kernel itself come again with the ordinary call
+            lose(PREPARED, reason)
             return None
         slots, last = np.array(values, np.int64), getattr(self.arguments[-1], "_fields", ())
         self._at = {name: slots.size - len(last) + k for k, name in enumerate(last)}
@@ -94,40 +92,3 @@ def _fields(value: Any) -> Iterator[tuple[str, int]]:
         number = np.asarray(value)
         kind = {"f4": "float", "f8": "double"}.get(number.dtype.str[1:], "unknown")
         yield kind, int.from_bytes(number.tobytes(), "little", signed=True)
-
-
-def _known(context: Any, argtypes: tuple[Any, ...], kinds: tuple[str, ...]) -> bool:
-    """Whether the compiled function takes fields of these types, and arrays as known here."""
-    model = context.data_model_manager[types.Array(types.float64, 1, "C")]
-    array = model.field_count == len(ARRAY) and all(model.get_field_position(name) == k for k, name in enumerate(ARRAY))
-    fields = context.get_arg_packer(argtypes).argument_types
-    found = tuple("pointer" if isinstance(field, ir.PointerType) else str(field) for field in fields)
-    return array and found == kinds and sys.byteorder == "little"  # a field is at the beginning of its slot
-
-
-@global_compiler_lock
-def _entry(compiled: Any, kinds: tuple[str, ...]) -> Any:
-    """A function of the address of slots that calls the compiled one with them; None where it takes others."""
-    context, argtypes = compiled.target_context, compiled.fndesc.argtypes
-    if not _known(context, argtypes, kinds):
-        return None
-    address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
-    if address in ENTRIES:
-        return ENTRIES[address][0]
-    library = context.codegen().create_library(f"frame_{compiled.fndesc.unique_name}")
-    module = library.create_ir_module("frame")
-    outer = ir.Function(module, ir.FunctionType(ir.VoidType(), [SLOT.as_pointer()]), "call_frame_of_snnlearn")
-    builder = ir.IRBuilder(outer.append_basic_block())
-    kind = context.call_conv.get_function_type(compiled.fndesc.restype, argtypes)
-    results = [cgutils.alloca_once(builder, argument.pointee) for argument in kind.args[:2]]  # value and exception
-    loaded = []
-    for k, field in enumerate(context.get_arg_packer(argtypes).argument_types):
-        slot = builder.gep(outer.args[0], [ir.Constant(SLOT, k)])
-        loaded.append(builder.load(builder.bitcast(slot, field.as_pointer())))
-    builder.call(builder.inttoptr(ir.Constant(SLOT, address), kind.as_pointer()), [*results, *loaded])
-    builder.ret_void()
-    library.add_ir_module(module)
-    library.finalize()
-    function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(library.get_pointer_to_function(outer.name))
-    ENTRIES[address] = function, library
-    return function

@@ -1,12 +1,34 @@
-"""What kernels on disk are known by: the sources that they are made of."""
+"""Where compiled kernels are kept, and what they are known by: the sources that they are made of.
+
+Numba keeps them beside the package, or in the user's cache folder where it may not write there, or in NUMBA_CACHE_DIR.
+Where none of these can be written, as in containers and on some clusters, they go to a folder of the user's own in
+the temporary directory, or else nowhere: each process then compiles them anew.
+"""
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import os
 import pathlib
 import re
+import stat
+import tempfile
+import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numba
+
+from .fallback import LOST, lose
+
+INDEXED = "kernels on disk with an index for each state of the sources"
+
+try:
+    from numba.core.caching import FunctionCache, IndexDataCacheFile
+except Exception as reason:
+    lose(INDEXED, reason)
+    FunctionCache = object  # type: ignore[assignment, misc]
 
 TUPLES = ("tape.py", "events.py")  # Numba tells tuples apart by their class's name, not by the order of its fields
 
@@ -53,3 +75,84 @@ def _imports(path: pathlib.Path, root: pathlib.Path) -> set[pathlib.Path]:
 
 
 SOURCE = _source_digest()
+
+
+class KernelCache(FunctionCache):
+    """Has a file of its own for each state of the sources; a file that cannot be read or written is a kernel that compiles.
+
+    Numba's index of a cache names classes of arguments by their modules: one that an earlier version of the package has left
+    cannot be read where a class has moved.
+    """
+
+    def __init__(self, function: Any):
+        super().__init__(function)
+        name = f"{self._impl.filename_base}-{SOURCE:x}"
+        self._cache_file = IndexDataCacheFile(self.cache_path, name, self._impl.locator.get_source_stamp())
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # whatever half a file, or classes that are gone, may raise
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except OSError as reason:
+            _tell(f"cannot be kept in {self.cache_path} ({reason.strerror or reason})")
+
+
+def cached(function: Callable, **options: Any) -> Any:
+    """`numba.njit` of a function, with its code on disk where that can be."""
+    try:
+        return _kept(function, options)
+    except RuntimeError:  # Numba knows no place
+        folder = _temporary()
+    if folder is not None:
+        before = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+        numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+        try:
+            return _kept(function, options)
+        except RuntimeError:
+            pass
+        finally:
+            numba.config.CACHE_DIR = before  # type: ignore[attr-defined]
+    _tell("are compiled anew by each process, because no folder for them can be written")
+    return numba.njit(**options)(function)
+
+
+def _kept(function: Callable, options: dict[str, Any]) -> Any:
+    compiled: Any = numba.njit(cache=True, **options)(function)
+    if INDEXED not in LOST:
+        try:
+            compiled._cache = KernelCache(function)
+        except Exception as reason:
+            lose(INDEXED, reason)
+    return compiled
+
+
+@functools.cache
+def _temporary() -> pathlib.Path | None:
+    """A folder in the temporary directory that nobody else can write, whose files are code; None where there is none."""
+    user = os.getuid() if hasattr(os, "getuid") else "cache"  # on Windows, the directory is the user's own
+    try:
+        folder = pathlib.Path(tempfile.gettempdir()) / f"snnlearn-{user}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or (user != "cache" and (found.st_uid != user or found.st_mode & 0o077)):
+            return None
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return None
+    _tell(f"are kept in {folder}, because neither the package's folder nor the user's cache can be written")
+    return folder
+
+
+_told = set[str]()
+
+
+def _tell(text: str) -> None:
+    if text not in _told:
+        _told.add(text)
+        advice = "set NUMBA_CACHE_DIR to a folder where they may stay"
+        warnings.warn(f"snnlearn: compiled kernels {text}; {advice}", RuntimeWarning, stacklevel=2)

@@ -7,7 +7,18 @@ import sys
 import threading
 from typing import Any
 
-from numba.core import event
+from .fallback import lose
+
+try:
+    from numba.core.event import Listener, register, unregister
+except Exception as reason:
+    lose("word of what compiles", reason)
+    Listener = object  # type: ignore[assignment, misc]
+
+    def register(kind: Any, listener: Any) -> Any:
+        pass
+
+    unregister = register
 
 PACKAGE = __name__.partition(".")[0]
 TOPIC = "numba:compile"
@@ -18,25 +29,25 @@ def belongs(thing: Any) -> bool:
     return (getattr(thing, "__module__", None) or "").partition(".")[0] == PACKAGE
 
 
-def _is_kernel(event: Any) -> bool:
+def _is_kernel(told: Any) -> bool:
     """Whether what Numba compiles is a function of the package."""
-    return belongs(getattr((getattr(event, "data", None) or {}).get("dispatcher"), "py_func", None))
+    return belongs(getattr((getattr(told, "data", None) or {}).get("dispatcher"), "py_func", None))
 
 
-class Announcer(event.Listener):
+class Announcer(Listener):
     """While kernels compile: tells so once, on standard error, and keeps the garbage collector from going through all that a
     compiler makes, again and again, which takes a tenth of the time.
     """
 
     def __init__(self) -> None:
-        self.told, self.depth, self.collects = False, 0, False
+        self.announced, self.depth, self.collects = False, 0, False
         self.lock = threading.Lock()
 
-    def on_start(self, event: Any) -> None:
-        if not _is_kernel(event):
+    def on_start(self, told: Any) -> None:
+        if not _is_kernel(told):
             return
         with self.lock:
-            first, self.told = not self.told, True
+            first, self.announced = not self.announced, True
             if self.depth == 0:
                 self.collects = gc.isenabled()
                 gc.disable()
@@ -44,8 +55,8 @@ class Announcer(event.Listener):
         if first:
             print("snnlearn: compiling kernels for this kind of network (once; later runs find them on disk)", file=sys.stderr)
 
-    def on_end(self, event: Any) -> None:
-        if not _is_kernel(event):
+    def on_end(self, told: Any) -> None:
+        if not _is_kernel(told):
             return
         with self.lock:
             self.depth -= 1
@@ -53,24 +64,30 @@ class Announcer(event.Listener):
                 gc.enable()
 
 
-class Counter(event.Listener):
+class Counter(Listener):
     """A context manager that counts the functions of the package that are compiled within it."""
 
     def __init__(self) -> None:
         self.count = 0
 
-    def on_start(self, event: Any) -> None:
-        self.count += _is_kernel(event)
+    def on_start(self, told: Any) -> None:
+        self.count += _is_kernel(told)
 
-    def on_end(self, event: Any) -> None:
+    def on_end(self, told: Any) -> None:
         pass
 
     def __enter__(self) -> Counter:
-        event.register(TOPIC, self)
+        register(TOPIC, self)
         return self
 
     def __exit__(self, *_: Any) -> None:
-        event.unregister(TOPIC, self)
+        unregister(TOPIC, self)
 
 
-event.register(TOPIC, Announcer())
+ANNOUNCER = Announcer()
+register(TOPIC, ANNOUNCER)
+
+
+def compiling() -> bool:
+    """Whether a function of the package is being compiled."""
+    return ANNOUNCER.depth > 0

@@ -26,44 +26,64 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
-from numba.core import types
-from numba.core.caching import IndexDataCacheFile
-from numba.extending import overload
 
-from .cache import SOURCE
+from .cache import SOURCE as SOURCE
+from .cache import cached
 from .compilations import belongs
-from .pipeline import HelperCompiler
+from .fallback import lose
+
+try:
+    from numba.extending import overload
+except Exception as reason:
+    lose("compiled kernels", reason)
+    overload = None  # type: ignore[assignment]
 
 # `error_model="numpy"` drops the check for division by zero; "contract" allows fused multiply-add and
-# nothing else, so that NaN stays visible and sums keep their order. Kernels allocate nothing, so that nothing
-# in them needs Numba's reference counts (`_nrt`): a NamedTuple of arrays would count hundreds at each call.
-OPTIONS: dict[str, Any] = {"_nrt": False, "error_model": "numpy", "fastmath": {"contract"}}
-HELPER: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": HelperCompiler}
+# nothing else, so that NaN stays visible and sums keep their order.
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
+
+# Kernels allocate nothing, so that nothing in them needs reference counts: a NamedTuple of arrays would count hundreds at
+# each call.
+try:
+    from numba.core.cpu import CPUTargetOptions
+
+    OPTIONS |= {"_nrt": False} if CPUTargetOptions._nrt else {}
+except Exception as reason:
+    lose("kernels without reference counts", reason)
+
+HELPER: dict[str, Any] = dict(OPTIONS)
+
+try:
+    from . import pipeline
+except Exception as reason:
+    lose("helpers that are compiled with their kernels", reason)
+else:
+    HELPER |= pipeline.OPTIONS
+
+
+def compiled() -> bool:
+    """Whether kernels are compiled, and not run as plain Python."""
+    return overload is not None and not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
+
+
+def _njit(**options: Any) -> Callable[[Callable], Any]:
+    return numba.njit(**options) if compiled() else lambda function: function
+
+
+device = _njit(**HELPER)
+inlined = _njit(forceinline=True, **HELPER)
+summing = _njit(**{**HELPER, "fastmath": {"contract", "reassoc"}})
 
 
 def kernel(function: Callable) -> Any:
-    """Compile a root; its cache has a file of its own for each state of the sources.
-
-    Numba's index of a cache names classes of arguments by their modules: one that an earlier version of the package has left
-    cannot be read where a class has moved.
-    """
-    compiled: Any = numba.njit(cache=True, nogil=True, **OPTIONS)(function)
-    cache: Any = getattr(compiled, "_cache", None)
-    if isinstance(getattr(cache, "_cache_file", None), IndexDataCacheFile):
-        stamp = cache._impl.locator.get_source_stamp()
-        cache._cache_file = IndexDataCacheFile(cache.cache_path, f"{cache._impl.filename_base}-{SOURCE:x}", stamp)
-    return compiled
-
-
-device = numba.njit(**HELPER)
-inlined = numba.njit(forceinline=True, **HELPER)
-summing = numba.njit(**{**HELPER, "fastmath": {"contract", "reassoc"}})
+    """Compile a root that Python calls; see `cache.py` for where it is kept."""
+    return cached(function, nogil=True, **OPTIONS) if compiled() else function
 
 
 @functools.cache
 def uncached(root: Callable) -> Callable:
     """The same root, compiled in every process: for classes from outside the package, whose edits no cache sees."""
-    return root if numba.config.DISABLE_JIT else numba.njit(nogil=True, **OPTIONS)(root.py_func)  # type: ignore[attr-defined]
+    return _njit(nogil=True, **OPTIONS)(root.py_func) if compiled() else root  # type: ignore[attr-defined]
 
 
 def is_ours(arrays: Any) -> bool:
@@ -71,11 +91,6 @@ def is_ours(arrays: Any) -> bool:
     if not isinstance(arrays, tuple):
         return True
     return (type(arrays) is tuple or belongs(type(arrays))) and all(map(is_ours, arrays))
-
-
-def compiled() -> bool:
-    """Whether kernels are compiled: as plain Python, they cannot wait for one another."""
-    return not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 
 
 class Generic:
@@ -110,6 +125,13 @@ class Generic:
             raise TypeError(f"{self.stub.__name__} has no implementation for ({wanted}); it has {known}") from None
 
 
+def overloads(function: Callable, **options: Any) -> Callable[[Callable], Callable]:
+    """Say what kernels call instead of a Python function: what the decorated one returns for the types of its arguments."""
+    if not compiled():
+        return lambda implementation: implementation
+    return overload(function, jit_options={**HELPER, **options}, strict=False)  # type: ignore[arg-type, typeddict-item]
+
+
 def generic(n_dispatch: int, inline: bool = False, default: bool = False) -> Callable[[Callable], Any]:
     """Make a dispatching function of a stub; see the module's docstring.
 
@@ -129,13 +151,12 @@ def generic(n_dispatch: int, inline: bool = False, default: bool = False) -> Cal
 
         choose.__signature__ = inspect.signature(stub)  # type: ignore[attr-defined]
         choose.__name__ = stub.__name__
-        if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
-            overload(call, jit_options={**HELPER, "forceinline": inline}, strict=False)(choose)  # type: ignore[arg-type, typeddict-item]
+        overloads(call, forceinline=inline)(choose)
         call.register, call.find, call.table = chooser.register, chooser.find, chooser.table  # type: ignore[attr-defined]
         return call
 
     return decorate
 
 
-def _class_of(numba_type: types.Type) -> type:
+def _class_of(numba_type: Any) -> type:
     return getattr(numba_type, "instance_class", type(numba_type))

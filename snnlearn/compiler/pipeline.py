@@ -13,10 +13,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, _LowerResult
 from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import NativeLowering
+
+from .fallback import tried
 
 
 class _HelperLibrary(JITCodeLibrary):
@@ -50,7 +53,7 @@ class _LowerHelper(NativeLowering):
         return True
 
 
-class HelperCompiler(Compiler):
+class _Pipeline(Compiler):
     """Numba's compiler but for the lowering."""
 
     def define_pipelines(self) -> list[Any]:
@@ -60,3 +63,26 @@ class HelperCompiler(Compiler):
             pipeline._finalized = False
             pipeline.finalize()
         return pipelines
+
+
+class _Helper(_Pipeline):
+    """The same, and Numba's own compiler where its inside is another than is known here."""
+
+    def define_pipelines(self) -> list[Any]:
+        return super().define_pipelines() if _works() else Compiler.define_pipelines(self)
+
+
+OPTIONS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _Helper}  # of `numba.njit`
+
+
+@tried("helpers that are compiled with their kernels")
+def _works() -> None:
+    @numba.njit(**OPTIONS | {"pipeline_class": _Pipeline})
+    def helper(x):
+        return 2 * x
+
+    @numba.njit
+    def root(x):
+        return helper(x) + helper(x)
+
+    assert root(3) == 12

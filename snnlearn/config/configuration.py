@@ -224,7 +224,7 @@ class Config:
 
 
 def load_config(path: str | os.PathLike[str], moved: Mapping[str, Any] | None = None) -> Config:
-    """The configuration in a TOML file.
+    """The configuration in a TOML file, or that of a recording ("run.h5"; see `Config.of_recording`).
 
     moved : where recorded events lie, instead of where the file says: {"train": path, "test": path}
 

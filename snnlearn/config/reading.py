@@ -55,6 +55,8 @@ def load(path: str | os.PathLike[str], make: Callable[..., T], moved: Mapping[st
         raise IsADirectoryError(f"the configuration {path} is a folder")
     if not path.exists():
         raise FileNotFoundError(f"the configuration {path} does not exist")
+    if h5py.is_hdf5(path):
+        return of_recording(path, make, moved)
     try:
         text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text)

@@ -150,7 +150,7 @@ _RECORDER = {
     "readout": "record it",
     "target": "record it",
     "checkpoint_every": "updates between two checkpoints, from which the run goes on",
-    "checkpoint_minutes": "or minutes",
+    "checkpoint_minutes": 'or minutes; "auto": one, where checkpoint_every is not given',
     "raw": "spikes, variables, readout and target; false: none of them",
     "tables": "a row for each trial, update and alignment; false: none",
     "windows": "raw data only of these times within a trial, in ms, as [[0, 100], [400, 500]]",

@@ -52,6 +52,13 @@ def spike_batches(recording: Recording, trials: np.ndarray) -> Iterator[Any]:
         yield recording.spikes(batch.trials, batch.time(recording.dt))
 
 
+def index_batches(recording: Recording, trials: np.ndarray) -> Iterator[np.ndarray]:
+    """The segments of these trials in order of trial and time, so many at a time as have about ENTRIES inputs."""
+    index = recording._segments_of(trials)
+    total = np.cumsum(recording.segments.n_inputs[index])
+    yield from np.split(index, np.flatnonzero(np.diff(total // ENTRIES)) + 1)
+
+
 def signal_parts(recording: Recording, name: str, trials: np.ndarray) -> Iterator[Any]:
     """The rows of a signal in order of trial and time, as `Rows` with values [rows, columns]."""
     index = recording._segments_of(trials)

@@ -1,4 +1,4 @@
-"""Comma-separated values: spikes.csv, one file a signal, one file a table, events.csv; times in ms
+"""Comma-separated values: spikes.csv, inputs.csv, one file a signal, one file a table, events.csv; times in ms
 within the trial, or of the stream.
 """
 
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..recording import Recording
-from .common import axis, new_file, signal_parts, spike_batches
+from ..recording.access import LAST_STEP
+from .common import axis, index_batches, new_file, signal_parts, spike_batches
 
 ROWS = 1 << 16  # of a table that are read at a time
 
@@ -19,7 +20,7 @@ ROWS = 1 << 16  # of a table that are read at a time
 def export_csv(recording: Recording, out: pathlib.Path, trials: Any, overwrite: bool) -> list[pathlib.Path]:
     """Write the folder `out`; see `export`. Tables are written whole, whatever the trials."""
     line, dt = axis(recording, trials), recording.dt
-    names = ["spikes"] if recording.has_spikes else []
+    names = [name for name in ("spikes", "inputs") if getattr(recording, f"has_{name}")]
     names += [*recording.names, *(f"table_{name}" for name in recording.tables), "events"]
     paths = {name: new_file(out / f"{name}.csv", overwrite) for name in names}
     if recording.has_spikes:
@@ -27,6 +28,12 @@ def export_csv(recording: Recording, out: pathlib.Path, trials: Any, overwrite: 
             file.write("trial,time_ms,neuron\n")
             for spikes in spike_batches(recording, line.trial):
                 np.savetxt(file, np.column_stack([spikes.trial, spikes.step * dt, spikes.neuron]), ("%d", "%.10g", "%d"), ",")
+    if recording.has_inputs:
+        with open(paths["inputs"], "w", encoding="utf-8") as file:
+            file.write("trial,time_ms,channel,value\n")
+            for index in index_batches(recording, line.trial):
+                trial, step, channel, value = recording._inputs(index, 0, LAST_STEP)
+                np.savetxt(file, np.column_stack([trial, step * dt, channel, value]), ("%d", "%.10g", "%d", "%.9g"), ",")
     for name in recording.names:
         signal = recording[name]
         columns = [f"output_{k}" for k in range(int(np.prod(signal.shape[1:], dtype=int)))]

@@ -53,6 +53,7 @@ class ALIF(Neuron):
     a_init: Any = 0.0
 
     variables: ClassVar[tuple[str, ...]] = ("v", "a")
+    adapts: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -114,14 +115,14 @@ def alif_adjoint(p, psi, gz, attached, lam, c):
 
 
 @tangent.register(ALIFParams)
-def alif_tangent(p, l, psi, attached, current, hidden, start, old, new):
+def alif_tangent(p, l, psi, attached, current, hidden, start, spikes):
     alpha, zeta, rho, beta, reset = p.alpha[l], p.zeta[l], p.rho[l], p.beta[l], attached * p.thr[l]
     v = hidden[0, start : start + current.shape[0]]
     a = hidden[1, start : start + current.shape[0]]
     for c in range(current.shape[0]):
-        v[c] = alpha * v[c] + zeta * current[c] - reset * old[c]  # (1)
-        a[c] = rho * a[c] + old[c]  # (2)
-        new[c] = psi * (v[c] - beta * a[c])
+        v[c] = alpha * v[c] + zeta * current[c] - reset * spikes.old[c]  # (1)
+        a[c] = rho * a[c] + spikes.old[c]  # (2)
+        spikes.new[c] = psi * (v[c] - beta * a[c])
 
 
 @threshold.register(ALIFParams)

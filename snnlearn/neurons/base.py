@@ -63,6 +63,7 @@ class Neuron:
     v_init: Any = 0.0
 
     variables: ClassVar[tuple[str, ...]] = ("v",)  # names of the rows of `hidden`
+    adapts: ClassVar[bool] = False  # whether the threshold changes in time
     n_local: ClassVar[int] = 0  # numbers a neuron and step that `derivatives` needs from `advance`, besides psi
 
     def __post_init__(self) -> None:
@@ -257,14 +258,21 @@ def adjoint(p, psi, gz, attached, lam, c):
     """
 
 
+class SpikeTangents(NamedTuple):
+    """Derivatives of the spikes of one neuron by several weights."""
+
+    old: np.ndarray  # [c] of z[t-1]
+    new: np.ndarray  # [c] of z[t]
+
+
 @generic(1)
-def tangent(p, l, psi, attached, current, hidden, start, old, new):
+def tangent(p, l, psi, attached, current, hidden, start, spikes):
     """One step of the derivative of neuron l by several weights, in place: the chain rule through its own state.
 
     psi : of neuron l; attached : 1 where the reset is differentiated, else 0
     current : (c,) derivative of the input current
     hidden : (D, entries) derivative of the hidden state, in columns start .. start + c - 1, overwritten
-    old, new : (c,) derivative of z[t-1]; overwritten by that of z[t]
+    spikes : `SpikeTangents`; `new` is overwritten
     """
 
 

@@ -67,17 +67,17 @@ def chain_adjoint(p, psi, gz, attached, lam, c):
 
 
 @tangent.register(ChainParams)
-def chain_tangent(p, l, psi, attached, current, hidden, start, old, new):
+def chain_tangent(p, l, psi, attached, current, hidden, start, spikes):
     A, b, out, k, r = p.d
     n_hidden = b.shape[0]
     for m in range(current.shape[0]):
         at = start + m
         for x in range(n_hidden):
-            total = b[x, l] * current[m] + p.own_spike * (k[x, l] + attached * r[x, l]) * old[m]
+            total = b[x, l] * current[m] + p.own_spike * (k[x, l] + attached * r[x, l]) * spikes.old[m]
             for y in range(n_hidden):
                 total += A[x, y, l] * hidden[y, at]
             p.state[x, l] = total  # (1)
-        new[m] = 0
+        spikes.new[m] = 0
         for x in range(n_hidden):
             hidden[x, at] = p.state[x, l]
-            new[m] += out[x, l] * p.state[x, l]  # (1)
+            spikes.new[m] += out[x, l] * p.state[x, l]  # (1)

@@ -81,12 +81,12 @@ def lif_adjoint(p, psi, gz, attached, lam, c):
 
 
 @tangent.register(LIFParams)
-def lif_tangent(p, l, psi, attached, current, hidden, start, old, new):
+def lif_tangent(p, l, psi, attached, current, hidden, start, spikes):
     alpha, zeta, reset = p.alpha[l], p.zeta[l], attached * p.thr[l]
     v = hidden[0, start : start + current.shape[0]]
     for c in range(current.shape[0]):
-        v[c] = alpha * v[c] + zeta * current[c] - reset * old[c]  # (1)
-        new[c] = psi * v[c]
+        v[c] = alpha * v[c] + zeta * current[c] - reset * spikes.old[c]  # (1)
+        spikes.new[c] = psi * v[c]
 
 
 @threshold.register(LIFParams)

@@ -55,7 +55,8 @@ class Reported:
         else:
             columns = {"trial": np.arange(source.losses.size), "loss": source.losses, "score": source.scores}
             self._add("trials", columns)
-            known = "classification" if np.isfinite(source.accuracy) else "regression" if np.isfinite(source.nmse) else None
+            scored = np.isfinite(source.scores).any()
+            known = "classification" if np.isfinite(source.accuracy) else "regression" if scored else None
             self.config = {"task": {"kind": known}}
 
     def _add(self, name: str, columns: dict[str, Any]) -> None:
@@ -171,7 +172,8 @@ def curves(recording: Recording) -> Curves:
     if not (hasattr(table, "loss") and np.isfinite(table.loss).any()):
         return Curves({}, "updates")
     if not recording.is_stream:
-        return Curves({"updates": (table, np.asarray(table.trial))}, "trials")
+        label = "trials or pieces" if isinstance(recording, Reported) else "trials"
+        return Curves({"updates": (table, np.asarray(table.trial))}, label)
     s, ends = recording.segments, np.cumsum(table.n_steps)
     ends += int(s.origin[0]) - int(ends[table.trial < s.trial[0]][-1] if (table.trial < s.trial[0]).any() else 0)
     ms, unit = time_unit(float(ends[-1] * recording.dt))

@@ -19,7 +19,7 @@ from .._check import brief, fail
 from . import pulse
 from .journal import JournaledFile, has_journal
 
-LAST_STEP = 2.0**52
+LAST_STEP = 2**52
 PIECE = 1 << 22  # entries that are read at once before neurons and times are chosen
 PATIENCE = 30.0  # s that a reader waits for a moment without a flush
 START = 2.0  # s that a process takes at most to create its file
@@ -158,8 +158,9 @@ def frozen(array: np.ndarray) -> np.ndarray:
 
 
 def record(name: str, columns: Mapping[str, Any]) -> Any:
-    """A NamedTuple of this name with these columns."""
-    return type(name, (namedtuple(name, columns),), {"__slots__": (), "__repr__": brief})(**columns)
+    """A NamedTuple of this name with these columns, which copies and pickles as others do."""
+    own = {"__slots__": (), "__repr__": brief, "__reduce__": lambda self: (record, (name, self._asdict()))}
+    return type(name, (namedtuple(name, columns),), own)(**columns)
 
 
 def plain(value: Any) -> Any:

@@ -9,14 +9,18 @@ from typing import Any
 import numpy as np
 
 from .._check import fail
+from .access import frozen
 from .choices import check_options, check_synapses, check_variables, check_wanted, pair_names
 from .reducers import REDUCERS
+
+TRAINING_MINUTES = 1.0  # between two checkpoints of a training
 
 
 class Asked:
     """Options of a recorder as attributes, the neurons and synapses that they select, and the schedule of checkpoints."""
 
     spikes: bool
+    inputs: bool
     readout: bool
     target: bool
     raw: bool
@@ -28,7 +32,7 @@ class Asked:
     synapses_every: int
     weights_every: int | None
     checkpoint_every: int | None
-    checkpoint_minutes: float | None
+    checkpoint_minutes: float | str | None
     keep_every: int | None
     compression: str | None
     windows: list[Any] | None
@@ -55,6 +59,8 @@ class Asked:
             wanted[name] = value
         checked = {name: check_wanted(f"Recorder.{name}", value) for name, value in wanted.items()}
         self._wanted = {name: value for name, value in checked.items() if value is not None}
+        self.adaptive: np.ndarray = np.empty(0, np.int64)  # neurons whose threshold adapts, known once the file is open
+        self._adds_threshold = wanted.get("threshold") is None and self.raw and "variables" not in self.reduce
         asked = [*self._wanted, *(["eligibility"] if self.eligibility is not None else [])]
         if asked and not self.raw and "variables" not in self.reduce:
             need = "have the reducer 'variables' where variables are asked for without raw data"
@@ -77,8 +83,10 @@ class Asked:
             if index.size == 0 or index.max() >= n_neurons:
                 got = value if index.size == 0 else int(index.max())
                 raise fail(f"Recorder.{name}", f"select neurons from 0 to {n_neurons - 1}", got)
-            result[name] = index.astype(np.int32)
-            result[name].flags.writeable = False
+            result[name] = frozen(index.astype(np.int32))
+        if self._adds_threshold and "v" in result and "threshold" in variables:
+            own = result["v"][np.isin(result["v"], self.adaptive)]
+            result |= {"threshold": frozen(own)} if own.size else {}
         return result
 
     def check_synapses(self, weights: Any, dt: float, hidden: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -112,7 +120,17 @@ class Asked:
     @property
     def checkpoints(self) -> bool:
         """Whether the simulation writes checkpoints into the file."""
-        return self.checkpoint_every is not None or self.checkpoint_minutes is not None or self.keep_every is not None
+        return self.checkpoint_every is not None or self._minutes is not None or self.keep_every is not None
+
+    @property
+    def _minutes(self) -> float | None:
+        """Minutes between two checkpoints; None: not by time."""
+        return None if self.checkpoint_minutes == "auto" else self.checkpoint_minutes  # type: ignore[return-value]
+
+    def begin_training(self) -> None:
+        """From now on take the checkpoints of a training, where nothing else was said."""
+        if self.checkpoint_minutes == "auto":
+            self.checkpoint_minutes = TRAINING_MINUTES if self.checkpoint_every is None else None
 
     @property
     def keeping_due(self) -> bool:
@@ -123,6 +141,6 @@ class Asked:
         """Whether it is time for a checkpoint, asked once after each batch or piece."""
         self._runs += 1
         self._since_kept += 1
-        every, minutes = self.checkpoint_every, self.checkpoint_minutes
+        every, minutes = self.checkpoint_every, self._minutes
         late = minutes is not None and time.monotonic() - self._checkpointed_at >= 60.0 * minutes
         return late or (every is not None and self._runs >= every) or self.keeping_due

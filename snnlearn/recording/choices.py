@@ -13,7 +13,7 @@ from .schema import SIGNALS
 
 MATRICES = ("w_in", "w_rec")  # whose synapses have eligibility traces
 PARTS = ("eligibility", "filtered_eligibility", "eligibility_vector")
-FLAGS = ("spikes", "readout", "target", "raw", "tables", "gradient_norms", "overwrite")
+FLAGS = ("spikes", "inputs", "readout", "target", "raw", "tables", "gradient_norms", "overwrite")
 COUNTS = {
     "every": "be a positive number of trials",
     "every_steps": "be a positive number of steps",
@@ -35,8 +35,10 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
     for name, need in COUNTS.items():
         if options[name] is not None or name not in OPTIONAL:
             result[name] = integer(f"Recorder.{name}", options[name], need, low=1)
-    if options["checkpoint_minutes"] is not None:
-        need = "be None or a positive time in minutes"
+    if options["checkpoint_minutes"] is not None and not (
+        isinstance(options["checkpoint_minutes"], str) and options["checkpoint_minutes"] == "auto"
+    ):
+        need = "be 'auto', None or a positive time in minutes"
         where = "Recorder.checkpoint_minutes"
         result["checkpoint_minutes"] = number(where, options["checkpoint_minutes"], need, low=0.0, strict=True)
     if options["compression"] not in ("gzip", None):

@@ -96,10 +96,10 @@ def to_pandas(
     neurons: Any = None,
     max_bytes: int = MAX_BYTES,
 ) -> Any:
-    """A pandas.DataFrame of a table, of "spikes" (trial, time in ms, neuron), of "events", of a reduction, or of a signal.
+    """A pandas.DataFrame of a table, of "spikes" (trial, time in ms, neuron), of "inputs", "events", a reduction or a signal.
 
     name : "reduced/rates" is what the reducer "rates" left, a histogram's bins as columns "intervals[0]", ...; None gives a dict
-        of all tables and reductions, "events" and, where they were recorded, "spikes"
+        of all tables and reductions, "events" and, where they were recorded, "spikes" and "inputs"
     trials, time, neurons : of spikes and signals, as in `Recording.spikes`
     max_bytes : raise MemoryError for more
 
@@ -107,10 +107,13 @@ def to_pandas(
     that lists the names.
     """
     pandas = need("pandas", "to_pandas")
-    own = (*(("spikes",) if recording.has_spikes else ()), "events", *(f"reduced/{name}" for name in recording.reduced))
+    own = [name for name in ("spikes", "inputs") if getattr(recording, f"has_{name}")]
+    own += ["events", *(f"reduced/{name}" for name in recording.reduced)]
     if name is None:
         rest = {"trials": trials, "time": time, "neurons": neurons, "max_bytes": max_bytes}
-        return {x: to_pandas(recording, x, **(rest if x == "spikes" else {})) for x in (*recording.tables, *own)}
+        del rest["neurons"]
+        chosen = {"spikes": rest | {"neurons": neurons}, "inputs": rest}
+        return {x: to_pandas(recording, x, **chosen.get(x, {})) for x in (*recording.tables, *own)}
     _check_names(recording, [name], (*recording.tables, *recording.names, *own))
     if name in recording.tables:
         return pandas.DataFrame(recording.table(name)._asdict())
@@ -124,6 +127,10 @@ def to_pandas(
         _check_size(_spike_bytes(recording, index, ["spikes"]), max_bytes, "to_pandas")
         spikes = recording._spikes(index, low, high, neurons)
         return pandas.DataFrame({"trial": spikes.trial, "time": spikes.step * recording.dt, "neuron": spikes.neuron})
+    if name == "inputs":
+        _check_size(SPIKE_BYTES * int(recording.segments.n_inputs[index].sum()), max_bytes, "to_pandas")
+        trial, step, channel, value = recording._inputs(index, low, high)
+        return pandas.DataFrame({"trial": trial, "time": step * recording.dt, "channel": channel, "value": value})
     signal = recording[name]
     n_steps = _n_steps(recording, index, low, high)
     _check_size(int(n_steps * (np.prod(signal.shape[1:], dtype=int) * signal.dtype.itemsize + 16)), max_bytes, "to_pandas")

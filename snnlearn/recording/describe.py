@@ -16,7 +16,7 @@ WIDTH = 120
 ITEMS = 8  # of a long list in the configuration
 EVENTS = 20
 KNOWN = {
-    *("configuration", "segments", "spikes", "traces", "neurons", "pairs", "readout", "target", "weights", "synapses"),
+    *("configuration", "segments", "spikes", "inputs", "traces", "neurons", "pairs", "readout", "target", "weights", "synapses"),
     *("reduced", "tables", "events"),
 }
 
@@ -97,10 +97,14 @@ def _raw_data(rec: Recording) -> list[str]:
     if not rec.n_trials:
         return [*lines, "  none"]
     seconds = rec.n_steps * rec.dt / 1000
-    lines.append(f"  {rec.n_trials} trials ({listed(rec.trials)}), {rec.n_steps} steps, {duration(seconds)} of simulated time")
+    what = "pieces of a stream" if rec.is_stream else "trials"
+    lines.append(f"  {rec.n_trials} {what} ({listed(rec.trials)}), {rec.n_steps} steps, {duration(seconds)} of simulated time")
     rows = []
     if rec.n_spikes is not None:
         rows.append(("spikes", f"[{rec.n_spikes}]", f"trial, step, neuron; mean rate {rec.mean_rate:.3g} Hz"))
+    if rec.has_inputs:
+        kind = "spikes" if "value" not in rec._input_columns else "values"
+        rows.append(("inputs", f"[{rec.segments.n_inputs.sum()}]", f"{kind} of {rec._input_columns['channels']} channels"))
     for signal in (rec[name] for name in rec.names):
         text = signal.description + ("" if signal.units == "1" else f", {signal.units}")
         if signal.neurons is not None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 OPTIONS = (
     *("spikes", *SIGNALS, "weights_every", "every", "compression", "checkpoint_every", "checkpoint_minutes", "keep_every"),
     *("every_steps", "windows", "eligibility", "eligibility_parts", "synapses", "synapses_every"),
-    *("gradient_norms", "reduce", "raw", "tables"),
+    *("gradient_norms", "reduce", "raw", "tables", "inputs"),
 )
 REDUCED, FOLLOWED = "recorder.reduced.", "recorder.eligibility."  # beginnings of the names of a recorder's own arrays
 
@@ -67,6 +67,8 @@ def _streams(recorder: Recorder) -> Iterator[tuple[str, Stream]]:
     yield "segments", recorder._raw.segments
     yield "spikes", recorder._raw.spikes
     yield "rows", recorder._raw.rows
+    if recorder._raw.inputs.columns:
+        yield "inputs", recorder._raw.inputs
     yield "events", recorder._events
     if recorder._snapshots is not None:
         yield "weights", recorder._snapshots.stream
@@ -204,6 +206,10 @@ def _attach(recorder: Recorder, file: h5py.File, streams: dict[str, Any], weight
     for name in streams["rows"]["columns"]:
         dataset = file["traces"][name] if name in raw.widths else file[name]
         raw.rows.add(name, dataset.dtype, dataset.shape[1:], group=dataset.parent)
+    if "inputs" in streams:
+        raw.inputs.n = streams["inputs"]["n"]
+        if "value" in streams["inputs"]["columns"]:
+            raw.inputs.add("value", file["inputs/value"].dtype, group=file["inputs"])
     raw.spikes.n, raw.rows.n = streams["spikes"]["n"], streams["rows"]["n"]
     last = slice(max(0, raw.segments.n - TRIALS_REMEMBERED), raw.segments.n)
     columns = (segments[name][last].tolist() for name in ("trial", "start", "n_steps"))

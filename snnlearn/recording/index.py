@@ -18,6 +18,7 @@ from .slots import kept_positions, newest_values
 
 TELLS_STREAMS = (1, 3)  # version from which a file says which trials are pieces of a stream
 COLUMNS = ("trial", "start", "n_steps", "row", "spike", "n_spikes")
+INPUTS = ("input", "n_inputs")
 
 
 class Segments(NamedTuple):
@@ -31,6 +32,8 @@ class Segments(NamedTuple):
     n_spikes: np.ndarray
     origin: np.ndarray  # step of the stream with which the piece begins; 0 for trials
     line: np.ndarray  # the trial, or the first piece of its stream: what shares an axis of time
+    input: np.ndarray  # first entry of inputs, and
+    n_inputs: np.ndarray  # how many there are; zeros where inputs were not recorded
     streams: bool  # whether there is any piece of a stream
 
     def __repr__(self) -> str:
@@ -51,6 +54,9 @@ def load(h5: h5py.File, committed: Mapping[str, int], config: Mapping[str, Any],
     """The index of a file. stream : whether trials are pieces of one; None: as the file tells."""
     part = slice(0, committed["segments"])
     columns = [entries(h5, f"segments/{name}", part).astype(np.int64) for name in COLUMNS]
+    for name in INPUTS:
+        there = name in h5["segments"]
+        columns.append(entries(h5, f"segments/{name}", part).astype(np.int64) if there else np.zeros_like(columns[0]))
     known = "stream" in h5["segments"]
     origin = entries(h5, "segments/stream", part) if known else np.full(columns[0].size, -1, np.int64)
     order = np.lexsort((columns[1], columns[0]))
@@ -66,7 +72,7 @@ def load(h5: h5py.File, committed: Mapping[str, int], config: Mapping[str, Any],
         anew = np.concatenate(([True], (number[1:] != number[:-1]) & (begin[1:] <= begin[:-1])))
         line[pieces] = number[anew][np.cumsum(anew) - 1]
     origin = np.maximum(origin, 0)
-    arrays = (trial, start + origin, *rest, origin, line)
+    arrays = (trial, start + origin, *rest[:-2], origin, line, *rest[-2:])
     return Segments(*map(frozen, arrays), bool(pieces.size))  # type: ignore[arg-type, call-arg]
 
 

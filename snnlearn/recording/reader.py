@@ -14,14 +14,19 @@ import h5py
 import numpy as np
 
 from .._check import brief, fail
+from ..events import Events
+from ..network import Network
+from ..spec import decode
 from . import convert, pulse
 from .access import OpenFile, choose, entries, frozen, in_order, neighbours, plain, size_text, stamp, window
 from .index import Segments, before_streams, load
 from .pieces import Piece, iter_trials, iter_windows
 from .schema import SIGNALS, check_format
-from .signal import Signal
+from .signal import Signal, need_no_gap, one_line
+from .slots import read_checkpoints
 from .summaries import Summaries
 
+EVENTS = ("spikes", "inputs")  # raw data that are no signals
 RUNNING = "running (still being written)"  # how such a run ended
 REQUIRED = ("status", "created", "versions", "dt", "n_neurons", "n_outputs")
 T = TypeVar("T")
@@ -98,7 +103,7 @@ class Recording(Summaries):
         committed = {name: int(h5[name].attrs["committed"]) for name in single if name in h5}
         for parent in ("tables", "reduced"):
             committed |= {f"{parent}/{name}": int(group.attrs["committed"]) for name, group in h5.get(parent, {}).items()}
-        present = (*h5.get("traces", {}), *(name for name in (*SIGNALS, "spikes") if name in h5))
+        present = (*h5.get("traces", {}), *(name for name in (*SIGNALS, *EVENTS) if name in h5))
         return attrs, json.loads(h5["configuration"][()]), committed, present
 
     def refresh(self) -> bool:
@@ -111,7 +116,7 @@ class Recording(Summaries):
             return False
         self._access.close()
         self._load()
-        for name in ("segments", "trials", "weight_updates", "events"):
+        for name in ("segments", "trials", "weight_updates", "events", "_input_columns"):
             self.__dict__.pop(name, None)
         return True
 
@@ -256,6 +261,60 @@ class Recording(Summaries):
             return Spikes(*(frozen(np.empty(0, np.int64)) for _ in range(3)))
         return Spikes(*map(frozen, in_order(*(np.concatenate(x) for x in zip(*result, strict=True)))))
 
+    @property
+    def has_inputs(self) -> bool:
+        """Whether inputs were recorded."""
+        return "inputs" in self._present
+
+    def inputs(self, trial: Any = None, time: tuple[float | None, float | None] | None = None) -> Events | np.ndarray:
+        """What reached the network in one trial or stream, as `Simulator.run` takes it: its first step is the first one there is.
+
+        trial, time : as of `Signal.read`
+
+        Returns `Events`, or an array [steps, n_inputs] where any value that was recorded is not 1.
+        Raises KeyError where inputs were not recorded, IndexError for a trial or time without data, ValueError for a gap.
+        """
+        self._need_open()
+        index, low, high = self._within(one_line(self, trial, "Recording.inputs.trial"), time)
+        need_no_gap(self, index, "inputs")
+        s = self.segments
+        start, stop = (max(int(s.start[index[0]]), low), min(int(s.stop[index[-1]]), high)) if index.size else (0, 0)
+        if stop <= start:
+            raise fail("Recording.inputs.time", "hold at least one step", time, error=IndexError)
+        _, step, channel, value = self._inputs(index, start, stop)
+        if "value" not in self._input_columns:
+            return Events(step - start, channel, stop - start)
+        dense = np.zeros((stop - start, self._input_columns["channels"]), value.dtype)
+        np.add.at(dense, (step - start, channel), value)
+        return frozen(dense)
+
+    @cached_property
+    def _input_columns(self) -> dict[str, Any]:
+        """Types of the columns of inputs, and the number of channels. Raises KeyError where inputs were not recorded."""
+        if not self.has_inputs:
+            raise KeyError(f"{self.path} has no inputs; Recorder(inputs=True) records them")
+
+        def read(h5: h5py.File) -> dict[str, Any]:
+            return {name: x.dtype for name, x in h5["inputs"].items()} | {"channels": int(h5["inputs"].attrs["channels"])}
+
+        return self._read(read)
+
+    def _inputs(self, index: np.ndarray, low: int, high: int) -> tuple[np.ndarray, ...]:
+        """Trial, step, channel and value of the inputs of these segments from step `low` to step `high` - 1."""
+        s, columns = self.segments, self._input_columns
+        kind = columns.get("value", np.dtype(np.float32))
+        parts = [(*(np.empty(0, np.int64) for _ in range(3)), np.empty(0, kind))]
+        for piece in neighbours(index[s.n_inputs[index] > 0], s.input, s.n_inputs):
+            part = slice(s.input[piece[0]], s.input[piece[-1]] + s.n_inputs[piece[-1]])
+            step, channel = (self.read_entries(f"inputs/{name}", part).astype(np.int64) for name in ("step", "channel"))
+            trial, origin = (np.repeat(x[piece], s.n_inputs[piece]) for x in (s.trial, s.origin))
+            value = self.read_entries("inputs/value", part) if "value" in columns else np.ones(step.size, kind)
+            value[np.isnan(value)] = 1  # of a time when all values were 1
+            step += origin
+            keep = (step >= low) & (step < high)
+            parts.append((trial[keep], step[keep], channel[keep], value[keep]))
+        return tuple(np.concatenate(x) for x in zip(*parts, strict=True))
+
     def _within(self, index: np.ndarray, time: Any) -> tuple[np.ndarray, int, int]:
         """Those of the segments that overlap with a time, and its steps. Raises IndexError where there are none."""
         s, (low, high) = self.segments, window(self.dt, time)
@@ -310,7 +369,7 @@ class Recording(Summaries):
     def names(self) -> tuple[str, ...]:
         """Names of the signals that `recording[name]` gives."""
         self._need_open()
-        return tuple(name for name in self._present if name != "spikes")
+        return tuple(name for name in self._present if name not in EVENTS)
 
     def __contains__(self, name: object) -> bool:
         return name in self.names
@@ -324,6 +383,24 @@ class Recording(Summaries):
             raise KeyError(f"{self.path} has no {name!r}; it has {', '.join(map(repr, self.names)) or 'no signals'}")
         return Signal(self, name)
 
+    def network(self) -> Network:
+        """The network of the run, from its checkpoint or its configuration.
+
+        Raises ValueError where the file does not hold all of it: a user's own neuron model, or a mask without a checkpoint.
+        """
+        kept = self._read(lambda h5: read_checkpoints(h5)[:1])
+        where = f"{self.path}"
+        if kept:
+            return decode(kept[0].values["net"], kept[0].constants, where)
+        values = self.config.get("network")
+        if not values:
+            raise fail("Recording.network", "be that of a simulation", "a recording without a network")
+        for name in ("inputs", "recurrent"):
+            if (values.get(name) or {}).get("type") == "Masked":
+                hint = "a checkpoint holds it, and Simulator.save"
+                raise fail("Recording.network", "be in the file", f"{name} by a mask, which is not", hint)
+        return decode({"type": "Network", **values}, {}, where)
+
     # In other packages' terms; each raises ImportError that says what to install where the package is missing
 
     def to_xarray(self, names: Any = None, **selection: Any) -> Any:
@@ -333,7 +410,7 @@ class Recording(Summaries):
     def to_pandas(self, name: str | None = None, **selection: Any) -> Any:
         """A pandas.DataFrame; see `convert.to_pandas`.
 
-        name : a table, "spikes", "events", a signal, or "reduced/rates"; None: a dict of all but signals
+        name : a table, "spikes", "inputs", "events", a signal, or "reduced/rates"; None: a dict of all but signals
         selection : trials, time, neurons
         """
         return convert.to_pandas(self, name, **selection)

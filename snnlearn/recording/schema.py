@@ -7,11 +7,14 @@
                             dt (ms), dt_units, n_neurons, n_outputs, every, every_steps, weights_every (0: no weights),
                             seed (where the configuration has one)
     /configuration          the full configuration, JSON text
-    /segments/<column>      one entry per block of steps: trial, start, n_steps, row, spike, n_spikes; stream where there is one
+    /segments/<column>      one entry per block of steps: trial, start, n_steps, row, spike, n_spikes; stream, input and
+                            n_inputs where there are any
     /spikes/step, neuron    [spikes], in the order of the segments
     /traces/<variable>      [rows, selected], one row per recorded step
     /neurons/<variable>     [selected], the neuron of each column of /traces/<variable>
     /pairs/<trace>          [selected, 2], the synapse (pre, post) of each column of an eligibility trace, /traces/<trace>
+    /inputs/step, channel   [entries], what reached the network, in the order of the segments; attribute "channels": how many
+    /inputs/value           [entries], where any is not 1 (NaN: 1, of entries before the first such one)
     /readout                [rows, n_outputs]
     /target                 [rows, n_outputs] numbers, or [rows] class labels
     /weights/update         [snapshots], the number of updates before each snapshot
@@ -29,11 +32,11 @@
     /checkpoint/arrays/<digest>     arrays of the configuration that checkpoints refer to
 
 A segment is a contiguous piece of one trial: steps `start` to `start + n_steps` are the rows from `row` of traces, readout
-and target, and the `n_spikes` spikes from `spike`. With every_steps = k > 1 only the steps 0, k, 2 k, ... of a trial have rows:
-a segment then has ceil((start + n_steps) / k) - ceil(start / k) of them. Pieces of different trials may alternate. A step is
-counted within its trial; step t is the time t * dt. Within a step neurons advance (v before the reset, a, threshold, psi,
-spikes), then come readout, error and learning signal, then the update. Where a piece has no readout or target, its rows hold
-NaN (-1 for labels).
+and target, and the `n_spikes` spikes from `spike` (and `n_inputs` entries of inputs from `input`). With every_steps = k > 1
+only the steps 0, k, 2 k, ... of a trial have rows: a segment then has ceil((start + n_steps) / k) - ceil(start / k) of them.
+Pieces of different trials may alternate. A step is counted within its trial; step t is the time t * dt. Within a step neurons
+advance (v before the reset, a, threshold, psi, spikes), then come readout, error and learning signal, then the update. Where
+a piece has no readout or target, its rows hold NaN (-1 for labels).
 
 The pieces of a stream are numbered as trials are. "stream" is the step of the stream with which a piece begins (-1: a trial,
 which is no piece), so that start + stream counts from the beginning of the stream, as readers do. The column is there from the
@@ -115,6 +118,11 @@ NAMES: dict[str, Entry] = {
     "learning_signal": Entry("1", "learning signal, the loss's derivative by the neuron's spike as the rule sees it"),
     "readout": Entry("1", "readout y"),
     "target": Entry("1", "target of the readout; NaN, or -1 for class labels: none given"),
+    # inputs
+    "input": Entry("1", "first entry of the segment in inputs", "i8"),
+    "n_inputs": Entry("1", "number of entries in inputs", "i8"),
+    "channel": Entry("1", "input channel"),
+    "value": Entry("1", "value of the input, 1 of a spike"),
     # eligibility traces of chosen synapses
     **{
         f"{name}_{matrix}": Entry("1", f"{text} of chosen synapses of {matrix}")

@@ -20,6 +20,15 @@ TRIALS_REMEMBERED = 1 << 16  # of which the end is known, so that a step recorde
 MAX_STEP = 2**32  # steps of spikes are u4
 SEGMENT_COLUMNS = ("trial", "start", "n_steps", "row", "spike", "n_spikes")
 LATE_COLUMNS = ("stream",)  # of segments, made when the first of them has a value
+INPUT_COLUMNS = ("input", "n_inputs")  # of segments, where inputs are recorded
+
+
+class Inputs(NamedTuple):
+    """What reaches a network in a block: arrays [entries], in order of steps."""
+
+    step: np.ndarray  # counted as the block's start is
+    channel: np.ndarray
+    value: np.ndarray
 
 
 class Schedule(NamedTuple):
@@ -66,6 +75,7 @@ class RawData:
         spikes: bool,
         signals: tuple[str, ...],
         schedule: Schedule,
+        n_inputs: int = 0,
     ):
         self.store, self.selection, self.pairs, self.signals, self.schedule = store, selection, pairs, signals, schedule
         (self.n, self.n_outputs), self.has_spikes = sizes, spikes
@@ -89,7 +99,14 @@ class RawData:
                 synapses.attrs["description"] = f"synapse (pre, post) of each column of /traces/{name}"
         self.segments = Stream(store, store.file.require_group("segments"))
         group = store.file["segments"]
-        for name in (*SEGMENT_COLUMNS, *(name for name in LATE_COLUMNS if name in group)):
+        self.inputs = Stream(store)
+        if n_inputs:
+            of_inputs = store.file.require_group("inputs")
+            of_inputs.attrs["channels"] = np.int64(n_inputs)
+            self.inputs.add("step", "u4", group=of_inputs)
+            self.inputs.add("channel", "u2" if n_inputs <= 1 << 16 else "u4", group=of_inputs)
+        own = INPUT_COLUMNS if n_inputs else ()
+        for name in (*SEGMENT_COLUMNS, *own, *(name for name in LATE_COLUMNS if name in group)):
             self.segments.add(name, "i8", nbytes=TABLE_CHUNK_BYTES)
         self.ends: OrderedDict[int, int] = OrderedDict()
 
@@ -102,6 +119,7 @@ class RawData:
         signals: Mapping[str, Any],
         n_steps: Any,
         stream: int | None = None,
+        inputs: Inputs | None = None,
     ) -> None:
         """Add one segment, or what windows leave of it; see `Recorder.block`. stream : steps of a stream before step 0."""
         if set(traces) != set(self.widths):
@@ -121,7 +139,11 @@ class RawData:
         rows = {name: x for name, x in arrays.items() if name in wanted and self._check_rows(name, x, k)}
         for low, high in self.schedule.pieces(start, k, stream or 0):
             use = slice(None) if high - low == k else (events["step"] >= low) & (events["step"] < high) if events else slice(0)
-            self._extend(trial, start, (low, high), {name: x[use] for name, x in events.items()}, rows, stream)
+            part = None
+            if inputs is not None and self.inputs.columns:
+                a, b = np.searchsorted(inputs.step, [low, high])
+                part = Inputs(*(x[a:b] for x in inputs))
+            self._extend(trial, start, (low, high), {name: x[use] for name, x in events.items()}, rows, stream, part)
         self.ends[trial] = start + k
         self.ends.move_to_end(trial)
         if len(self.ends) > TRIALS_REMEMBERED:
@@ -135,6 +157,7 @@ class RawData:
         events: dict[str, np.ndarray],
         rows: dict[str, np.ndarray],
         stream: int | None,
+        inputs: Inputs | None,
     ) -> None:
         """Add the steps low .. high-1, with their spikes, of a block whose rows begin at step `start`."""
         (low, high), every = piece, self.schedule.every_steps
@@ -143,6 +166,10 @@ class RawData:
         n_rows = max(0, -(-(high - first) // every))
         segment = {"trial": trial, "start": low, "n_steps": high - low, "row": self.rows.n, "spike": self.spikes.n}
         segment["n_spikes"] = n_spikes
+        if self.inputs.columns:
+            segment |= {"input": self.inputs.n, "n_inputs": 0 if inputs is None else inputs.step.size}
+        if inputs is not None:
+            self._extend_inputs(inputs)
         if stream is not None:
             segment["stream"] = stream
             if "stream" not in self.segments.columns:
@@ -150,6 +177,15 @@ class RawData:
         self.spikes.extend(n_spikes, events)
         self.rows.extend(n_rows, {name: x[first - start : high - start : every] for name, x in rows.items()})
         self.segments.extend(1, {name: [value] for name, value in segment.items()})
+
+    def _extend_inputs(self, inputs: Inputs) -> None:
+        """Add inputs; values have a column from the first one that is not 1."""
+        columns = {"step": inputs.step, "channel": inputs.channel}
+        if "value" in self.inputs.columns or (inputs.value != 1).any():
+            if "value" not in self.inputs.columns:
+                self.inputs.add("value", inputs.value.dtype, group=self.store.file["inputs"])
+            columns["value"] = inputs.value
+        self.inputs.extend(inputs.step.size, columns)
 
     def _check_spikes(self, step: Any, neuron: Any, start: int, stop: int) -> dict[str, np.ndarray]:
         step, neuron = np.asarray(step), np.asarray(neuron)

@@ -90,7 +90,7 @@ class Signal:
         index = index[(s.start[index] < high) & (s.stop[index] > low)]
         if not index.size:
             self._outside(key, first, last)
-        self._need_no_gap(index)
+        need_no_gap(self._recording, index, self.name)
         width, parts = int(np.prod(self.shape[1:], dtype=int)), []
         for part in self.read_rows(index, low, high, entries=PIECE if abs(steps.step) == 1 else max(PIECE // 64, width)):
             use = (part.step - steps[0]) % abs(steps.step) == 0
@@ -126,16 +126,16 @@ class Signal:
         """
         return self.rows(*self._recording._within(self._index(trial), time), neurons)
 
-    def rows(self, index: np.ndarray, low: int = 0, high: int = int(LAST_STEP), neurons: Any = None) -> np.ndarray:
+    def rows(self, index: np.ndarray, low: int = 0, high: int = LAST_STEP, neurons: Any = None) -> np.ndarray:
         """The rows from step `low` to step `high` - 1 of these segments of one trial or stream. Raises ValueError for a gap."""
         s = self._recording.segments
         index = index[(s.start[index] < high) & (s.stop[index] > low)]
-        self._need_no_gap(index)
+        need_no_gap(self._recording, index, self.name)
         parts = [part.values for part in self.read_rows(index, low, high, neurons)]
         return frozen(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
     def read_rows(
-        self, index: np.ndarray, low: int = 0, high: int = int(LAST_STEP), neurons: Any = None, entries: int = PIECE
+        self, index: np.ndarray, low: int = 0, high: int = LAST_STEP, neurons: Any = None, entries: int = PIECE
     ) -> Iterator[Rows]:
         """The rows from step `low` to step `high` - 1 of these segments, of any trials, in their order; at least one part.
 
@@ -171,27 +171,11 @@ class Signal:
                 use = slice(a, min(trial.size, a + limit))
                 yield Rows(trial[use], step[use], line[use], slice(row + use.start, row + use.stop))
 
-    def _need_no_gap(self, index: np.ndarray) -> None:
-        s = self._recording.segments
-        ends = s.stop[index]
-        gap = np.flatnonzero(s.start[index][1:] != ends[:-1])
-        if gap.size:
-            at = int(ends[gap[0]]), int(s.start[index][gap[0] + 1])
-            what = "the stream" if s.line[index[0]] != s.trial[index[-1]] else f"trial {s.trial[index[0]]}"
-            raise ValueError(f"{what} has no {self.name} from step {at[0]} to {at[1]}; choose a time on one side of it")
-
     def _index(self, trial: Any) -> np.ndarray:
         """The segments of a trial, of pieces of a stream, or of all there is where that is one trial or stream."""
-        recording = self._recording
-        s, where = recording.segments, f"{self.name}.read.trial"
-        if isinstance(trial, (int, np.integer)) and trial not in recording.trials:
-            raise fail(f"{self.name}[trial]", f"be among {listed(recording.trials)}", int(trial), error=IndexError)
-        index = recording._segments_of(trial)
-        if index.size and (s.line[index] != s.line[index[0]]).any():
-            need = "be one trial, or pieces of one stream"
-            hint = f"{self.name}[trial][a:b] gives steps of a trial, to_xarray and to_pandas many trials"
-            raise fail(where, need, f"{np.unique(s.line[index]).size} trials" if trial is None else trial, hint)
-        return index
+        if isinstance(trial, (int, np.integer)) and trial not in self._recording.trials:
+            raise fail(f"{self.name}[trial]", f"be among {listed(self._recording.trials)}", int(trial), error=IndexError)
+        return one_line(self._recording, trial, f"{self.name}.read.trial")
 
     def _columns(self, neurons: Any) -> tuple[slice, np.ndarray | None]:
         """The columns to read, and those of them to keep."""
@@ -207,3 +191,23 @@ class Signal:
             return slice(0, 0), None
         low = int(position.min())
         return slice(low, int(position.max()) + 1), position - low
+
+
+def one_line(recording: Recording, trial: Any, where: str) -> np.ndarray:
+    """The segments of a trial, of pieces of a stream, or (None) of all there is. Raises ValueError where that is more."""
+    line, index = recording.segments.line, recording._segments_of(trial)
+    if index.size and (line[index] != line[index[0]]).any():
+        hint = "signal[trial][a:b] gives steps of a trial, to_xarray and to_pandas many trials"
+        got = f"{np.unique(line[index]).size} trials" if trial is None else trial
+        raise fail(where, "be one trial, or pieces of one stream", got, hint)
+    return index
+
+
+def need_no_gap(recording: Recording, index: np.ndarray, name: str) -> None:
+    """Raise ValueError unless each of these segments begins where the one before ends."""
+    s = recording.segments
+    gap = np.flatnonzero(s.start[index][1:] != s.stop[index][:-1])
+    if gap.size:
+        at = int(s.stop[index][gap[0]]), int(s.start[index][gap[0] + 1])
+        what = "the stream" if s.line[index[0]] != s.trial[index[-1]] else f"trial {s.trial[index[0]]}"
+        raise ValueError(f"{what} has no {name} from step {at[0]} to {at[1]}; choose a time on one side of it")

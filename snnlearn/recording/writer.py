@@ -23,7 +23,7 @@ from .journal import JournaledFile
 from .reducers import STREAM, Ended
 from .reductions import Reductions
 from .schema import FINAL_STATUS, FORMAT, SIGNALS, VERSION, to_json, versions
-from .sections import Events, RawData, Snapshots, Synapses, Tables, schedule
+from .sections import Events, Inputs, RawData, Snapshots, Synapses, Tables, schedule
 from .store import Store, now
 
 PER_TRIAL = ("trials", "updates", "alignment", "gradient_norms")  # tables that `tables=False` leaves out
@@ -36,7 +36,8 @@ class Recorder(Asked):
     ----------
     path : the file; made when a simulation opens it
     spikes : record the neurons' spikes
-    v, a, psi, threshold, learning_signal : neurons whose variable is recorded: True (all), a list of indices or a slice
+    v, a, psi, threshold, learning_signal : neurons whose variable is recorded: True (all), a list of indices or a slice. Where v
+        is recorded, so is the threshold of those of its neurons whose threshold adapts, unless threshold=False
     readout, target : record them
     weights_every : record the weights every so many updates, and the last ones
     every : raw data (spikes, variables, readout, target) of the trials 0, every, 2 every, ... only
@@ -45,7 +46,8 @@ class Recorder(Asked):
     variables : neurons of any other variable of the neuron model, as {"i": [0, 1]}
     checkpoint_every, checkpoint_minutes : write the state of the simulation into the file, so that `sl.resume(path)` goes on
         from there exactly: after so many batches or pieces, or minutes, whichever comes first; also at the beginning and the
-        end, and at Ctrl-C and SIGTERM. None, None: no checkpoints
+        end, and at Ctrl-C and SIGTERM. "auto": every minute of a training (`Simulator.train`), where `checkpoint_every` is None,
+        and none of other runs; None, None: no checkpoints
     keep_every : keep a state for good at the beginning and after every so many batches or pieces, each in as many bytes as the
         weights, the moments and a stream's traces have, so that `sl.replay` begins close to any window; checkpoints come too
     every_steps : of variables, readout and target only the steps 0, k, 2 k, ... of a trial, or of a piece of a stream
@@ -62,6 +64,7 @@ class Recorder(Asked):
         schedule of raw data; see `snnlearn.recording.reducers`
     raw : False: no raw data; variables, which must then be asked for all the same, serve the reducers only
     tables : False: no row for each trial, update and alignment
+    inputs : record what reaches the network, for `Recording.inputs`; `sl.replay` of a stream whose masks are ones then needs none
 
     Raises FileExistsError, FileNotFoundError (no such folder), IsADirectoryError, ValueError or TypeError.
 
@@ -91,7 +94,7 @@ class Recorder(Asked):
         overwrite: bool = False,
         variables: Mapping[str, Any] | None = None,
         checkpoint_every: int | None = None,
-        checkpoint_minutes: float | None = None,
+        checkpoint_minutes: float | str | None = "auto",
         keep_every: int | None = None,
         every_steps: int = 1,
         windows: Any = None,
@@ -103,6 +106,7 @@ class Recorder(Asked):
         reduce: Any = None,
         raw: bool = True,
         tables: bool = True,
+        inputs: bool = False,
     ):
         given = locals()
         self._set_options({name: given[name] for name in OPTIONS} | {"overwrite": overwrite})
@@ -152,6 +156,7 @@ class Recorder(Asked):
         weights: Any,
         model: str = "the network",
         hidden: tuple[str, ...] = ("v",),
+        adaptive: Any = (),
     ) -> None:
         """Create the file; while it is open already, check that the same network continues in it.
 
@@ -160,6 +165,7 @@ class Recorder(Asked):
         dt : ms
         weights : NamedTuple (w_in, w_rec, w_out, b_out), for the shapes; `snapshot` stores values
         hidden : those of the variables that are the neurons' state, with one eligibility vector each
+        adaptive : neurons whose threshold adapts
         Raises as `Recorder` and `selection` do, ValueError after `close` or for another network, OSError.
         """
         layout = {name: tuple(np.shape(w)) for name, w in weights._asdict().items()}
@@ -176,6 +182,7 @@ class Recorder(Asked):
             return
         if self._status != "not open":
             raise fail("Recorder.open", "come before close()", self._status, "make a new Recorder")
+        self.adaptive = np.asarray(adaptive, np.int64)
         selection = self.selection(n_neurons, variables, model)
         self._pairs = self.check_synapses(weights, dt, hidden)
         self._check_path()
@@ -216,7 +223,8 @@ class Recorder(Asked):
         signals = tuple(name for name in SIGNALS if getattr(self, name))
         n, n_outputs, dt = (self._network[name] for name in ("n_neurons", "n_outputs", "dt"))
         plan = schedule(self.windows, self.every_steps, dt)
-        self._raw = RawData(store, selection, self._pairs, (n, n_outputs), self.raw and self.spikes, signals, plan)
+        n_inputs = int(self._network["w_in"][0]) if self.inputs and self.raw else 0
+        self._raw = RawData(store, selection, self._pairs, (n, n_outputs), self.raw and self.spikes, signals, plan, n_inputs)
         self._synapses = Synapses(store, self.synapses, weights, self.synapses_every) if self.synapses else None
         n_rules = len(json.loads(self._configuration).get("passive") or ())
         self._reductions = Reductions(store, self.reduce, dt, n, weights, n_rules) if self.reduce else None
@@ -240,6 +248,7 @@ class Recorder(Asked):
         target: Any = None,
         n_steps: int | None = None,
         stream: int | None = None,
+        inputs: Any = None,
     ) -> None:
         """Record a contiguous piece of one trial; pieces of different trials may alternate. The arrays are copied.
 
@@ -248,13 +257,14 @@ class Recorder(Asked):
         readout : [steps, n_outputs]; target : numbers [steps, n_outputs] or labels [steps]; None: unknown in this piece
         n_steps : length; needed only where no array gives it
         stream : of a piece of a stream, the steps of the stream before the piece
+        inputs : (step, channel, value), arrays [entries] in order of steps, counted as `start` is
 
         Raw data of a trial that `wants` refuses are not written. Raises ValueError or TypeError for arrays that do not fit.
         """
         store = self._opened("block")
         signals, given, spikes = {"readout": readout, "target": target}, traces or {}, (spike_step, spike_neuron)
         if self.wants(trial):
-            self._raw.append(trial, start, spikes, given, signals, n_steps, stream)
+            self._raw.append(trial, start, spikes, given, signals, n_steps, stream, None if inputs is None else Inputs(*inputs))
         if self._reductions is not None:
             length = next((len(x) for x in (readout, *given.values()) if x is not None), n_steps)
             first = start + (stream or 0)

@@ -85,7 +85,8 @@ def make_adjoint(
 
 
 @digest.register(AdjointArrays)
-def adjoint_digest(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
+def adjoint_digest(rule, model, drive, tape, grad, span, start, stop):
+    net, weights, inputs, targets = model.net, model.weights, drive.inputs, drive.targets
     if stop != span.n_steps and stop % rule.window != 0 and not span.segment:
         return
     first = span.origin if rule.window == NO_WINDOW else start
@@ -101,13 +102,13 @@ def adjoint_digest(rule, net, weights, grad, tape, inputs, targets, span, start,
             if t < inputs.steps[b]:
                 _from_readout(rule, net, weights, tape, targets, span, b, t)  # (1) (2)
             else:
-                _earn_nothing(rule, b, now)
+                _receive_nothing(rule, b, now)
         border = min(last, (t // rule.window + 1) * rule.window)  # the first step after the window that t is in
         _cross(rule, net, weights, tape, row, t, border)  # (3)
         for b in range(span.trials):
             if t < inputs.steps[b]:
                 _back(rule, tape, b, row, now)  # (4)
-                _earn(rule, net, grad, tape, inputs, span, b, t, now)  # (5) (6)
+                _receive_gradient(rule, net, grad, tape, inputs, span, b, t)  # (5) (6)
     if leads(span.team):
         for k in range(net.n_out):
             grad.b_out[span.group, k] = rule.bias[k]
@@ -128,8 +129,7 @@ def _from_readout(rule, net, weights, tape, targets, span, b, t):
     gz, ly, err = rule.gz[b], rule.ly[b], tape.error[b, row]
     reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
     if tape.signal.shape[1] > 1:  # a recorder wants it
-        w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
-        learning_signal(targets, b, t, err, w_feedback, tape.signal[b, row])
+        learning_signal(targets, b, t, err, weights, tape.signal[b, row])
     for k in range(n_out):
         ly[k] = kappa * ly[k] + err[k]  # (1)
         rule.bias[k] += scale * ly[k]  # (6)
@@ -178,11 +178,12 @@ def _back(rule, tape, b, row, now):
 
 
 @inlined
-def _earn(rule, net, grad, tape, inputs, span, b, t, now):
+def _receive_gradient(rule, net, grad, tape, inputs, span, b, t):
     """Equations (5) and, for the spikes of t, (6)."""
     ly, row, delay, n_out = rule.ly[b], t - span.origin, net.delay, net.n_out
     g_in, g_rec, g_out = grad.w_in[span.group], grad.w_rec[span.group], grad.w_out[span.group]
-    one, trials, earned = ly.dtype.type(1), rule.ly.shape[0], rule.c[now, b]
+    now, one, trials = t % rule.c.shape[0], ly.dtype.type(1), rule.ly.shape[0]
+    earned = rule.c[now, b]
     if rule.c.shape[1] > trials:  # several grades
         earned = rule.earned
         for j in range(earned.shape[0]):
@@ -207,7 +208,7 @@ def _earn(rule, net, grad, tape, inputs, span, b, t, now):
 
 
 @inlined
-def _earn_nothing(rule, b, now):
+def _receive_nothing(rule, b, now):
     """A trial that has ended before this step."""
     for m in range(b, rule.c.shape[1], rule.ly.shape[0]):
         for j in range(rule.c.shape[2]):

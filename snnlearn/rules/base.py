@@ -136,13 +136,14 @@ def any_set(x):
 
 
 @inlined
-def learning_signal(targets, b, t, err, w_feedback, signal):
+def learning_signal(targets, b, t, err, weights, signal):
     """Fill signal (n,) with L_j = sum_k B_jk err_k, or with the user's own learning signal."""
     n_out = err.shape[0]
     if targets.kind == SIGNAL:
         for j in range(signal.shape[0]):
             signal[j] = targets.mask[b, t] * targets.value[b, t, j]
     else:
+        w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
         for j in range(signal.shape[0]):
             total = err.dtype.type(0)
             for k in range(n_out):
@@ -164,11 +165,12 @@ class Carry(NamedTuple):
 
 
 @inlined
-def readout_step(s, bias_trace, net, tape, grad, b, span, row, err):
-    """Gradient of the readout, carried forward: s (n,) is the filtered spike train. In place."""
+def readout_step(carry, net, tape, grad, b, span, row):
+    """Gradient of the readout, carried forward in carry.readout, the filtered spike trains, and carry.bias. In place."""
     if not leads(span.team):
         return
     g_out, g_b, n_out = grad.w_out[span.group], grad.b_out[span.group], net.n_out
+    s, bias_trace, err = carry.readout[b], carry.bias, tape.error[b, row]
     for j in range(s.shape[0]):
         s[j] *= net.kappa
     for event in range(tape.spike_ptr[b, row + net.delay], tape.spike_ptr[b, row + net.delay + 1]):
@@ -209,19 +211,20 @@ class NoRule(NamedTuple):
 
 
 @generic(1, inline=True)
-def digest(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
+def digest(rule, model, drive, tape, grad, span, start, stop):
     """Add the gradient of steps start .. stop-1 of all trials to accumulator span.group of `grad`; carry on, in place.
 
+    model : `Model`; drive : `Drive`; tape : `Tape` of these steps; grad : `FlatWeights` with an axis of accumulators in front
     Called after each interval, or part of one; a rule that looks back waits for the end of its window.
     """
 
 
 @generic(1, inline=True, default=True)
-def before(rule, net, weights, tape, inputs, span, t):
+def before(rule, model, drive, tape, span, t):
     """Called before step t is simulated, for rules that bring weights up to date when they are read. In place."""
     return None
 
 
 @digest.register(NoRule)
-def no_rule_digest(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
+def no_rule_digest(rule, model, drive, tape, grad, span, start, stop):
     return None

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..compiler.dispatch import inlined
 from ..network import FlatWeights, NetArrays
-from ..neurons.base import prepare, tangent
+from ..neurons.base import SpikeTangents, prepare, tangent
 from ..neurons.chain import chain
 from .base import digest, readout_step
 from .reach import Layout, Synapses, TooMany, all_synapses, crossings, layout, reached
@@ -42,6 +42,13 @@ class Influence(NamedTuple):
     y: np.ndarray  # [trials, n_out, S] Py
     readout: np.ndarray  # [trials, n]
     bias: np.ndarray  # [trials]
+
+
+class Delayed(NamedTuple):
+    """What crosses a synapse at this step: the state of `delay` steps ago."""
+
+    z: np.ndarray  # [entries] influence on the spikes
+    live: np.ndarray  # uint8 [n] neurons whose entries are not all zero
 
 
 class Terms(NamedTuple):
@@ -143,31 +150,36 @@ def make_influence(
 
 
 @digest.register(InfluenceArrays)
-def influence_digest(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
+def influence_digest(rule, model, drive, tape, grad, span, start, stop):
     for b in range(span.trials):
-        _advance_influence(rule, net, weights, grad, tape, inputs, b, span, start, min(stop, inputs.steps[b]))
+        for t in range(start, min(stop, drive.inputs.steps[b])):
+            _advance_influence(rule, model, drive.inputs, tape, b, span, t)
+            readout_step(rule.carry, model.net, tape, grad, b, span, t - span.origin)
+        _to_synapses(rule, grad, span)
 
 
 @inlined
-def _advance_influence(rule, net, weights, grad, tape, inputs, b, span, start, stop):
-    """Steps start .. stop-1 of trial b."""
+def _advance_influence(rule, model, inputs, tape, b, span, t):
+    """Step t of trial b."""
+    net, weights, carry, gradient, row = model.net, model.weights, rule.carry, rule.gradient, t - span.origin
     w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
-    g_in, g_rec = grad.w_in[span.group], grad.w_rec[span.group]
-    carry, gradient, n_out, synapses = rule.carry, rule.gradient, net.n_out, rule.synapses
-    for t in range(start, stop):
-        row = t - span.origin
-        psi, err = tape.psi[b, row % tape.psi.shape[1]], tape.error[b, row]
-        reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
-        prepare(rule.params, psi, tape.local[b, row % tape.local.shape[1]])
-        _sources(rule, tape, inputs, b, row, t)
-        rule.sum_z.fill(0)
-        _propagate(rule, net, weights, w_feedback, b, psi, reg)  # (1) (2)
-        for k in range(n_out):
-            y, fresh = carry.y[b, k], rule.sum_z[k]
-            for s in range(gradient.shape[0]):
-                y[s] = net.kappa * y[s] + net.scale * fresh[s]  # (3)
-                gradient[s] += err[k] * y[s]  # (4)
-        readout_step(carry.readout[b], carry.bias, net, tape, grad, b, span, row, err)
+    psi, err = tape.psi[b, row % tape.psi.shape[1]], tape.error[b, row]
+    reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
+    prepare(rule.params, psi, tape.local[b, row % tape.local.shape[1]])
+    _sources(rule, tape, inputs, b, row, t)
+    rule.sum_z.fill(0)
+    _propagate(rule, net, weights, w_feedback, b, psi, reg)  # (1) (2)
+    for k in range(net.n_out):
+        y, fresh = carry.y[b, k], rule.sum_z[k]
+        for s in range(gradient.shape[0]):
+            y[s] = net.kappa * y[s] + net.scale * fresh[s]  # (3)
+            gradient[s] += err[k] * y[s]  # (4)
+
+
+@inlined
+def _to_synapses(rule, grad, span):
+    """Add the sums of (4) to the gradient, and clear them."""
+    g_in, g_rec, gradient, synapses = grad.w_in[span.group], grad.w_rec[span.group], rule.gradient, rule.synapses
     for s in range(gradient.shape[0]):
         if synapses.source[s] < synapses.n_in:
             if rule.learn_in:
@@ -194,8 +206,8 @@ def _propagate(rule, net, weights, w_feedback, b, psi, reg):
     """Equations (1) and (2) for every row, the sum in (3), and the regulariser's part of (4)."""
     carry, layout, n = rule.carry, rule.layout, psi.shape[0]
     ring, clock = carry.z.shape[1], carry.clock[b]
-    now, before, delayed = clock % ring, (clock + ring - 1) % ring, (clock + ring - net.delay) % ring
-    earlier, live, terms = carry.z[b, delayed], carry.live[b, delayed], rule.terms
+    now, before, then = clock % ring, (clock + ring - 1) % ring, (clock + ring - net.delay) % ring
+    delayed, terms = Delayed(carry.z[b, then], carry.live[b, then]), rule.terms
     for low in range(0, rule.longest, rule.chunk):
         for r0 in range(0, layout.row.shape[0] - 1, rule.together):
             rows = min(rule.together, layout.row.shape[0] - 1 - r0)
@@ -207,10 +219,10 @@ def _propagate(rule, net, weights, w_feedback, b, psi, reg):
                     if r < n:
                         _direct(rule, r, first, last, current)  # (1)
                     if rule.together == 1:
-                        _cross(layout, weights.w_rec, earlier, live, terms, r, first, last, current)  # (1)
+                        _cross(layout, weights.w_rec, delayed, terms, r, first, last, current)  # (1)
             if rule.together > 1:
                 length = min(rule.chunk, rule.longest - low)
-                _cross_together(layout, weights.w_rec, earlier, live, terms, r0, rows, low, length, rule.current)  # (1)
+                _cross_together(rule, weights.w_rec, delayed, r0, rows, low, length)  # (1)
             for r in range(r0, r0 + rows):
                 first, last = layout.row[r] + low, min(layout.row[r] + low + rule.chunk, layout.row[r + 1])
                 if first < last:
@@ -220,9 +232,10 @@ def _propagate(rule, net, weights, w_feedback, b, psi, reg):
                         old = carry.z[b, before, first:last]
                     if psi[l] != 0:
                         new = carry.z[b, now, first:last]
-                    tangent(rule.params, l, psi[l], rule.attached, current, carry.hidden[b], first, old, new)  # (2)
+                    spikes = SpikeTangents(old, new)
+                    tangent(rule.params, l, psi[l], rule.attached, current, carry.hidden[b], first, spikes)  # (2)
                     if psi[l] != 0:
-                        _collect(layout, r, first, last, new, w_feedback, l, reg[l], rule.sum_z, rule.gradient)
+                        _collect(rule, r, first, last, new, w_feedback[l * net.n_out : (l + 1) * net.n_out], reg[l])
     for l in range(n):
         carry.live[b, now, l] = psi[l] != 0
     carry.clock[b] += 1
@@ -238,9 +251,9 @@ def _direct(rule, l, first, last, current):
 
 
 @inlined
-def _cross(layout, w_rec, earlier, live, terms, r, first, last, current):
+def _cross(layout, w_rec, delayed, terms, r, first, last, current):
     """Add what crosses to entries first .. last-1 of a row: a matrix product that skips rows of zeros."""
-    weight, at = terms.weight, terms.start
+    weight, at, earlier, live = terms.weight, terms.start, delayed.z, delayed.live
     for seg in range(layout.seg_ptr[r], layout.seg_ptr[r + 1]):
         start = layout.seg_start[seg]
         low, high = max(first, start), min(last, start + layout.seg_length[seg])
@@ -267,9 +280,10 @@ def _cross(layout, w_rec, earlier, live, terms, r, first, last, current):
 
 
 @inlined
-def _cross_together(layout, w_rec, earlier, live, terms, r0, rows, low, length, current):
+def _cross_together(rule, w_rec, delayed, r0, rows, low, length):
     """`_cross` for rows r0 .. r0 + rows - 1 of a dense network, entries low .. low + length - 1 of each."""
-    weight, at, count = terms.weight, terms.start, 0
+    layout, earlier, live, current = rule.layout, delayed.z, delayed.live, rule.current
+    weight, at, count = rule.terms.weight, rule.terms.start, 0
     weight.fill(0)  # a neuron that has no synapse onto itself receives zero times its own row
     for r in range(r0, r0 + rows):
         for e in range(layout.term_ptr[r], layout.term_ptr[r + 1]):
@@ -306,16 +320,16 @@ def _cross_together(layout, w_rec, earlier, live, terms, r0, rows, low, length, 
 
 
 @inlined
-def _collect(layout, r, first, last, new, w_feedback, l, reg, sum_z, gradient):
-    """Add Pz of entries first .. last-1 of a row to the sums over neurons."""
-    n_out = sum_z.shape[0]
+def _collect(rule, r, first, last, new, feedback, reg):
+    """Add Pz of entries first .. last-1 of a row to the sums over neurons. feedback : (n_out,) of the row's neuron"""
+    layout, sum_z, gradient = rule.layout, rule.sum_z, rule.gradient
     for run in range(layout.run_ptr[r], layout.run_ptr[r + 1]):
         start = layout.run_start[run]
         low, high = max(first, start), min(last, start + layout.run_length[run])
         if low < high:
             z, s = new[low - first : high - first], layout.run_synapse[run] + low - start
-            for k in range(n_out):
-                f, total = w_feedback[l * n_out + k], sum_z[k, s : s + high - low]
+            for k in range(sum_z.shape[0]):
+                f, total = feedback[k], sum_z[k, s : s + high - low]
                 for c in range(z.shape[0]):
                     total[c] += f * z[c]
             if reg != 0:

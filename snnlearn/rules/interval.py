@@ -51,6 +51,16 @@ class Carried(NamedTuple):
         return ("source",)
 
 
+class Arrival(NamedTuple):
+    """A spike, or an input, that arrives at the synapses of its source."""
+
+    trial: int
+    source: int
+    value: float
+    at: int  # step of the span
+    length: int  # steps of the span
+
+
 class IntervalArrays(NamedTuple):
     """e-prop by intervals, as kernels see it; scratch serves one trial at a time."""
 
@@ -107,23 +117,23 @@ def make_interval(
 
 
 @digest.register(IntervalArrays)
-def interval_digest(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
-    w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
+def interval_digest(rule, model, drive, tape, grad, span, start, stop):
+    net, inputs, targets = model.net, drive.inputs, drive.targets
     for b in range(span.trials):
-        end = min(stop, inputs.steps[b])
+        end = min(stop, drive.inputs.steps[b])
         for first in range(start, end, SPAN):
             last = min(end, first + SPAN)
-            _back(rule, net, tape, targets, w_feedback, span, b, first, last)
+            _back(rule, model, tape, targets, span, b, first, last)
             for t in range(first, last):
                 row = t - span.origin
-                readout_step(rule.carry.readout[b], rule.carry.bias, net, tape, grad, b, span, row, tape.error[b, row])
+                readout_step(rule.carry, net, tape, grad, b, span, row)
             if rule.learn_in:
                 g, traces = grad.w_in[span.group], rule.carry.w_in
                 _cross_border(rule, traces, net.proj_in, net.kappa, b, last - first, g)
                 for t in range(first, last):
                     for event in range(inputs.indptr[b, t], inputs.indptr[b, t + 1]):
                         i, value = inputs.channel[event], inputs.value[event]
-                        _arrive(rule, traces, net.proj_in, b, i, value, t - first, last - first, g)
+                        _arrive(rule, traces, net.proj_in, Arrival(b, i, value, t - first, last - first), g)
             if rule.learn_rec:
                 g, traces, one = grad.w_rec[span.group], rule.carry.w_rec, rule.gz.dtype.type(1)
                 _cross_border(rule, traces, net.proj_rec, net.kappa, b, last - first, g)
@@ -134,13 +144,13 @@ def interval_digest(rule, net, weights, grad, tape, inputs, targets, span, start
                         i = tape.spike_index[b, event]
                         if event + AHEAD < behind:
                             fetch_row(net.proj_rec, tape.spike_index[b, event + AHEAD], g)
-                        _arrive(rule, traces, net.proj_rec, b, i, one, t - first, last - first, g)
+                        _arrive(rule, traces, net.proj_rec, Arrival(b, i, one, t - first, last - first), g)
 
 
 @inlined
-def _back(rule, net, tape, targets, w_feedback, span, b, first, last):
+def _back(rule, model, tape, targets, span, b, first, last):
     """Equations (1) and (2) for the gradient and for each unit terminal value; c and the state at `first` remain."""
-    lam, lb, gz = rule.lam, rule.lb, rule.gz
+    net, weights, lam, lb, gz = model.net, model.weights, rule.lam, rule.lb, rule.gz
     runs, n, as_dtype = lam.shape[0], gz.shape[0], gz.dtype.type
     lam.fill(0)
     lb.fill(0)
@@ -153,7 +163,7 @@ def _back(rule, net, tape, targets, w_feedback, span, b, first, last):
         signal = tape.signal[b, row % tape.signal.shape[1]]
         reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
         prepare(rule.params, psi, tape.local[b, row % tape.local.shape[1]])
-        learning_signal(targets, b, t, err, w_feedback, signal)
+        learning_signal(targets, b, t, err, weights, signal)
         decay *= net.kappa
         for j in range(n):
             lb[j] = net.kappa * lb[j] + signal[j]  # (1)
@@ -204,15 +214,15 @@ def _cross_border(rule, traces, proj, kappa, b, length, grad):
 
 
 @inlined
-def _arrive(rule, traces, proj, b, i, value, at, length, grad):
-    """An arrival from source i at step `at` of a span: (3) and its part of (5). In place."""
-    numbers = traces.synapse.shape[1]
+def _arrive(rule, traces, proj, arrival, grad):
+    """Equation (3) and an arrival's part of (5). In place."""
+    b, i, value, at, numbers = arrival.trial, arrival.source, arrival.value, arrival.at, traces.synapse.shape[1]
     add_to_row(proj, i, value, rule.c[0, at], grad)
     for x in range(numbers):
         add_to_row(proj, i, value, rule.c[1 + x, at], traces.synapse[b, x])
     add_to_row(proj, i, value, rule.c[numbers + 1, at], traces.r[b])
     if rule.shift == 1:
-        traces.source[b, i] += value * arrived(rule.params) * decayed(rule.params, length - at)
+        traces.source[b, i] += value * arrived(rule.params) * decayed(rule.params, arrival.length - at)
 
 
 @generic(1)

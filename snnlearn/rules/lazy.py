@@ -81,6 +81,16 @@ class Rows(NamedTuple):
     alive: np.ndarray  # uint8 [pre] whether something can have changed since: a trace of the row is not zero
 
 
+class WeightRows(NamedTuple):
+    """One weight matrix with all that belongs to its rows."""
+
+    w: np.ndarray  # [synapses]
+    proj: Any
+    absent: np.ndarray  # positions of absent synapses
+    traces: Any
+    rows: Rows
+
+
 def make_lazy(net: Any, params: Any) -> Lazy | LazyAdaptive | NoLazy:
     """Room for the sums, or NoLazy where windows would be too short; `shortest_by_adaptation` has been asked before."""
     kappa, alpha, adaptive = float(net.kappa), float(params.alpha[0]), isinstance(params, ALIFParams)
@@ -131,60 +141,60 @@ def lazy_adaptive_is_lazy(lazy):
 
 
 @generic(1, inline=True)
-def catch_up(lazy, rule, net, weights, tape, inputs, span, t):
+def catch_up(lazy, rule, model, inputs, tape, span, t):
     """Before step t: bring the rows that are about to be read to step t - 1, and count what arrives. In place."""
 
 
 @catch_up.register(NoLazy)
-def no_lazy_catch_up(lazy, rule, net, weights, tape, inputs, span, t):
+def no_lazy_catch_up(lazy, rule, model, inputs, tape, span, t):
     return None
 
 
 @catch_up.register(Lazy)
-def lazy_catch_up(lazy, rule, net, weights, tape, inputs, span, t):
-    _catch_up(lazy, rule, net, weights, tape, inputs, span, t)
+def lazy_catch_up(lazy, rule, model, inputs, tape, span, t):
+    _catch_up(lazy, rule, model, inputs, tape, span, t)
 
 
 @catch_up.register(LazyAdaptive)
-def lazy_adaptive_catch_up(lazy, rule, net, weights, tape, inputs, span, t):
-    _catch_up(lazy, rule, net, weights, tape, inputs, span, t)
+def lazy_adaptive_catch_up(lazy, rule, model, inputs, tape, span, t):
+    _catch_up(lazy, rule, model, inputs, tape, span, t)
 
 
 @inlined
-def _catch_up(lazy, rule, net, weights, tape, inputs, span, t):
+def _catch_up(lazy, rule, model, inputs, tape, span, t):
     if t == span.start or lazy.at[0] == lazy.window:
-        _open(lazy, rule, net)
+        _open(lazy, rule, model.net)
     row, one = t - span.origin, rule.carry.w_in.eps.dtype.type(1)
+    net, weights, traces = model.net, model.weights, rule.carry
     if rule.learn_in:
+        w_in = WeightRows(weights.w_in, net.proj_in, net.absent_in, traces.w_in, lazy.in_)
         for event in range(inputs.indptr[0, t], inputs.indptr[0, t + 1]):
-            i, value = inputs.channel[event], inputs.value[event]
-            _arrive(lazy, lazy.in_, rule, net, rule.carry.w_in, net.proj_in, net.absent_in, weights.w_in, i, value)
+            _arrive(lazy, rule, model.net.scale, w_in, inputs.channel[event], inputs.value[event])
     if rule.learn_rec:
+        w_rec = WeightRows(weights.w_rec, net.proj_rec, net.absent_rec, traces.w_rec, lazy.rec)
         for event in range(tape.spike_ptr[0, row], tape.spike_ptr[0, row + 1]):
-            i = tape.spike_index[0, event]
-            _arrive(lazy, lazy.rec, rule, net, rule.carry.w_rec, net.proj_rec, net.absent_rec, weights.w_rec, i, one)
+            _arrive(lazy, rule, model.net.scale, w_rec, tape.spike_index[0, event], one)
 
 
 @inlined
-def _arrive(lazy, rows, rule, net, traces, proj, absent, w, i, value):
-    at = lazy.at[0]
-    _sync(lazy, rows, rule, net, traces, proj, absent, w, i)
-    rows.alive[i] = 1
-    traces.eps[0, i] += value / lazy.decay[1, at]  # times alpha^(t0-t)
+def _arrive(lazy, rule, scale, matrix, i, value):
+    _bring_up_to_date(lazy, rule, scale, matrix, i)
+    matrix.rows.alive[i] = 1
+    matrix.traces.eps[0, i] += value / lazy.decay[1, lazy.at[0]]  # times alpha^(t0-t)
 
 
 @generic(1, inline=True)
-def sum_up(lazy, rule, net, weights, psi, signal, reg, last):
+def sum_up(lazy, rule, model, psi, signal, reg, last):
     """After a step: equations (1)-(4); at the end of the window, or where `last`, bring every row up to date. In place."""
 
 
 @sum_up.register(NoLazy)
-def no_lazy_sum_up(lazy, rule, net, weights, psi, signal, reg, last):
+def no_lazy_sum_up(lazy, rule, model, psi, signal, reg, last):
     return None
 
 
 @sum_up.register(Lazy)
-def lazy_sum_up(lazy, rule, net, weights, psi, signal, reg, last):
+def lazy_sum_up(lazy, rule, model, psi, signal, reg, last):
     at, zeta = lazy.at[0], rule.params.zeta
     A, H, B, R = lazy.sums[0], lazy.sums[1], lazy.sums[2], lazy.sums[3]
     kappa, k, a = lazy.decay[0, 1], lazy.decay[0, at], lazy.decay[1, at]
@@ -196,11 +206,11 @@ def lazy_sum_up(lazy, rule, net, weights, psi, signal, reg, last):
         R[at + 1, j] = R[at, j] + reg[j] * e
     lazy.at[0] = at + 1
     if last or at + 1 == lazy.window:
-        _close(lazy, rule, net, weights)
+        _close(lazy, rule, model)
 
 
 @sum_up.register(LazyAdaptive)
-def lazy_adaptive_sum_up(lazy, rule, net, weights, psi, signal, reg, last):
+def lazy_adaptive_sum_up(lazy, rule, model, psi, signal, reg, last):
     at, zeta, beta, s = lazy.at[0], rule.params.zeta, rule.params.beta, lazy.sums
     kappa, k, a = lazy.decay[0, 1], lazy.decay[0, at], lazy.decay[1, at]
     least, most = 1.0, 1.0
@@ -221,9 +231,9 @@ def lazy_adaptive_sum_up(lazy, rule, net, weights, psi, signal, reg, last):
         least, most = min(least, P), max(most, P)
     lazy.at[0] = at + 1
     if last or at + 1 == lazy.window or least < np.exp(-DECAYS) or most > np.exp(DECAYS):
-        _close(lazy, rule, net, weights)
+        _close(lazy, rule, model)
         if not last:
-            _open(lazy, rule, net)
+            _open(lazy, rule, model.net)
 
 
 @inlined
@@ -250,43 +260,46 @@ def _wake(rows, traces, proj):
 
 
 @inlined
-def _close(lazy, rule, net, weights):
+def _close(lazy, rule, model):
     """Every row to the last step of the window; traces of sources as the next step finds them."""
+    net, weights, traces = model.net, model.weights, rule.carry
     if rule.learn_in:
-        _close_rows(lazy, lazy.in_, rule, net, rule.carry.w_in, net.proj_in, net.absent_in, weights.w_in)
+        _close_rows(lazy, rule, net.scale, WeightRows(weights.w_in, net.proj_in, net.absent_in, traces.w_in, lazy.in_))
     if rule.learn_rec:
-        _close_rows(lazy, lazy.rec, rule, net, rule.carry.w_rec, net.proj_rec, net.absent_rec, weights.w_rec)
+        _close_rows(lazy, rule, net.scale, WeightRows(weights.w_rec, net.proj_rec, net.absent_rec, traces.w_rec, lazy.rec))
 
 
 @inlined
-def _close_rows(lazy, rows, rule, net, traces, proj, absent, w):
-    for i in range(rows.since.shape[0]):
-        _sync(lazy, rows, rule, net, traces, proj, absent, w, i)
-        traces.eps[0, i] *= lazy.decay[1, lazy.at[0]]
+def _close_rows(lazy, rule, scale, matrix):
+    for i in range(matrix.rows.since.shape[0]):
+        _bring_up_to_date(lazy, rule, scale, matrix, i)
+        matrix.traces.eps[0, i] *= lazy.decay[1, lazy.at[0]]
 
 
 @inlined
-def _sync(lazy, rows, rule, net, traces, proj, absent, w, i):
+def _bring_up_to_date(lazy, rule, scale, matrix, i):
     """Row i to the entry of the last step done. In place."""
+    rows, proj, absent = matrix.rows, matrix.proj, matrix.absent
     if rows.alive[i] != 0 and rows.since[i] != lazy.at[0]:
         start, stop = row_start(proj, i), row_stop(proj, i)
-        earn(lazy, rule, net, traces, proj, w[start:stop], i, rows.since[i], lazy.at[0])
+        receive_gradient(lazy, rule, scale, matrix, i)
         m = _first_from(absent, start)
         while m < absent.shape[0] and absent[m] < stop:
-            w[absent[m]] = 0
+            matrix.w[absent[m]] = 0
             m += 1
     rows.since[i] = lazy.at[0]
 
 
 @generic(1, inline=True)
-def earn(lazy, rule, net, traces, proj, row, i, s, at):
-    """Equations (5)-(7) for the weights `row` of source i, from entry s to entry `at` of the sums. In place."""
+def receive_gradient(lazy, rule, scale, matrix, i):
+    """Equations (5)-(7) for the weights of source i, from where the row stands to the last step done. In place."""
 
 
-@earn.register(Lazy)
-def lazy_earn(lazy, rule, net, traces, proj, row, i, s, at):
-    start, a, factor = row_start(proj, i), np.float64(traces.eps[0, i]), rule.factor
-    ebar, through = traces.ebar[0, start : start + row.shape[0]], net.scale * a
+@receive_gradient.register(Lazy)
+def lazy_receive_gradient(lazy, rule, scale, matrix, i):
+    proj, traces, s, at = matrix.proj, matrix.traces, matrix.rows.since[i], lazy.at[0]
+    start, stop, a, factor = row_start(proj, i), row_stop(proj, i), np.float64(traces.eps[0, i]), rule.factor
+    row, ebar, through = matrix.w[start:stop], traces.ebar[0, start:stop], scale * a
     A, H, B, R = lazy.sums[0, at], lazy.sums[1, at], lazy.sums[2, at], lazy.sums[3, at]
     A0, H0, B0, R0 = lazy.sums[0, s], lazy.sums[1, s], lazy.sums[2, s], lazy.sums[3, s]
     k, fade = lazy.decay[2, s], lazy.decay[0, at - s]
@@ -298,10 +311,11 @@ def lazy_earn(lazy, rule, net, traces, proj, row, i, s, at):
         ebar[m] = fade * base + through * H[j]  # (7)
 
 
-@earn.register(LazyAdaptive)
-def lazy_adaptive_earn(lazy, rule, net, traces, proj, row, i, s, at):
-    start, a, factor, scale = row_start(proj, i), np.float64(traces.eps[0, i]), rule.factor, np.float64(net.scale)
-    ebar, q = traces.ebar[0, start : start + row.shape[0]], traces.q[0, start : start + row.shape[0]]
+@receive_gradient.register(LazyAdaptive)
+def lazy_adaptive_receive_gradient(lazy, rule, scale, matrix, i):
+    proj, traces, s, at = matrix.proj, matrix.traces, matrix.rows.since[i], lazy.at[0]
+    start, stop, a, factor = row_start(proj, i), row_stop(proj, i), np.float64(traces.eps[0, i]), rule.factor
+    row, ebar, q, scale = matrix.w[start:stop], traces.ebar[0, start:stop], traces.q[0, start:stop], np.float64(scale)
     now, then = lazy.sums[:, at], lazy.sums[:, s]
     k, fade = lazy.decay[2, s], lazy.decay[0, at - s]
     for m in range(row.shape[0]):

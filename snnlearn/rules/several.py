@@ -13,6 +13,7 @@ import numpy as np
 
 from ..compiler.dispatch import device
 from ..network import FlatWeights
+from ..tape import Model
 from .base import digest
 
 
@@ -47,12 +48,6 @@ def carried(arrays: Any) -> Iterator[np.ndarray]:
         yield from _leaves(getattr(arrays, "carry", ()))
 
 
-def silence(arrays: Any) -> None:
-    """Traces at zero."""
-    for array in carried(arrays):
-        array[:] = 0
-
-
 def _leaves(arrays: Any) -> Iterator[np.ndarray]:
     for value in arrays:
         if isinstance(value, tuple):
@@ -62,12 +57,13 @@ def _leaves(arrays: Any) -> Iterator[np.ndarray]:
 
 
 @digest.register(Several)
-def several_digest(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
+def several_digest(rule, model, drive, tape, grad, span, start, stop):
+    weights = model.weights
     # the active rule comes last: the tape's learning signal, which recorders read, is its own
     if rule.on[0] != 0:
         own = FlatWeights(weights.w_in, weights.w_rec, weights.w_out, weights.b_out, rule.feedback)
-        digest(rule.passive, net, own, rule.grad, tape, inputs, targets, span, start, stop)
-    digest(rule.active, net, weights, grad, tape, inputs, targets, span, start, stop)
+        digest(rule.passive, Model(model.net, own, model.rates), drive, tape, rule.grad, span, start, stop)
+    digest(rule.active, model, drive, tape, grad, span, start, stop)
     ends = (stop + span.offset) % span.interval == 0 or stop == span.n_steps
     if span.update and ends and rule.total.w_in.shape[0] > 0:
         _add(rule.total.w_in[0], grad.w_in[span.group])

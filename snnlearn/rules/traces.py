@@ -73,6 +73,17 @@ class StateTraces(NamedTuple):
         return ("pre",)
 
 
+class TraceStep(NamedTuple):
+    """What a step has for all synapses alike."""
+
+    psi: np.ndarray  # [n]
+    scaled: np.ndarray  # [4, n] factor times L and reg, psi zeta, psi beta
+    regular: bool  # whether reg has an entry that is not zero
+    attached: float
+    kappa: float
+    scale: float
+
+
 class EligibilityArrays(NamedTuple):
     """e-prop carried forward, as kernels see it."""
 
@@ -146,66 +157,62 @@ def obstacle(arrays: EligibilityArrays) -> str:
 
 
 @digest.register(EligibilityArrays)
-def eligibility_digest(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
+def eligibility_digest(rule, model, drive, tape, grad, span, start, stop):
     if is_lazy(rule.lazy) and rule.on_read:
-        _advance_sums(rule, net, weights, grad, tape, targets, span, start, stop)
+        for t in range(start, stop):
+            _advance_sums(rule, model, drive.targets, tape, grad, span, t)
         return
     for b in range(span.trials):
-        _advance_traces(rule, net, weights, grad, tape, inputs, targets, b, span, start, min(stop, inputs.steps[b]))
+        for t in range(start, min(stop, drive.inputs.steps[b])):
+            _advance_traces(rule, model, drive, tape, grad, b, span, t)
+        if rule.factor != 1:
+            for s in model.net.absent_in:
+                grad.w_in[span.group, s] = 0
+            for s in model.net.absent_rec:
+                grad.w_rec[span.group, s] = 0
 
 
 @before.register(EligibilityArrays)
-def eligibility_before(rule, net, weights, tape, inputs, span, t):
+def eligibility_before(rule, model, drive, tape, span, t):
     if is_lazy(rule.lazy) and rule.on_read:
-        catch_up(rule.lazy, rule, net, weights, tape, inputs, span, t)
+        catch_up(rule.lazy, rule, model, drive.inputs, tape, span, t)
 
 
 @inlined
-def _advance_sums(rule, net, weights, grad, tape, targets, span, start, stop):
-    """Steps start .. stop-1 of the one trial, where weights are brought up to date as they are read (`lazy.py`)."""
-    w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
-    for t in range(start, stop):
-        row = t - span.origin
-        psi, err = tape.psi[0, row % tape.psi.shape[1]], tape.error[0, row]
-        signal = tape.signal[0, row % tape.signal.shape[1]]
-        reg = tape.rate_signal[0, row % tape.rate_signal.shape[1]]
-        learning_signal(targets, 0, t, err, w_feedback, signal)  # (5)
-        sum_up(rule.lazy, rule, net, weights, psi, signal, reg, t == span.stop - 1)
-        readout_step(rule.carry.readout[0], rule.carry.bias, net, tape, grad, 0, span, row, err)  # (7)
+def _advance_sums(rule, model, targets, tape, grad, span, t):
+    """Step t of the one trial, where weights are brought up to date as they are read (`lazy.py`)."""
+    net, weights, row = model.net, model.weights, t - span.origin
+    psi, err = tape.psi[0, row % tape.psi.shape[1]], tape.error[0, row]
+    signal = tape.signal[0, row % tape.signal.shape[1]]
+    reg = tape.rate_signal[0, row % tape.rate_signal.shape[1]]
+    learning_signal(targets, 0, t, err, weights, signal)  # (5)
+    sum_up(rule.lazy, rule, model, psi, signal, reg, t == span.stop - 1)
+    readout_step(rule.carry, net, tape, grad, 0, span, row)  # (7)
 
 
 @inlined
-def _advance_traces(rule, net, weights, grad, tape, inputs, targets, b, span, start, stop):
-    """Steps start .. stop-1 of trial b."""
-    kappa, scale, p, traces = net.kappa, net.scale, rule.params, rule.carry
-    w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
-    g_in, g_rec = grad.w_in[span.group], grad.w_rec[span.group]
-    one, signal, reg = g_in.dtype.type(1), rule.scaled[0], rule.scaled[1]
-    for t in range(start, stop):
-        row = t - span.origin
-        psi, err = tape.psi[b, row % tape.psi.shape[1]], tape.error[b, row]
-        unscaled = tape.signal[b, row % tape.signal.shape[1]]
-        rate_signal = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
-        learning_signal(targets, b, t, err, w_feedback, unscaled)  # (5)
-        for j in range(signal.shape[0]):
-            signal[j], reg[j] = rule.factor * unscaled[j], rule.factor * rate_signal[j]
-        prepare(p, psi, tape.local[b, row % tape.local.shape[1]])
-        weigh(p, psi, rule.scaled[2], rule.scaled[3])
-        regular = any_set(reg)
-        if rule.learn_in:
-            for event in range(inputs.indptr[b, t], inputs.indptr[b, t + 1]):
-                arrive(traces.w_in, net.proj_in, p, b, inputs.channel[event], inputs.value[event])
-            trace_step(traces.w_in, p, net.proj_in, b, psi, rule.scaled, regular, rule.attached, kappa, scale, g_in)
-        if rule.learn_rec:
-            for event in range(tape.spike_ptr[b, row], tape.spike_ptr[b, row + 1]):
-                arrive(traces.w_rec, net.proj_rec, p, b, tape.spike_index[b, event], one)
-            trace_step(traces.w_rec, p, net.proj_rec, b, psi, rule.scaled, regular, rule.attached, kappa, scale, g_rec)
-        readout_step(traces.readout[b], traces.bias, net, tape, grad, b, span, row, err)  # (7)
-    if rule.factor != 1:
-        for s in net.absent_in:
-            g_in[s] = 0
-        for s in net.absent_rec:
-            g_rec[s] = 0
+def _advance_traces(rule, model, drive, tape, grad, b, span, t):
+    """Step t of trial b."""
+    net, p, traces, inputs, row = model.net, rule.params, rule.carry, drive.inputs, t - span.origin
+    psi, err, signal, reg = tape.psi[b, row % tape.psi.shape[1]], tape.error[b, row], rule.scaled[0], rule.scaled[1]
+    unscaled = tape.signal[b, row % tape.signal.shape[1]]
+    rate_signal = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
+    learning_signal(drive.targets, b, t, err, model.weights, unscaled)  # (5)
+    for j in range(signal.shape[0]):
+        signal[j], reg[j] = rule.factor * unscaled[j], rule.factor * rate_signal[j]
+    prepare(p, psi, tape.local[b, row % tape.local.shape[1]])
+    weigh(p, psi, rule.scaled[2], rule.scaled[3])
+    step = TraceStep(psi, rule.scaled, any_set(reg), rule.attached, net.kappa, net.scale)
+    if rule.learn_in:
+        for event in range(inputs.indptr[b, t], inputs.indptr[b, t + 1]):
+            arrive(traces.w_in, net.proj_in, p, b, inputs.channel[event], inputs.value[event])
+        trace_step(traces.w_in, p, net.proj_in, b, step, grad.w_in[span.group])
+    if rule.learn_rec:
+        one = signal.dtype.type(1)
+        for event in range(tape.spike_ptr[b, row], tape.spike_ptr[b, row + 1]):
+            arrive(traces.w_rec, net.proj_rec, p, b, tape.spike_index[b, event], one)
+        trace_step(traces.w_rec, p, net.proj_rec, b, step, grad.w_rec[span.group])
+    readout_step(traces, net, tape, grad, b, span, row)  # (7)
 
 
 @generic(1, inline=True)
@@ -256,18 +263,19 @@ def state_traces_arrive(traces, proj, p, b, i, value):
 
 
 @generic(2, inline=True)
-def trace_step(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
+def trace_step(traces, p, proj, b, step, grad):
     """One step of the traces of one projection after the arrivals, equations (1)-(4) and (6). In place."""
 
 
 @trace_step.register(SourceTraces, LIFParams)
-def source_traces_lif_trace_step(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
-    signal, reg, psi_zeta, decay = scaled[0], scaled[1], scaled[2], p.alpha[0]
+def source_traces_lif_trace_step(traces, p, proj, b, step, grad):
+    signal, reg, psi_zeta, decay = step.scaled[0], step.scaled[1], step.scaled[2], p.alpha[0]
+    kappa, scale = step.kappa, step.scale
     for i in range(traces.eps.shape[1]):
         start, stop = row_start(proj, i), row_stop(proj, i)
         ebar, g, eps = traces.ebar[b, start:stop], grad[start:stop], traces.eps[b, i]
         new = scale * eps
-        if regular:
+        if step.regular:
             for k in range(ebar.shape[0]):
                 j = target(proj, start, k)
                 e = psi_zeta[j] * eps  # (3)
@@ -282,12 +290,13 @@ def source_traces_lif_trace_step(traces, p, proj, b, psi, scaled, regular, attac
 
 
 @trace_step.register(SourceTraces, ALIFParams)
-def source_traces_alif_trace_step(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
-    signal, reg, psi_zeta, psi_beta, decay = scaled[0], scaled[1], scaled[2], scaled[3], p.alpha[0]
+def source_traces_alif_trace_step(traces, p, proj, b, step, grad):
+    signal, reg, psi_zeta, psi_beta, decay = step.scaled[0], step.scaled[1], step.scaled[2], step.scaled[3], p.alpha[0]
+    kappa, scale = step.kappa, step.scale
     for i in range(traces.eps.shape[1]):
         start, stop = row_start(proj, i), row_stop(proj, i)
         ebar, g, q, eps = traces.ebar[b, start:stop], grad[start:stop], traces.q[b, start:stop], traces.eps[b, i]
-        if regular:
+        if step.regular:
             for k in range(ebar.shape[0]):
                 j = target(proj, start, k)
                 e = psi_zeta[j] * eps - psi_beta[j] * q[k]  # (3)
@@ -305,8 +314,8 @@ def source_traces_alif_trace_step(traces, p, proj, b, psi, scaled, regular, atta
 
 
 @trace_step.register(SynapseTraces, LIFParams)
-def synapse_traces_lif_trace_step(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
-    signal, reg = scaled[0], scaled[1]
+def synapse_traces_lif_trace_step(traces, p, proj, b, step, grad):
+    signal, reg, psi, attached, kappa, scale = step.scaled[0], step.scaled[1], step.psi, step.attached, step.kappa, step.scale
     for i in range(n_pre(proj)):
         start, stop = row_start(proj, i), row_stop(proj, i)
         ebar, g, eps = traces.ebar[b, start:stop], grad[start:stop], traces.eps[b, start:stop]
@@ -319,8 +328,8 @@ def synapse_traces_lif_trace_step(traces, p, proj, b, psi, scaled, regular, atta
 
 
 @trace_step.register(SynapseTraces, ALIFParams)
-def synapse_traces_alif_trace_step(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
-    signal, reg = scaled[0], scaled[1]
+def synapse_traces_alif_trace_step(traces, p, proj, b, step, grad):
+    signal, reg, psi, attached, kappa, scale = step.scaled[0], step.scaled[1], step.psi, step.attached, step.kappa, step.scale
     for i in range(n_pre(proj)):
         start, stop = row_start(proj, i), row_stop(proj, i)
         ebar, g = traces.ebar[b, start:stop], grad[start:stop]
@@ -335,8 +344,8 @@ def synapse_traces_alif_trace_step(traces, p, proj, b, psi, scaled, regular, att
 
 
 @trace_step.register(StateTraces, ChainParams)
-def state_traces_chain_trace_step(traces, p, proj, b, psi, scaled, regular, attached, kappa, scale, grad):
-    signal, reg = scaled[0], scaled[1]
+def state_traces_chain_trace_step(traces, p, proj, b, step, grad):
+    signal, reg, attached, kappa, scale = step.scaled[0], step.scaled[1], step.attached, step.kappa, step.scale
     # one row of synapses i -> j at a time: (1) to (3) are the chain rule of neurons/chain.py, equation (1)
     A, to_state, to_spike, by_spike, by_reset = p.d
     for i in range(n_pre(proj)):

@@ -25,7 +25,7 @@ from .. import _check
 from ..compiler.dispatch import inlined, summing
 from ..connectivity import add_row, n_pre, row_start, row_stop, target
 from ..network import FlatWeights, NetArrays
-from ..neurons.base import prepare, tangent
+from ..neurons.base import SpikeTangents, prepare, tangent
 from ..neurons.chain import chain
 from .base import Rule, digest, readout_step
 
@@ -120,24 +120,23 @@ class UORO(Rule):
 
 
 @digest.register(UOROArrays)
-def uoro_digest(rule, net, weights, grad, tape, inputs, targets, span, start, stop):
-    w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
+def uoro_digest(rule, model, drive, tape, grad, span, start, stop):
+    net, inputs = model.net, drive.inputs
     carry, g_in, g_rec = rule.carry, grad.w_in[span.group], grad.w_rec[span.group]
     for b in range(span.trials):
         for t in range(start, min(stop, inputs.steps[b])):
             row = t - span.origin
-            psi, err = tape.psi[b, row % tape.psi.shape[1]], tape.error[b, row]
-            reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
+            psi = tape.psi[b, row % tape.psi.shape[1]]
             prepare(rule.params, psi, tape.local[b, row % tape.local.shape[1]])
             _signs(rule, span.number + b, carry.clock[b])
             energy = _sources(rule, net, tape, inputs, b, row, t)
-            keep, add, earned = _state_step(rule, net, weights, w_feedback, b, psi, energy, err, reg)
+            keep, add, earned = _state_step(rule, model, tape, b, row, energy)
             carry.square[b] = 0
             if rule.learn_in:
                 carry.square[b] += _weight_step(net.proj_in, carry.w_in[b], rule.sign, rule.pre_in, keep, add, earned, g_in)
             if rule.learn_rec:
                 carry.square[b] += _weight_step(net.proj_rec, carry.w_rec[b], rule.sign, rule.pre_rec, keep, add, earned, g_rec)
-            readout_step(carry.readout[b], carry.bias, net, tape, grad, b, span, row, err)
+            readout_step(carry, net, tape, grad, b, span, row)
             carry.clock[b] += 1
 
 
@@ -187,9 +186,12 @@ def _energy(proj, pre):
 
 
 @inlined
-def _state_step(rule, net, weights, w_feedback, b, psi, energy, err, reg):
+def _state_step(rule, model, tape, b, row, energy):
     """Equations (1) to (3) for X; returns what W is to be multiplied by, 1/r1, and the factor of (4)."""
-    carry, kick, kick_z = rule.carry, rule.kick, rule.kick_z
+    net, weights, carry, kick, kick_z = model.net, model.weights, rule.carry, rule.kick, rule.kick_z
+    w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
+    psi, err = tape.psi[b, row % tape.psi.shape[1]], tape.error[b, row]
+    reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
     hidden, ring, n = carry.hidden[b], carry.z.shape[1], psi.shape[0]
     now, before, delayed = carry.clock[b] % ring, (carry.clock[b] + ring - 1) % ring, (carry.clock[b] + 1) % ring
     z, last, y = carry.z[b, now], carry.z[b, before], carry.y[b]
@@ -200,8 +202,9 @@ def _state_step(rule, net, weights, w_feedback, b, psi, energy, err, reg):
     kick.fill(0)
     for l in range(n):
         one, sign = rule.current[l : l + 1], rule.sign[l : l + 1]
-        tangent(rule.params, l, psi[l], rule.attached, one, hidden, l, last[l : l + 1], z[l : l + 1])  # (1)
-        tangent(rule.params, l, psi[l], rule.attached, sign, kick, l, rule.rest[l : l + 1], kick_z[l : l + 1])  # (1)
+        tangent(rule.params, l, psi[l], rule.attached, one, hidden, l, SpikeTangents(last[l : l + 1], z[l : l + 1]))  # (1)
+        spikes = SpikeTangents(rule.rest[l : l + 1], kick_z[l : l + 1])
+        tangent(rule.params, l, psi[l], rule.attached, sign, kick, l, spikes)  # (1)
     moved, kicked = _square(hidden), _square(kick) + _square_of(kick_z)
     for d in range(ring):
         if d != delayed:  # what leaves the ring matters no more
