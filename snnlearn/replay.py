@@ -31,7 +31,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _check
-from .batches import Batch, draw
+            x, target, mask = split_piece(item, "replay.inputs")
+            simulator.run(x, target, mask, recorder=watcher, **given)
 from .recording import Recorder, Recording, open_recording
 from .recording.access import frozen, open_file
 from .recording.going_on import load_checkpoints
@@ -261,8 +262,13 @@ def _run(simulator: Simulator, watcher: Watcher, batches: Iterator[Any], stop: i
         if streaming:
             simulator.run(iter([item]), recorder=watcher, **given)
         else:
+<<<<<<< HEAD
             x, target, mask, steps = (*item, None, None, None)[:4] if isinstance(item, tuple) else (item, None, None, None)
             simulator.run(x, target, mask, recorder=watcher, steps=steps, **given)
+=======
+            x, target, mask = split_piece(item, "replay.inputs")
+            simulator.run(x, target, mask, recorder=watcher, **given)
+>>>>>>> main
 
 
 def _result(collected: Collected, window: tuple[int, int], origin: str, streaming: bool) -> Replay:

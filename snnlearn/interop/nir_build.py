@@ -27,9 +27,9 @@ def step_factors(tau: np.ndarray, dt: float, scheme: str, where: str) -> tuple[n
         return np.exp(-dt / tau), -np.expm1(-dt / tau)
     if scheme == "impulse":
         return np.exp(-dt / tau), dt / tau
-    if (tau < dt * (1 - 1e-9)).any():
+    if (tau < dt * (1 - _check.TOLERANCE)).any():
         hint = "another dt, unit or scheme?"
-        raise _check.fail(where, f"be at least dt = {dt:g} ms for the scheme 'euler'", f"{float(tau.min()):g} ms", hint)
+        raise _check.fail(where, f"be at least dt = {dt:g} ms for the scheme 'euler'", f"{float(tau.min()):.9g} ms", hint)
     return np.maximum(1 - dt / tau, 0.0), dt / tau
 
 
