@@ -11,11 +11,7 @@ import numpy as np
 from . import _check
 from .engine import Engine
 from .events import encode, is_batch, take
-<<<<<<< HEAD
-from .intake import check_steps, refuse_pair
-=======
-from .intake import check_parts, refuse_pair
->>>>>>> main
+from .intake import check_parts, check_steps, refuse_pair
 from .job import Job, Noise
 from .losses import NONE, Loss, MeanSquaredError, RateRegularizer, TargetArrays, encode_mask, encode_targets
 from .network import Network, Weights

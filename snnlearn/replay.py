@@ -31,8 +31,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _check
-            x, target, mask = split_piece(item, "replay.inputs")
-            simulator.run(x, target, mask, recorder=watcher, **given)
+from .batches import Batch, draw
+from .events import split_piece
 from .recording import Recorder, Recording, open_recording
 from .recording.access import frozen, open_file
 from .recording.going_on import load_checkpoints
@@ -262,13 +262,9 @@ def _run(simulator: Simulator, watcher: Watcher, batches: Iterator[Any], stop: i
         if streaming:
             simulator.run(iter([item]), recorder=watcher, **given)
         else:
-<<<<<<< HEAD
-            x, target, mask, steps = (*item, None, None, None)[:4] if isinstance(item, tuple) else (item, None, None, None)
+            four = isinstance(item, tuple) and len(item) == 4
+            x, target, mask, steps = item if four else (*split_piece(item, "replay.inputs"), None)
             simulator.run(x, target, mask, recorder=watcher, steps=steps, **given)
-=======
-            x, target, mask = split_piece(item, "replay.inputs")
-            simulator.run(x, target, mask, recorder=watcher, **given)
->>>>>>> main
 
 
 def _result(collected: Collected, window: tuple[int, int], origin: str, streaming: bool) -> Replay:

@@ -29,11 +29,8 @@ from .rules.base import check_passive
 from .stepping import Stepper
 from .training import History, Training, evaluate, go_on_as_planned, train
 
-<<<<<<< HEAD
 MEAN = CrossEntropy(of="mean")
-=======
 LAST_TRIAL = 2**62
->>>>>>> main
 RECORDABLE = ("psi", "threshold", "learning_signal")  # besides the hidden state of the neuron model
 
 
@@ -220,15 +217,10 @@ class Simulator:
             if targets is not None or mask is not None or learning_signal is not None or steps is not None:
                 raise _check.fail("Simulator.run.inputs", "yield (x, target, mask) where it is an iterator", "separate targets")
             return self._run_stream(inputs, recorder, learn, error)
-<<<<<<< HEAD
         job = make_job(self, inputs, targets, mask, learn, error, learning_signal, steps)
-        trial = self.trials_done if first_trial is None else first_trial
-=======
-        job = make_job(self, inputs, targets, mask, learn, error, learning_signal)
         trial = self.trials_done
         if first_trial is not None:
             trial = _check.integer("Simulator.run.first_trial", first_trial, "be a whole number, not negative", 0, LAST_TRIAL)
->>>>>>> main
         job = job._replace(noise=self._trial_noise(job, trial), number=trial)
         if recorder is not None:
             job = ask(self, job, recorder, trial)

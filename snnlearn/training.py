@@ -327,11 +327,7 @@ def check_task(simulator: Any, task: Any, where: str) -> None:
     if isinstance(task, Task) and classifies != (task.kind == "classification"):
         wanted = "CrossEntropy" if task.kind == "classification" else "MeanSquaredError"
         raise _check.fail("Simulator.loss", f"be {wanted} for {task.name}", type(simulator.loss).__name__)
-<<<<<<< HEAD
-    if isinstance(task, Task) and abs(task.dt - net.dt) > 1e-6 * net.dt:
-=======
     if isinstance(task, Task) and not _check.same_time(task.dt, net.dt):
->>>>>>> main
         raise _check.fail(f"{where}.task.dt", f"be {net.dt} ms, as the network has", task.dt)
 
 

@@ -222,3 +222,16 @@ def test_lengths_that_do_not_fit(data, steps, sentence):
         sim.run(x, targets, steps=steps)
     with pytest.raises(ValueError, match="where it is an iterator"):
         sim.run(iter([x[0]]), steps=[3])
+
+
+def test_the_learning_signal_of_the_mean_readout_is_the_recorded_one(data, path):
+    x, labels, _ = data
+    net, loss = network(), sl.CrossEntropy(of="mean")
+    sim = sl.Simulator(net, rule=sl.EProp(), optimizer=sl.SGD(0.0), loss=loss, dtype="float64")
+    with sl.Recorder(path, learning_signal=True) as recorder:
+        sim.run(x, labels, recorder=recorder, steps=LENGTHS)
+    with sl.open_recording(path) as rec:
+        for b, n in enumerate(LENGTHS):
+            signal = sl.synapse_traces(net, sim.weights, (x[b, :n], labels[b]), [(0, 1)], "recurrent", loss=loss).signal
+            np.testing.assert_allclose(rec["learning_signal"][b][:, 1], signal[:, 0], rtol=1e-10, atol=1e-12)
+            assert np.abs(signal).max() > 1e-3
