@@ -12,14 +12,16 @@ import numpy as np
 from .. import _check
 from .base import Dataset, Sample, check_events
 
+POLARITY = ("p", "on", "polarity")  # what libraries call the field
+
 
 class Wrapped(Dataset):
     """A data set made of someone else's objects.
 
     data : len(data) samples; data[i] returns (events, label), events a structured array with the fields t and x, and y and p
-        where there are any, label a whole number
+        (or on, or polarity) where there are any, label a whole number (of any type), a boolean, or the name of a class
     sensor : (width, height, polarities); None: `data.sensor_size`
-    classes : names of the classes; None: `data.classes`, or numbers up to the largest label
+    classes : names of the classes, by number; None: `data.classes`, or numbers up to the largest label
     unit : ms in which one of t counts; 0.001 for microseconds
     key : a name for the content, under which a cache keeps it; another content needs another key. None: no cache
 
@@ -88,7 +90,10 @@ class Wrapped(Dataset):
                 f"{where}, events", "be a structured array with the fields t, x and maybe y, p", got, error=TypeError
             )
         t = np.asarray(events["t"]).astype(np.float64) * self.unit
-        x, y, p = (np.asarray(events[k]).astype(np.int64) if k in names else np.zeros(t.shape, np.int64) for k in "xyp")
+        polarity = next((name for name in POLARITY if name in names), "")
+        x, y, p = (
+            np.asarray(events[k]).astype(np.int64) if k in names else np.zeros(t.shape, np.int64) for k in ("x", "y", polarity)
+        )
         return check_events(where, Sample(t, x, y, p, self._label(index, label)), self.sensor)
 
     def _pair(self, index: int) -> tuple[Any, Any]:
@@ -98,7 +103,16 @@ class Wrapped(Dataset):
         return pair[0], pair[1]
 
     def _label(self, index: int, label: Any) -> int:
-        value = np.asarray(label)
-        if value.size != 1 or value.dtype.kind not in "iu" or value.item() < 0:
-            raise _check.fail(f"{self.name}, label of sample {index}", "be a whole number, not negative", label, error=TypeError)
-        return int(value.item())
+        where, value = f"{self.name}, label of sample {index}", np.asarray(label)
+        single = value.item() if value.size == 1 else None
+        if isinstance(single, bytes):
+            single = single.decode("utf-8", "replace")
+        if isinstance(single, str):
+            if self._names is None:
+                raise _check.fail(where, "be a number where there are no names", single, "say classes=[...]", TypeError)
+            if single not in self._names:
+                raise _check.fail(where, "be one of the classes " + ", ".join(map(repr, self._names)), single)
+            return self._names.index(single)
+        if not isinstance(single, (int, float)) or not 0 <= single < 2**31 or single % 1:
+            raise _check.fail(where, "be a whole number, not negative, or the name of a class", label, error=TypeError)
+        return int(single)
