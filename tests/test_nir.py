@@ -134,7 +134,7 @@ def integrate(n, r=1.0, **changes):
 
 @pytest.mark.parametrize("scheme", ["euler", "impulse", "exponential"])
 def test_integrate_and_fire_has_no_leak(scheme):
-    """v[t] = v[t-1] + r W x[t] - (v_threshold - v_reset) z[t-1]; so has a LIF whose tau and r are infinite, with a factor of 1."""
+    """v[t] = v[t-1] + r W x[t] - (v_threshold - v_reset) z[t-1]; so a LIF whose tau and r are infinite, with factor 1."""
     x = np.random.default_rng(0).random((20, 3))
     for neuron, r in ((integrate(2, 0.5, v_reset=-0.25), 0.5), (lif(2, np.inf, r=np.inf, v_reset=-0.25), 1.0)):
         found = from_nir(sequence(linear(2, 3, 0.1), neuron), 1.0, scheme=scheme)

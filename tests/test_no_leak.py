@@ -92,6 +92,7 @@ def test_recordings_and_configurations_keep_it(tmp_path):
     config.save(tmp_path / "run.toml")
     assert "tau_m = inf" in (tmp_path / "run.toml").read_text()
     assert sl.load_config(tmp_path / "run.toml").net == net
+    net = sl.Network(32, sl.LIF(4, tau_m=np.inf, current=0.3), sl.Readout(10, tau=20.0))
     sim = sl.Simulator(net, None, sl.EProp(), sl.SGD(1e-3), loss=sl.CrossEntropy())
     with sl.Recorder(tmp_path / "run.h5") as recorder:
         sim.run(np.zeros((5, 32)), 0, recorder=recorder)

@@ -215,10 +215,10 @@ def _readout(
     kappa, scale, leak = 0.0, 1.0, 0.0  # type: Any, Any, Any
     if name is not None:
         node, where = graph.nodes[name], f"{graph.where}, node {name!r}"
-        tau = values(node, "tau") * unit
-        if not np.isfinite(tau).all():
-            raise _check.fail(f"{where}, tau", "be finite", float(tau[~np.isfinite(tau)][0]))
-        decay, factor = step_factors(tau, dt, scheme, f"{where}, tau")
+        taus = values(node, "tau") * unit
+        if not np.isfinite(taus).all():
+            raise _check.fail(f"{where}, tau", "be finite", float(taus[~np.isfinite(taus)][0]))
+        decay, factor = step_factors(taus, dt, scheme, f"{where}, tau")
         if np.ptp(decay) > 1e-12:
             raise _check.fail(f"{where}, tau", "be one time constant for all readouts", values(node, "tau"))
         kappa, scale = float(decay[0]), values(node, "r") * factor
