@@ -21,6 +21,7 @@ import h5py
 import numpy as np
 
 from .. import _check
+from ..recording.integrity import CheckedFile
 from .base import FileDataset, Sample, check_events
 from .formats import HEAD, recognised
 
@@ -123,7 +124,7 @@ class SHD(FileDataset):
         if self.path.stat().st_size == 0:
             raise _check.fail(self.name, "be an HDF5 file", "an empty file", error=OSError)
         try:
-            return h5py.File(self.path, "r")
+            return h5py.File(CheckedFile(self.path), "r")
         except OSError as error:
             got = "a truncated file" if "truncated" in str(error) else f"{error}"
             with open(self.path, "rb") as file:

@@ -89,11 +89,9 @@ class Wrapped(Dataset):
             raise _check.fail(
                 f"{where}, events", "be a structured array with the fields t, x and maybe y, p", got, error=TypeError
             )
-        t = np.asarray(events["t"]).astype(np.float64) * self.unit
-        polarity = next((name for name in POLARITY if name in names), "")
-        x, y, p = (
-            np.asarray(events[k]).astype(np.int64) if k in names else np.zeros(t.shape, np.int64) for k in ("x", "y", polarity)
-        )
+        t = _check.numbers(f"{where}, t", events["t"]).astype(np.float64) * self.unit
+        fields = ("x", "y", next((name for name in POLARITY if name in names), ""))
+        x, y, p = (_whole(f"{where}, {k}", events[k]) if k in names else np.zeros(t.shape, np.int64) for k in fields)
         return check_events(where, Sample(t, x, y, p, self._label(index, label)), self.sensor)
 
     def _pair(self, index: int) -> tuple[Any, Any]:
@@ -103,16 +101,22 @@ class Wrapped(Dataset):
         return pair[0], pair[1]
 
     def _label(self, index: int, label: Any) -> int:
-        where, value = f"{self.name}, label of sample {index}", np.asarray(label)
-        single = value.item() if value.size == 1 else None
-        if isinstance(single, bytes):
-            single = single.decode("utf-8", "replace")
-        if isinstance(single, str):
+        where, need = f"{self.name}, label of sample {index}", "be a whole number, not negative"
+        if isinstance(label, bytes):
+            label = label.decode("utf-8", "replace")
+        if isinstance(label, str):
             if self._names is None:
-                raise _check.fail(where, "be a number where there are no names", single, "say classes=[...]", TypeError)
-            if single not in self._names:
-                raise _check.fail(where, "be one of the classes " + ", ".join(map(repr, self._names)), single)
-            return self._names.index(single)
-        if not isinstance(single, (int, float)) or not 0 <= single < 2**31 or single % 1:
-            raise _check.fail(where, "be a whole number, not negative, or the name of a class", label, error=TypeError)
-        return int(single)
+                raise _check.fail(where, need, label, "classes=[...] says which name is which number", TypeError)
+            return self._names.index(_check.choice(where, str(label), self._names))
+        value = _check.numbers(where, label, need + ", or a name among classes")
+        if value.size != 1 or not float(value.item()).is_integer() or not 0 <= value.item() <= _check.MOST:
+            raise _check.fail(where, need, label, error=TypeError)
+        return int(value.item())
+
+
+def _whole(where: str, given: Any) -> np.ndarray:
+    """int64; a fraction would be cut off."""
+    values = _check.numbers(where, given)
+    if values.dtype.kind == "f" and not (np.isfinite(values) & (values == np.rint(values))).all():
+        raise _check.fail(where, "be whole numbers", float(values[values != np.rint(values)][0]))
+    return values.astype(np.int64)

@@ -49,6 +49,7 @@ from typing import Any, NamedTuple
 from .. import _check
 from ..network import Network, Weights
 from ..recording import Recording
+from ..recording.integrity import CheckedFile
 from ..surrogate import PiecewiseLinear, Surrogate
 from .common import new_file
 from .nir_build import RESETS, SCHEMES, build
@@ -135,9 +136,9 @@ def from_nir(
     own, why = own_network(nir, graph, where) if metadata else (None, None)
     if own is not None:
         net, weights = own
-        if dt is not None and abs(dt - net.dt) > _check.TOLERANCE * net.dt:
+        if dt is not None and not _check.same_time(dt, net.dt):
             hint = "metadata=False takes the bare graph"
-            raise _check.fail("from_nir.dt", f"be None or {net.dt:.10g}, as {where} says", dt, hint)
+            raise _check.fail("from_nir.dt", f"be None or {net.dt:.9g}, as {where} says", dt, hint)
         return Imported(net, weights, (), {"neurons": 0}, {"neurons": slice(0, net.n)})
     if dt is None:
         raise _check.fail("from_nir.dt", "be given, the step of the framework in ms", None, f"{where} does not hold it")
@@ -168,7 +169,7 @@ def _read(nir: Any, source: Any) -> tuple[Any, str]:
     if not pathlib.Path(source).is_file():
         raise _check.fail(where, "be a file", "nothing at this path", error=FileNotFoundError)
     try:
-        graph = nir.read(str(source), type_check=False)  # frameworks write shapes with a batch, which a check refuses
+        graph = nir.read(CheckedFile(source), type_check=False)  # frameworks write shapes with a batch, which a check refuses
     except Exception as error:
         got = f"{type(error).__name__}: {error}"
         raise _check.fail(where, "be a NIR graph that can be read", got, error=OSError) from None

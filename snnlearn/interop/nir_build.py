@@ -29,7 +29,7 @@ def step_factors(tau: np.ndarray, dt: float, scheme: str, where: str) -> tuple[n
         return np.exp(-dt / tau), dt / tau
     if (tau < dt * (1 - _check.TOLERANCE)).any():
         hint = "another dt, unit or scheme?"
-        raise _check.fail(where, f"be at least dt = {dt:.10g} ms for the scheme 'euler'", f"{float(tau.min()):.10g} ms", hint)
+        raise _check.fail(where, f"be at least dt = {dt:g} ms for the scheme 'euler'", f"{float(tau.min()):.9g} ms", hint)
     return np.maximum(1 - dt / tau, 0.0), dt / tau
 
 

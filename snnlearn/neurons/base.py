@@ -68,7 +68,7 @@ class Neuron:
 
     def __post_init__(self) -> None:
         name = type(self).__name__
-        object.__setattr__(self, "n", _check.integer(f"{name}.n", self.n, "be a positive number of neurons", low=1))
+        object.__setattr__(self, "n", _check.integer(f"{name}.n", self.n, "be a positive number of neurons", 1, _check.MOST))
         self._set("tau_m", "be a positive time in ms", low=0.0, strict=True, endless=True)
         self._set("threshold", "be positive", low=0.0, strict=True)
         self._set("refractory", "be a time in ms, not negative", low=0.0)
@@ -78,8 +78,7 @@ class Neuron:
         if not isinstance(self.surrogate, surrogate.Surrogate):
             need = "be a surrogate such as PiecewiseLinear(gamma=0.3)"
             raise _check.fail(f"{name}.surrogate", need, self.surrogate, error=TypeError)
-        if not isinstance(self.normalize_input, (bool, np.bool_)):
-            raise _check.fail(f"{name}.normalize_input", "be True or False", self.normalize_input, error=TypeError)
+        _check.flag(f"{name}.normalize_input", self.normalize_input)
         if self.normalize_input and np.isinf(self.tau_m).any():
             hint = "without a leak an input would be scaled by 0"
             raise _check.fail(f"{name}.normalize_input", "be False where tau_m is infinite", True, hint)
@@ -102,7 +101,7 @@ class Neuron:
         """Per-step factors that all models share: the only place where ms become steps, with `params`."""
         alpha, threshold = np.exp(-dt / self._array("tau_m")), self._array("threshold")
         gamma, n_ref, where = self.surrogate.gamma, np.rint(self._array("refractory") / dt), type(self).__name__
-        if n_ref.max() > np.iinfo(np.int32).max:
+        if n_ref.max() > _check.MOST:
             raise _check.fail(f"{where}.refractory", "be below 2^31 steps", f"{n_ref.max():g} steps of {dt:g} ms")
         with np.errstate(over="ignore"):
             inverse = 1.0 / threshold
