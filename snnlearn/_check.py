@@ -40,6 +40,22 @@ def need(module: str, what: str, package: str | None = None) -> Any:
         raise ImportError(f"{what} needs {package}: pip install {package}") from error
 
 
+def machine_bytes() -> int:
+    """Bytes of memory of this machine, or what is certainly too much where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 2**62
+
+
+def size_text(n: float) -> str:
+    """So many bytes in words."""
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if n >= scale:
+            return f"{n / scale:.3g} {unit}"
+    return f"{n:.0f} B"
+
+
 def show(value: Any) -> str:
     """A value in a few characters on one line: arrays by shape and dtype, long texts cut."""
     if isinstance(value, np.ndarray) and value.size > 4:

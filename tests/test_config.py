@@ -271,3 +271,17 @@ def test_commands_write_run_and_repeat_a_configuration(tmp_path, capsys):
     ]:
         with pytest.raises(ValueError, match=sentence):
             command(*words)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed = " + "[" * 5000 + "]" * 5000, "is not TOML: its tables or lists are nested too deeply"),
+        ("seed = " + "9" * 5000, "is not TOML: Exceeds the limit"),
+        ("x" + ".a" * 3000 + " = 1", "nested too deeply|unknown|x"),
+    ],
+)
+def test_texts_that_python_cannot_hold_are_refused(text, message, tmp_path):
+    (tmp_path / "run.toml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        sl.load_config(tmp_path / "run.toml")
