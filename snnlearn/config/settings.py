@@ -72,6 +72,9 @@ class TrainingPlan:
     stop: float | None = None
     restore_best: bool = False
 
+    def __post_init__(self) -> None:
+        _check.flag("TrainingPlan.restore_best", self.restore_best)
+
     def options(self) -> dict[str, Any]:
         """As keyword arguments, besides trials and batch."""
         values = dataclasses.asdict(self)
