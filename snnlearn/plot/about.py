@@ -14,6 +14,7 @@ from .._check import fail
 from ..recording import Recording, open_recording
 from ..recording.access import record
 from ..report import Run
+from ..spec import CLASSES
 from ..training import History
 from .style import BLUE, COLORS
 
@@ -32,6 +33,7 @@ class Group(NamedTuple):
     stop: int
     threshold: np.ndarray | None
     color: str
+    adapts: bool = True  # whether the threshold may change in time
 
 
 class Reported:
@@ -140,7 +142,8 @@ def neuron_groups(recording: Recording) -> list[Group]:
     groups, start = [], 0
     for k, (entry, n) in enumerate(zip(entries, sizes, strict=True)):
         rest = None if entry.get("threshold") is None else np.broadcast_to(np.asarray(entry["threshold"], float), (n,))
-        groups.append(Group(str(entry.get("type", "neurons")), start, start + n, rest, COLORS[k % len(COLORS)]))
+        name = str(entry.get("type", "neurons"))
+        groups.append(Group(name, start, start + n, rest, COLORS[k % len(COLORS)], getattr(CLASSES.get(name), "adapts", True)))
         start += n
     return groups
 
