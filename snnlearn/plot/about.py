@@ -126,7 +126,7 @@ def shown(recording: Recording, trial: int | None, time: Span) -> Shown:
         raise fail("plot.trial", f"be a trial with raw data ({trials[0]} .. {trials[-1]})", trial, error=IndexError)
     if recording.is_stream and trial is None:
         s = recording.segments
-        last = max(int(s.start[0]), int(s.stop[-1]) - SHOWN_STEPS)
+        last = max(int(s.begin[0]), int(s.stop[-1]) - SHOWN_STEPS)
         return Shown(None, (last * recording.dt, None) if time is None else time, "the stream")
     trial = int(trials[-1] if trial is None else trial)
     piece = recording.segments.streams and recording.segments.line[np.searchsorted(recording.segments.trial, trial)] != trial

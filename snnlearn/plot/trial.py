@@ -164,7 +164,7 @@ def _bounds(recording: Recording, part: Shown) -> tuple[np.ndarray, np.ndarray]:
     """First steps, and the steps behind the last ones, of what is shown, for each segment."""
     index, low, high = recording._within(recording._segments_of(part.trial), part.time)
     s = recording.segments
-    return np.maximum(s.start[index], low), np.minimum(s.stop[index], high)
+    return np.maximum(s.begin[index], low), np.minimum(s.stop[index], high)
 
 
 def _duration(recording: Recording, part: Shown) -> float:
