@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 from . import _check
 from .engine import Engine
 from .events import encode, is_batch, take
-from .intake import refuse_pair
+from .intake import check_parts, refuse_pair
 from .job import Job, Noise
 from .losses import NONE, Loss, MeanSquaredError, RateRegularizer, TargetArrays, encode_mask, encode_targets
 from .network import Network, Weights
@@ -73,7 +74,8 @@ def simulate(
     >>> got.spikes.shape, got.readout.shape, got.v.dtype.name
     ((10, 4), (10, 2), 'float64')
     """
-    names = tuple(record) if not isinstance(record, str) else (record,)
+    names = _check.items("simulate.record", record, "be names such as ('spikes', 'v')")
+    seed = _check.seed("simulate.seed", seed)
     check_network(net)
     own = tuple(name for name in net.variables if name not in Simulation._fields)
     for name in names:
@@ -147,6 +149,10 @@ def gradient(
     """
     if not isinstance(rule, Rule):
         raise _check.fail("gradient.rule", "be a learning rule such as sl.EProp()", rule, error=TypeError)
+    check_parts("gradient", rule, None, loss, regularizer)
+    seed = _check.seed("gradient.seed", seed)
+    if threads is not None:
+        threads = _check.integer("gradient.threads", threads, "be a positive number", low=1)
     engine = Engine(
         check_network(net),
         net.check_weights(weights),
@@ -176,13 +182,11 @@ def check_network(net: Any) -> Network:
 
 def check_dtype(where: str, dtype: Any) -> np.dtype:
     """float32 or float64; ValueError for anything else."""
-    try:
-        resolved = np.dtype(dtype)
-    except TypeError:
-        resolved = None
-    if resolved not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise _check.fail(where, "be 'float32' or 'float64'", dtype)
-    return resolved  # type: ignore[return-value]
+    known = (np.dtype(np.float32), np.dtype(np.float64))
+    if isinstance(dtype, (str, type, np.dtype)):  # NumPy takes None, and any object that has a dtype, for one
+        with contextlib.suppress(TypeError, ValueError):
+            return known[known.index(np.dtype(dtype))]
+    raise _check.fail(where, "be 'float32' or 'float64'", dtype)
 
 
 def _no_targets(net: Network, dtype: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -24,8 +24,10 @@ from .losses import (
 from .optimizers import Optimizer
 from .rules import Rule
 
+LONGEST = 2**62 - 1  # steps of an interval: beyond, none ends
 
-def check_parts(rule: Any, optimizer: Any, loss: Any, regularizer: Any) -> None:
+
+def check_parts(where: str, rule: Any, optimizer: Any, loss: Any, regularizer: Any) -> None:
     """TypeError or ValueError unless each is of its kind, or None, and there is a rule where there is an optimizer."""
     for name, value, kind in (
         ("rule", rule, Rule),
@@ -35,11 +37,9 @@ def check_parts(rule: Any, optimizer: Any, loss: Any, regularizer: Any) -> None:
     ):
         if value is not None and not isinstance(value, kind):
             kinds = kind if isinstance(kind, tuple) else (kind,)
-            raise _check.fail(
-                f"Simulator.{name}", "be of class " + " or ".join(k.__name__ for k in kinds), value, error=TypeError
-            )
+            raise _check.fail(f"{where}.{name}", "be of class " + " or ".join(k.__name__ for k in kinds), value, error=TypeError)
     if optimizer is not None and rule is None:
-        raise _check.fail("Simulator.rule", "be a learning rule where there is an optimizer", None)
+        raise _check.fail(f"{where}.rule", "be a learning rule where there is an optimizer", None)
 
 
 def check_interval(update_every: Any, rules: Iterable[Rule], regularizer: RateRegularizer | None) -> int | None:
@@ -47,7 +47,7 @@ def check_interval(update_every: Any, rules: Iterable[Rule], regularizer: RateRe
     if isinstance(update_every, str):
         _check.choice("Simulator.update_every", update_every, ("trial",))
         return None
-    interval = _check.integer("Simulator.update_every", update_every, "be 'trial' or a positive number of steps", low=1)
+    interval = _check.integer("Simulator.update_every", update_every, "be 'trial' or a positive number of steps", 1, LONGEST)
     for rule in rules:
         rule.direction(interval, False, False)
     if regularizer is not None and regularizer.tau is None and regularizer.strength > 0:
@@ -63,8 +63,8 @@ def make_job(
     net, dtype = simulator.net, simulator._engine.dtype
     able = simulator.rule is not None and simulator.optimizer is not None
     given = sum(value is not None for value in (targets, error, signal))
-    if learn is not None and not isinstance(learn, (bool, np.bool_)):
-        raise _check.fail("Simulator.run.learn", "be True, False or None", learn, error=TypeError)
+    if learn is not None:
+        _check.flag("Simulator.run.learn", learn)
     if given > 1:
         raise _check.fail("Simulator.run", "get one of targets, error and learning_signal", f"{given} of them")
     if learn and not able:

@@ -3,7 +3,7 @@
     E_task = sum_t mask[t] l[t]          no averaging over time or outputs; trials of a batch are averaged
 
     MeanSquaredError   l = 1/2 sum_k (y_k - y*_k)^2           err_k = mask (y_k - y*_k)               (1)
-                       (with mask[t, k], a weight for each output, inside the sum)
+                       (mask[t, k], a weight of each output, stands inside the sum)
     CrossEntropy       l = log sum_k exp y_k - y_{y*}         err_k = mask (softmax(y)_k - [k = y*])   (2)
 
 `RateRegularizer` adds reg_j[t] = dE_reg/dz_j[t] to the learning signal of every neuron.
@@ -237,7 +237,7 @@ def encode_mask(mask: Any, trials: int, n_steps: int, n_out: int, dtype: Any, ba
     none = np.zeros((0, 0, 0), dtype)
     if mask is None:
         return np.ones((trials, n_steps), dtype), none
-    if batch and isinstance(mask, (list, tuple)) and any(m is None or np.ndim(m) for m in mask):
+    if batch and isinstance(mask, (list, tuple)) and not all(isinstance(m, (int, float, np.generic)) for m in mask):
         mask = _masks(mask, n_steps, n_out)
     raw = _check.numbers("mask", mask, "be an array of time weights")
     shapes: dict[int, list[tuple[int, ...]]] = {1: [(n_steps,)], 2: [(trials, n_steps)], 3: [(trials, n_steps, n_out)]}

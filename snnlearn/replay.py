@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _check
+from .events import split_piece
 from .recording import Recorder, Recording, open_recording
 from .recording.access import frozen, open_file
 from .recording.going_on import load_checkpoints
@@ -261,7 +262,7 @@ def _run(simulator: Simulator, watcher: Watcher, batches: Iterator[Any], stop: i
         if streaming:
             simulator.run(iter([item]), recorder=watcher, **given)
         else:
-            x, target, mask = (*item, None, None)[:3] if isinstance(item, tuple) else (item, None, None)
+            x, target, mask = split_piece(item, "replay.inputs")
             simulator.run(x, target, mask, recorder=watcher, **given)
 
 

@@ -29,6 +29,7 @@ from .rules.base import check_passive
 from .stepping import Stepper
 from .training import History, Training, go_on_as_planned, train
 
+LAST_TRIAL = 2**62
 RECORDABLE = ("psi", "threshold", "learning_signal")  # besides the hidden state of the neuron model
 
 
@@ -84,8 +85,8 @@ class Simulator:
         passive_every: int = 1,
     ):
         self.net = check_network(net)
-        self.seed = _check.integer("Simulator.seed", seed, "be a whole number, not negative", low=0)
-        check_parts(rule, optimizer, loss, regularizer)
+        self.seed = _check.seed("Simulator.seed", seed)
+        check_parts("Simulator", rule, optimizer, loss, regularizer)
         if threads is not None:
             threads = _check.integer("Simulator.threads", threads, "be a positive number", low=1)
         self._threads = threads
@@ -213,7 +214,9 @@ class Simulator:
                 raise _check.fail("Simulator.run.inputs", "yield (x, target, mask) where it is an iterator", "separate targets")
             return self._run_stream(inputs, recorder, learn, error)
         job = make_job(self, inputs, targets, mask, learn, error, learning_signal)
-        trial = self.trials_done if first_trial is None else first_trial
+        trial = self.trials_done
+        if first_trial is not None:
+            trial = _check.integer("Simulator.run.first_trial", first_trial, "be a whole number, not negative", 0, LAST_TRIAL)
         job = job._replace(noise=self._trial_noise(job, trial), number=trial)
         if recorder is not None:
             job = ask(self, job, recorder, trial)

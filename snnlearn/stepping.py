@@ -102,7 +102,7 @@ class Stepper:
         """An array of numbers of this shape that are finite in the engine's dtype; None for all else."""
         try:
             array = value if type(value) is np.ndarray else np.asarray(value) if type(value) is list else None
-        except ValueError:
+        except (TypeError, ValueError, Warning):
             return None
         if array is None or array.shape != shape or array.dtype.kind not in "fiub":
             return None

@@ -144,7 +144,8 @@ def go_on(
 ) -> History:
     """Learn from where a training has come to its end. See `train`."""
     task, batch, end, history = training.task, training.batch, training.start + training.trials, training.history
-    callbacks, accuracy = tuple(callbacks), isinstance(simulator.loss, CrossEntropy)
+    callbacks = _check.items("Simulator.train.callbacks", callbacks, "be functions of the simulator and the history")
+    accuracy = isinstance(simulator.loss, CrossEntropy)
     began = time.perf_counter() - (history.wall_time[-1] if history.wall_time else 0.0)
     simulator._training, history.status = training, "running"
     if recorder is not None:
@@ -319,7 +320,7 @@ def check_options(simulator: Any, task: Any, trials: Any, batch: Any, start: Any
     if isinstance(task, Task) and classifies != (task.kind == "classification"):
         wanted = "CrossEntropy" if task.kind == "classification" else "MeanSquaredError"
         raise _check.fail("Simulator.loss", f"be {wanted} for {task.name}", type(simulator.loss).__name__)
-    if isinstance(task, Task) and abs(task.dt - net.dt) > 1e-12:
+    if isinstance(task, Task) and not _check.same_time(task.dt, net.dt):
         raise _check.fail(f"{where}.task.dt", f"be {net.dt} ms, as the network has", task.dt)
     if stop is not None and not callable(stop):
         _check.number(f"{where}.stop", stop, "be a score or a function of the history")

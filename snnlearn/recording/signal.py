@@ -10,6 +10,7 @@ import numpy as np
 
 from .._check import fail, integer
 from .access import LAST_STEP, PIECE, choose, frozen, listed
+from .integrity import members, text
 from .schema import SIGNALS
 
 if TYPE_CHECKING:
@@ -46,9 +47,9 @@ class Signal:
 
         def read(h5: h5py.File) -> tuple[Any, ...]:
             dataset = h5[self._path]
-            neurons = frozen(h5[f"neurons/{name}"][...]) if recorded and name in h5.get("neurons", {}) else None
-            pairs = frozen(h5[f"pairs/{name}"][...]) if name in h5.get("pairs", {}) else None
-            texts = (str(dataset.attrs["units"]), str(dataset.attrs["description"]))
+            neurons = frozen(h5[f"neurons/{name}"][...]) if recorded and name in members(h5, "neurons") else None
+            pairs = frozen(h5[f"pairs/{name}"][...]) if name in members(h5, "pairs") else None
+            texts = (text(dataset.attrs["units"]), text(dataset.attrs["description"]))
             return (*texts, dataset.dtype, dataset.shape[1:], neurons, pairs)
 
         self.units, self.description, self.dtype, width, self.neurons, self.pairs = recording._read(read)

@@ -80,8 +80,8 @@ class UORO(Rule):
         for key, value in values.items():
             object.__setattr__(self, key, value)
         super().__post_init__()
-        if not isinstance(reset_gradient, (bool, np.bool_)):
-            raise _check.fail("UORO.reset_gradient", "be True or False", reset_gradient, error=TypeError)
+        _check.flag("UORO.reset_gradient", reset_gradient)
+        _check.integer("UORO.seed", seed, "be a whole number of 64 bits, not negative", 0, 2**64 - 1)
 
     def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
         """See `Rule.direction`."""

@@ -168,21 +168,22 @@ class Task(ABC):
     def _check_rate(self, *fields: str) -> None:
         """Rates in Hz of at most one spike per step."""
         need = f"be a rate in Hz in 0 .. {1000 / self.dt:g}, at most one spike per step of {self.dt:g} ms"
-        self._check_number(need, *fields, low=0.0, high=1000 / self.dt)
+        self._check_number(need, *fields, low=0.0, high=1000 / self.dt * (1 + _check.TOLERANCE))
 
     def _check_duration(self, *fields: str, zero: bool = False) -> None:
         """Times in ms that are a whole number of steps."""
         need = f"be a time in ms, {'not negative' if zero else 'positive'} and a multiple of dt={self.dt:g}"
         self._check_number(need, *fields, low=0.0, strict=not zero)
         for field in fields:
-            if abs(getattr(self, field) - self._steps(field) * self.dt) > 1e-6 * self.dt:
+            steps = _check.whole_steps(getattr(self, field), self.dt)
+            if steps is None or steps > _check.MOST:
                 raise _check.fail(self._where(field), need, getattr(self, field))
 
     def _steps(self, field: str) -> int:
         return round(getattr(self, field) / self.dt)
 
     def _probability(self, rate: float) -> float:
-        return rate * self.dt / 1000
+        return min(rate * self.dt / 1000, 1.0)
 
     def _where(self, field: str) -> str:
         return f"{type(self).__name__}.{field}"

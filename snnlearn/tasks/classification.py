@@ -67,7 +67,7 @@ class Classification(Task):
         self._check_number("be a fraction above 0 and below 1", "holdout", low=0.0, high=1.0, strict=True)
         self._set("downsample", check_downsample(self._where("downsample"), self.downsample))
         if self.cache is not None:
-            self._set("cache", str(pathlib.Path(self.cache).resolve()))
+            self._set("cache", os.path.realpath(self.cache))
         if self.test is not None:
             self._check_alike()
         if self.n_steps is None:
@@ -159,7 +159,7 @@ def moved(values: dict[str, Any], **paths: Any) -> dict[str, Any]:
         _check.choice("moved", key, DATA)
         if "path" not in _whole(values.get(key)):
             raise _check.fail(f"task {values.get('name')!r}", f"have {key} data in files to take them from", str(path))
-        result[key] = _placed(values[key], str(pathlib.Path(path).resolve()))
+        result[key] = _placed(values[key], os.path.realpath(path))
     return result
 
 
