@@ -10,6 +10,8 @@ what is too large into infinity, and trust the indices of a sparse matrix.
 from __future__ import annotations
 
 import dataclasses
+import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from numbers import Real
@@ -18,6 +20,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+WIDEST = 2**63
+MOST = 2**31 - 1  # neurons, channels and steps are counted by int32 in places
 TOLERANCE = 1e-6  # relative, of times: a step of float32(0.1) ms, or the difference of two times, is one of 0.1 ms
 LONGEST = 400  # characters of the line that stands for a record
 
@@ -37,10 +41,13 @@ def need(module: str, what: str, package: str | None = None) -> Any:
 
 
 def show(value: Any) -> str:
-    """A value in a few characters: arrays by shape and dtype, long texts cut."""
+    """A value in a few characters on one line: arrays by shape and dtype, long texts cut."""
     if isinstance(value, np.ndarray) and value.size > 4:
         return f"array of shape {value.shape} and dtype {value.dtype}"
-    text = repr(value.tolist()) if isinstance(value, (np.ndarray, np.generic)) else repr(value)
+    try:
+        text = " ".join(repr(value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value).split())
+    except Exception:  # an integer of thousands of digits, or an object whose own `repr` fails
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -71,8 +78,10 @@ def _part(value: Any) -> str:
     return show(value).replace("\n", " ")
 
 
-def number(where: str, value: Any, need: str, low: float = -np.inf, high: float = np.inf, strict: bool = False) -> float:
-    """A finite float in [low, high] (or, with `strict`, above low)."""
+def number(
+    where: str, value: Any, need: str, low: float = -np.inf, high: float = np.inf, strict: bool = False, endless: bool = False
+) -> float:
+    """A finite float in [low, high] (or, with `strict`, above low). endless : infinity as well"""
     if not isinstance(value, (Real, np.bool_)):
         scalar = numbers(where, value, need)  # a tensor of no dimensions
         if scalar.ndim or isinstance(value, (list, tuple)):
@@ -82,36 +91,86 @@ def number(where: str, value: Any, need: str, low: float = -np.inf, high: float 
         x = float(value)
     except OverflowError:
         raise fail(where, need, value) from None
-    if not np.isfinite(x) or x < low or x > high or (strict and x <= low) or isinstance(value, (bool, np.bool_)):
+    finite = np.isfinite(x) or (endless and x == np.inf)
+    if not finite or x < low or x > high or (strict and x <= low) or isinstance(value, (bool, np.bool_)):
         raise fail(where, need, value)
     return x
 
 
 def integer(where: str, value: Any, need: str = "be a whole number", low: int | None = None, high: int | None = None) -> int:
-    """A whole number in [low, high]."""
+    """A whole number in [low, high], of 64 bits at most."""
+    result = seed(where, value, need, -WIDEST if low is None else low)
+    if result > (WIDEST - 1 if high is None else high):
+        raise fail(where, need, value)
+    return result
+
+
+def seed(where: str, value: Any, need: str = "be a whole number, not negative", low: int = 0) -> int:
+    """A whole number of any size, for NumPy's generators."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
         raise fail(where, need, value, error=TypeError)
-    if (low is not None and value < low) or (high is not None and value > high):
+    if value < low:
         raise fail(where, need, value)
     return int(value)
 
 
+def flag(where: str, value: Any) -> bool:
+    """True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise fail(where, "be True or False", value, error=TypeError)
+    return bool(value)
+
+
+def items(where: str, value: Any, need: str) -> tuple[Any, ...]:
+    """What a caller gives to go through, as a tuple; a text is one item."""
+    if isinstance(value, str):
+        return (value,)
+    try:
+        return tuple(value)
+    except Exception:  # what is no iterable, or one that fails
+        raise fail(where, need, value, error=TypeError) from None
+
+
 def per_neuron(
-    where: str, value: Any, n: int, need: str, low: float = -np.inf, high: float = np.inf, strict: bool = False
+    where: str,
+    value: Any,
+    n: int,
+    need: str,
+    low: float = -np.inf,
+    high: float = np.inf,
+    strict: bool = False,
+    endless: bool = False,
 ) -> float | tuple[float, ...]:
     """A number, or one number per neuron; kept as a float or a tuple so that specs stay hashable."""
     if isinstance(value, Real):
-        return number(where, value, need, low, high, strict)
+        return number(where, value, need, low, high, strict, endless)
     array = numbers(where, value, need)
     if array.ndim == 0 or array.dtype.kind == "b":
-        return number(where, value, need, low, high, strict)
+        return number(where, value, need, low, high, strict, endless)
     if array.shape != (n,):
         raise fail(where, f"be a number or an array of shape ({n},)", value)
-    array = array.astype(np.float64)
-    bad = ~np.isfinite(array) | (array < low) | (array > high) | (strict & (array <= low))
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float64)
+    finite = np.isfinite(array) | (endless & (array == np.inf))
+    bad = ~finite | (array < low) | (array > high) | (strict & (array <= low))
     if bad.any():
         raise fail(where, need, array[bad][0], f"entry {int(np.argmax(bad))} of {n}")
     return tuple(array.tolist())
+
+
+def regular_file(where: str, path: str | os.PathLike[str]) -> None:
+    """Raise OSError or ValueError unless there is a file at this path; a pipe would be waited for without end."""
+    name = os.fspath(path)
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise fail(where, "be a file that exists", name, error=FileNotFoundError) from None
+    except (OSError, ValueError) as error:  # a link onto itself, a folder that may not be entered, a name that cannot be
+        raise fail(where, "be a file that can be read", name, getattr(error, "strerror", None) or str(error), OSError) from None
+    if stat.S_ISDIR(mode):
+        raise fail(where, "be a file, not a folder", name, error=IsADirectoryError)
+    if not stat.S_ISREG(mode):
+        raise fail(where, "be a file", name, "it is a pipe, a socket or a device")
 
 
 def choice(where: str, value: Any, names: Iterable[str]) -> str:
@@ -159,14 +218,14 @@ def _different(lengths: list[int]) -> str:
     return "lengths " + ", ".join(map(str, found[:4])) + (", ..." if len(found) > 4 else "")
 
 
-def _leaves(value: Any) -> Iterator[Any]:
-    """What lists of lists hold, and what is no list itself."""
+def _leaves(value: Any, depth: int = 32) -> Iterator[Any]:
+    """What lists of lists hold, and what is no list itself; deeper than an array has dimensions nothing is looked for."""
     if not isinstance(value, (list, tuple)):
         yield value
         return
-    for x in value:
+    for x in value if depth else ():
         if isinstance(x, (list, tuple)):
-            yield from _leaves(x)
+            yield from _leaves(x, depth - 1)
         else:
             yield x
 
@@ -265,6 +324,13 @@ def whole_steps(time: float, dt: float) -> int | None:
         return None
     near = round(steps)
     return near if abs(steps - near) <= min(TOLERANCE * max(1.0, steps), 0.01) else None
+
+
+def decimal(time: float) -> float:
+    """What a time read from single precision meant: 0.1 where it is float32(0.1), 0.10000000149."""
+    with np.errstate(over="ignore"):
+        single = np.float32(time)
+    return float(np.format_float_positional(single)) if float(single) == time else time
 
 
 def _shape(shape: tuple[int | None, ...]) -> str:

@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._check import brief, fail, number
+from ._check import TOLERANCE, brief, fail, number, numbers, whole_steps
 from .recording import Recording
 from .recording.pieces import extents, iter_batches
 
 __all__ = ["PSTH", "Intervals", "Rates", "intervals", "psth", "rates"]
 
+MOST_BINS = 10_000_000
 BATCH = 1 << 19  # spikes that are looked at together
 
 
@@ -100,7 +101,9 @@ def intervals(
     Raises KeyError where spikes were not recorded, ValueError for a bin that is no number of steps.
     """
     width = _steps("analysis.intervals.bin", bin, recording.dt)
-    n_bins = int(number("analysis.intervals.longest", longest, "be a time in ms above bin", bin) / (width * recording.dt) + 1e-9)
+    least = width * recording.dt
+    longest = number("analysis.intervals.longest", longest, "be a time in ms above bin", least, MOST_BINS * least)
+    n_bins = int(longest / (width * recording.dt) * (1 + TOLERANCE))
     chosen, n_neurons = _neurons(recording, neurons), recording.n_neurons
     n, total, squares = np.zeros(n_neurons, np.int64), np.zeros(n_neurons), np.zeros(n_neurons)
     counts = np.zeros(n_bins, np.int64)
@@ -173,10 +176,10 @@ def _lines(recording: Recording, spikes: Any) -> np.ndarray:
 
 
 def _steps(where: str, bin: Any, dt: float) -> int:
-    steps = number(where, bin, "be a positive time in ms", 0.0, strict=True) / dt
-    if round(steps) < 1 or abs(steps - round(steps)) > 1e-6:
+    steps = whole_steps(number(where, bin, "be a positive time in ms", 0.0, strict=True), dt)
+    if not steps:
         raise fail(where, f"be a whole number of steps of {dt:g} ms", bin)
-    return round(steps)
+    return steps
 
 
 def _neurons(recording: Recording, neurons: Any) -> np.ndarray:
@@ -207,7 +210,7 @@ def _labels(recording: Recording, label: Any, trials: np.ndarray) -> np.ndarray:
         if missing:
             raise fail(where, "have a class for every trial", f"none for trial {missing[0]}", error=KeyError)
         return np.array([label[trial] for trial in trials.tolist()], np.int64)
-    values = np.asarray(label)
+    values = numbers(where, label, f"be int of shape {trials.shape}, one class a trial")
     if values.shape != trials.shape or values.dtype.kind not in "iub":
         raise fail(where, f"be int of shape {trials.shape}, one class a trial", label)
     return values.astype(np.int64)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _check
+from .events import split_trial
 from .functional import Gradient, gradient
 from .losses import CrossEntropy, Loss, RateRegularizer
 from .network import WEIGHT_NAMES, Network, Weights
@@ -98,12 +99,14 @@ def compare(
     zero (its figures are nan) and why, if that is plain: no loss, no spikes; and where no crossing carries anything, so that
     all rules follow the same paths. Raises as `gradient` does.
     """
-    rules = tuple(rules)
+    where, need = "compare.rules", "be learning rules such as [sl.EProp()]"
+    rules = (rules,) if isinstance(rules, Rule) else _check.items(where, rules, need)
     if not rules:
-        raise _check.fail("compare.rules", "name at least one rule", "none")
-    if not isinstance(trial, tuple) or len(trial) not in (2, 3):
-        raise _check.fail("compare.trial", "be (x, target) or (x, target, mask)", type(trial).__name__, error=TypeError)
-    x, target, mask = (*trial, None)[:3]
+        raise _check.fail(where, "name at least one rule", "none")
+    for name, rule in [(where, rule) for rule in rules] + [("compare.reference", reference or rules[0])]:
+        if not isinstance(rule, Rule):
+            raise _check.fail(name, need, rule, error=TypeError)
+    x, target, mask = split_trial("compare.trial", trial)
     options: dict[str, Any] = {"loss": loss, "regularizer": regularizer, "dtype": dtype, "threads": 1}
 
     def of(rule: Rule) -> Gradient:

@@ -285,9 +285,12 @@ def _product(row, values, out, wanted):
 
 @dataclass(frozen=True)
 class Dense:
-    """All-to-all connectivity. `self_connections` concerns recurrent connections only."""
+    """All-to-all connectivity. `self_connections` concerns recurrent connections only. Raises TypeError unless it is a bool."""
 
     self_connections: bool = False
+
+    def __post_init__(self) -> None:
+        _check.flag("Dense.self_connections", self.self_connections)
 
     def validate(self, where: str, n_pre: int, n_post: int) -> None:
         """Nothing depends on the sizes."""
@@ -368,6 +371,7 @@ class Sparse:
     self_connections: bool = False
 
     def __post_init__(self) -> None:
+        _check.flag("Sparse.self_connections", self.self_connections)
         if (self.indegree is None) == (self.density is None):
             raise _check.fail("Sparse", "have either indegree or density", f"indegree={self.indegree}, density={self.density}")
         if self.indegree is not None:

@@ -76,9 +76,10 @@ def neurons_from_nest(n: int, params: Mapping[str, Any], dt: float = 1.0) -> LIF
     threshold = _number(where, params, "V_th", -55.0) - rest
     if threshold <= 0:
         raise _check.fail(f"{where}.V_th", "lie above E_L", threshold + rest)
-    if math.isfinite(params.get("V_min", -math.inf)) and params["V_min"] > -1e300:
+    if "V_min" in params and params["V_min"] != -math.inf and _number(where, params, "V_min", 0.0) > -1e300:
         raise _check.fail(f"{where}.V_min", "be absent: the membrane potential has no lower bound here", params["V_min"])
-    tau, capacity = _number(where, params, "tau_m", 10.0), _number(where, params, "C_m", 250.0)
+    tau, capacity = _positive(where, params, "tau_m", 10.0), _positive(where, params, "C_m", 250.0)
+    dt = _check.number(f"{where}.dt", dt, "be a positive time in ms", low=0.0, strict=True)
     scaled = not params.get("regular_spike_arrival", True)
     alpha = math.exp(-dt / tau)
     current = _number(where, params, "I_e", 0.0) * tau / capacity * (1.0 - alpha)  # (3)
@@ -166,7 +167,8 @@ def neurons_from_tensorflow(cell: str, n: int, params: Mapping[str, Any], dt: fl
     }
     if cell == "LightLIF":
         return LIF(n, **options)
-    tau, beta = _number(where, params, "tau_adaptation", 200.0), _number(where, params, "beta", 1.6)
+    dt = _check.number(f"{where}.dt", dt, "be a positive time in ms", low=0.0, strict=True)
+    tau, beta = _positive(where, params, "tau_adaptation", 200.0), _number(where, params, "beta", 1.6)
     if cell == "LightALIF":
         return ALIF(n, **options, tau_a=tau, beta=beta * (1.0 - math.exp(-dt / tau)))  # (7)
     blocked = max(0.0, _number(where, params, "n_refractory", 1) - 1)  # (8)
@@ -212,9 +214,15 @@ def _nest_surrogate(where: str, params: Mapping[str, Any], threshold: float) -> 
 
 
 def _known(where: str, params: Mapping[str, Any], names: tuple[str, ...]) -> None:
+    if not isinstance(params, Mapping):
+        raise _check.fail(f"{where} parameters", "be a dict", params, error=TypeError)
     for name in params:
         _check.choice(f"{where} parameter", name, names)
 
 
 def _number(where: str, params: Mapping[str, Any], name: str, default: float) -> float:
     return _check.number(f"{where}.{name}", params.get(name, default), "be a number")
+
+
+def _positive(where: str, params: Mapping[str, Any], name: str, default: float) -> float:
+    return _check.number(f"{where}.{name}", params.get(name, default), "be a positive number", low=0.0, strict=True)

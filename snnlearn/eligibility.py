@@ -101,7 +101,7 @@ class Follower:
         pre = {name: pairs[name][:, 0] if name in pairs else np.empty(0, np.int32) for name in ("w_in", "w_rec")}
         self.pre = pre
         self.posts = np.concatenate([pairs[name][:, 1] for name in ("w_in", "w_rec") if name in pairs])
-        self.delay, self.chain = round(net.delay / net.dt), Chain(net, self.posts, attached)
+        self.delay, self.chain = net.delay_steps, Chain(net, self.posts, attached)
         self._states: dict[int | None, tuple[Traces, np.ndarray]] = {}
 
     def block(self, block: Any, job: Any, trial: int | None) -> dict[str, np.ndarray]:
@@ -116,7 +116,7 @@ class Follower:
         self._inputs(arrivals[:, :n_in], job, block)
         self._spikes(arrivals[:, n_in:], block, past)
         out = self.chain.run(arrivals, block.psi, block.local, state)
-        if trial is not None and block.start + steps >= job.n_steps:
+        if trial is not None and block.start + steps >= job.inputs.steps[block.trial]:
             del self._states[trial]
         return self._named(out, n_in, block.readout.dtype)
 

@@ -16,9 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from ._check import csr, fail, finite, integer, numbers
-
-MOST_STEPS = np.iinfo(np.int32).max
+from ._check import MOST, csr, fail, finite, integer, numbers
 
 
 class Events:
@@ -37,7 +35,7 @@ class Events:
     __slots__ = ("channel", "n_steps", "step")
 
     def __init__(self, step: Any, channel: Any, n_steps: int):
-        self.n_steps = integer("Events.n_steps", n_steps, "be a positive number of steps", low=1, high=MOST_STEPS)
+        self.n_steps = integer("Events.n_steps", n_steps, "be a positive number of steps", low=1, high=MOST)
         self.step, self.channel = _index_array("Events.step", step), _index_array("Events.channel", channel)
         if self.step.shape != self.channel.shape:
             raise fail("Events.channel", f"have one entry per event, shape {self.step.shape}", self.channel.shape)
@@ -57,6 +55,7 @@ class Events:
 
     def toarray(self, n_channels: int, dtype: Any = np.float64) -> np.ndarray:
         """Dense counts [n_steps, n_channels] of this dtype."""
+        n_channels = integer("Events.toarray.n_channels", n_channels, "be a positive number of channels", 1, MOST)
         if self.channel.size and self.channel.max() >= n_channels:
             raise fail("Events.toarray.n_channels", f"be above {self.channel.max()}, the largest channel", n_channels)
         dense = np.zeros((self.n_steps, n_channels), dtype)
@@ -70,6 +69,7 @@ class InputArrays(NamedTuple):
     indptr: np.ndarray  # int64 [trials, T + 1]
     channel: np.ndarray  # int32 [n_events]
     value: np.ndarray  # dtype [n_events]
+    steps: np.ndarray  # int64 [trials] length of each trial, at most T: what the arrays hold of later steps is not read
 
 
 def take(inputs: Any, n_channels: int, where: str = "inputs") -> Any:
@@ -117,7 +117,11 @@ def _take_trials(trials: Sequence[Any], n_channels: int, where: str) -> Any:
             )
         return take(np.stack([numbers(f"{where}[{k}]", trial) for k, trial in enumerate(trials)]), n_channels, where)
     return [
-        take(sparse.csr_array(numbers(f"{where}[{k}]", trial)) if flat else trial, n_channels, f"{where}[{k}]")
+        take(
+            sparse.csr_array(finite(f"{where}[{k}]", numbers(f"{where}[{k}]", trial), np.float64)) if flat else trial,
+            n_channels,
+            f"{where}[{k}]",
+        )
         for k, (trial, flat) in enumerate(zip(trials, dense, strict=True))
     ]
 
@@ -134,6 +138,13 @@ def is_batch(inputs: Any) -> bool:
     return isinstance(inputs, list) or getattr(inputs, "ndim", 2) == 3
 
 
+def dense(trial: Any, n_channels: int) -> np.ndarray:
+    """Float64 [T, n_channels] of a single trial, as `take` returns it."""
+    if isinstance(trial, Events):
+        return trial.toarray(n_channels)
+    return finite("inputs", trial.toarray() if sparse.issparse(trial) else trial, np.float64)
+
+
 def encode(inputs: Any, n_channels: int, dtype: Any, where: str = "inputs") -> InputArrays:
     """Inputs, as `take` takes them, in the form of kernels."""
     inputs = take(inputs, n_channels, where)
@@ -141,7 +152,8 @@ def encode(inputs: Any, n_channels: int, dtype: Any, where: str = "inputs") -> I
         return _encode_dense(inputs, n_channels, dtype, where)
     trials = inputs if isinstance(inputs, list) else [inputs]
     counts, channels, values = zip(*(_sparse_trial(trial, n_channels, dtype, where) for trial in trials), strict=True)
-    return InputArrays(_pointers(np.stack(counts)), np.concatenate(channels), np.concatenate(values))
+    steps = np.full(len(trials), counts[0].size)
+    return InputArrays(_pointers(np.stack(counts)), np.concatenate(channels), np.concatenate(values), steps)
 
 
 def _sparse_trial(trial: Any, n_channels: int, dtype: Any, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -166,7 +178,8 @@ def _encode_dense(x: np.ndarray, n_channels: int, dtype: Any, where: str) -> Inp
         finite(where, given, dtype)  # raises
     step, channel = np.divmod(active, n_channels)
     counts = np.bincount(step, minlength=x.shape[0] * x.shape[1]).reshape(x.shape[:2])
-    return InputArrays(_pointers(counts), channel.astype(np.int32), cast)
+    steps = np.full(x.shape[0], x.shape[1])
+    return InputArrays(_pointers(counts), channel.astype(np.int32), cast, steps)
 
 
 def _pointers(counts: np.ndarray) -> np.ndarray:
@@ -195,13 +208,13 @@ def _index_array(where: str, value: Any) -> np.ndarray:
 
 def is_stream(inputs: Any) -> bool:
     """Whether inputs are pieces of a stream: an iterator, a loader, or a list of (x, target), as tuples or as lists."""
+    if isinstance(inputs, Events) or sparse.issparse(inputs) or hasattr(inputs, "__array__"):
+        return False  # a dok_array is a Mapping
     if isinstance(inputs, (Mapping, Set, str, bytes)):
         need = "be an array, Events, a list of those, or an iterator of (x, target)"
         raise fail("Simulator.run.inputs", need, _kind(inputs), error=TypeError)
-    if isinstance(inputs, Events) or sparse.issparse(inputs) or hasattr(inputs, "__array__"):
-        return False
     if isinstance(inputs, (list, tuple)):
-        if inputs and isinstance(inputs[0], Mapping):
+        if inputs and isinstance(inputs[0], Mapping) and not sparse.issparse(inputs[0]):
             split_piece(inputs[0])  # raises
         return bool(inputs) and is_pair(inputs[0])
     return isinstance(inputs, Iterable)
@@ -214,15 +227,22 @@ def is_pair(value: Any) -> bool:
     return isinstance(value, list) and len(value) in (2, 3) and is_trial(value[0])
 
 
-def split_piece(piece: Any, where: str = "Simulator.run.inputs", need: str = "") -> tuple[Any, Any, Any]:
+def split_trial(where: str, trial: Any) -> tuple[Any, Any, Any]:
+    """x, target and mask of (x, target) or (x, target, mask), a tuple or a list; TypeError for anything else."""
+    if not is_pair(trial) or len(trial) not in (2, 3):
+        raise fail(where, "be (x, target) or (x, target, mask)", _kind(trial), error=TypeError)
+    return (*trial, None)[:3]  # type: ignore[return-value]
+
+
+def split_piece(piece: Any, where: str = "Simulator.run.inputs") -> tuple[Any, Any, Any]:
     """x, target and mask of a piece of a stream; None where it has none.
 
-    Raises ValueError for a tuple of another length, TypeError for a dict. need : of x alone, if it may not be alone
+    Raises ValueError for a tuple of another length, TypeError for a dict.
     """
-    need = need or "yield x, (x, target) or (x, target, mask)"
-    if isinstance(piece, (Mapping, Set, str, bytes)):
-        raise fail(where, need, _kind(piece), error=TypeError)
+    need = "yield x, (x, target) or (x, target, mask)"
     if not is_pair(piece):
+        if isinstance(piece, (Mapping, Set, str, bytes)) and not sparse.issparse(piece):
+            raise fail(where, need, _kind(piece), error=TypeError)
         return piece, None, None
     if len(piece) not in (2, 3):
         raise fail(where, need, f"a tuple of {len(piece)}")
@@ -230,5 +250,7 @@ def split_piece(piece: Any, where: str = "Simulator.run.inputs", need: str = "")
 
 
 def _kind(value: Any) -> Any:
-    """What a caller gave, in words: a dict by its keys."""
+    """What a caller gave, in words: a dict by its keys, a tuple by its length."""
+    if isinstance(value, tuple):
+        return f"a tuple of {len(value)}"
     return f"a {type(value).__name__} with {', '.join(map(repr, value))}" if isinstance(value, Mapping) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 from . import _check
 from .engine import Engine
 from .events import encode, is_batch, take
-from .intake import refuse_pair
+from .intake import check_parts, check_steps, refuse_pair
 from .job import Job, Noise
 from .losses import NONE, Loss, MeanSquaredError, RateRegularizer, TargetArrays, encode_mask, encode_targets
 from .network import Network, Weights
@@ -73,7 +74,8 @@ def simulate(
     >>> got.spikes.shape, got.readout.shape, got.v.dtype.name
     ((10, 4), (10, 2), 'float64')
     """
-    names = tuple(record) if not isinstance(record, str) else (record,)
+    names = _check.items("simulate.record", record, "be names such as ('spikes', 'v')")
+    seed = _check.seed("simulate.seed", seed)
     check_network(net)
     own = tuple(name for name in net.variables if name not in Simulation._fields)
     for name in names:
@@ -84,7 +86,7 @@ def simulate(
     encoded = encode(inputs, net.n_inputs, engine.dtype)
     trials, n_steps = encoded.indptr.shape[0], encoded.indptr.shape[1] - 1
     traced = {name: None for name in names if name in (*net.variables, "psi", "threshold")}
-    weights_of_time = encode_mask(None, trials, n_steps, net.n_outputs, engine.dtype, True)
+    weights_of_time = encode_mask(None, encoded.steps, n_steps, net.n_outputs, engine.dtype, True)
     targets = TargetArrays(NONE, *_no_targets(net, engine.dtype), *weights_of_time)
     noise = Noise([np.random.default_rng([seed, 0, b]) for b in range(trials)], net.n)
     result = engine.trials(Job(encoded, targets, learn=False, noise=noise, variables=traced))
@@ -120,6 +122,7 @@ def gradient(
     dtype: Any = "float64",
     seed: int = 0,
     threads: int | None = None,
+    steps: Any = None,
 ) -> Gradient:
     """The gradient of a rule over one trial, or its mean over a batch; nothing is modified.
 
@@ -133,6 +136,7 @@ def gradient(
     dtype : "float32" or "float64"
     seed : of the background noise
     threads : None: all cores; results do not depend on it
+    steps : [trials] lengths of the trials of a padded batch; None: all are T steps long
 
     Raises ValueError for wrong shapes, labels out of range and NaN, TypeError for other objects, MemoryError where a
     rule's influence is too large; Divergence where a state is not finite.
@@ -147,6 +151,10 @@ def gradient(
     """
     if not isinstance(rule, Rule):
         raise _check.fail("gradient.rule", "be a learning rule such as sl.EProp()", rule, error=TypeError)
+    check_parts("gradient", rule, None, loss, regularizer)
+    seed = _check.seed("gradient.seed", seed)
+    if threads is not None:
+        threads = _check.integer("gradient.threads", threads, "be a positive number", low=1)
     engine = Engine(
         check_network(net),
         net.check_weights(weights),
@@ -159,8 +167,10 @@ def gradient(
     inputs = take(inputs, net.n_inputs)
     encoded = encode(inputs, net.n_inputs, engine.dtype)
     trials, n_steps = encoded.indptr.shape[0], encoded.indptr.shape[1] - 1
+    if steps is not None:
+        encoded = encoded._replace(steps=check_steps("gradient.steps", steps, trials, n_steps))
     target_arrays = encode_targets(
-        loss or MeanSquaredError(), targets, mask, trials, n_steps, net.n_outputs, engine.dtype, is_batch(inputs)
+        loss or MeanSquaredError(), targets, mask, encoded.steps, n_steps, net.n_outputs, engine.dtype, is_batch(inputs)
     )
     noise = Noise([np.random.default_rng([seed, 0, b]) for b in range(trials)], net.n)
     outcome = engine.trials(Job(encoded, target_arrays, learn=True, noise=noise)).outcome
@@ -176,13 +186,11 @@ def check_network(net: Any) -> Network:
 
 def check_dtype(where: str, dtype: Any) -> np.dtype:
     """float32 or float64; ValueError for anything else."""
-    try:
-        resolved = np.dtype(dtype)
-    except TypeError:
-        resolved = None
-    if resolved not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise _check.fail(where, "be 'float32' or 'float64'", dtype)
-    return resolved  # type: ignore[return-value]
+    known = (np.dtype(np.float32), np.dtype(np.float64))
+    if isinstance(dtype, (str, type, np.dtype)):  # NumPy takes None, and any object that has a dtype, for one
+        with contextlib.suppress(TypeError, ValueError):
+            return known[known.index(np.dtype(dtype))]
+    raise _check.fail(where, "be 'float32' or 'float64'", dtype)
 
 
 def _no_targets(net: Network, dtype: Any) -> tuple[np.ndarray, np.ndarray]:

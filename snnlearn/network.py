@@ -6,7 +6,7 @@ Papers write W_ji, [target, source]; every array here is [pre i, post j], so tha
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -20,7 +20,6 @@ from .neurons import base
 from .neurons.base import Neuron
 
 WEIGHT_NAMES = ("w_in", "w_rec", "w_out", "b_out")
-MOST_STEPS = np.iinfo(np.int32).max  # of a delay or of a refractory period
 
 
 class Weights(NamedTuple):
@@ -89,12 +88,11 @@ class Readout:
     normalize_input: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "n", _check.integer("Readout.n", self.n, "be a positive number of outputs", low=1))
+        object.__setattr__(self, "n", _check.integer("Readout.n", self.n, "be a positive number of outputs", 1, _check.MOST))
         tau = _check.number("Readout.tau", self.tau, "be a time in ms, or 0 for no memory", low=0.0)
         object.__setattr__(self, "tau", tau)
         for key in ("bias", "normalize_input"):
-            if not isinstance(getattr(self, key), (bool, np.bool_)):
-                raise _check.fail(f"Readout.{key}", "be True or False", getattr(self, key), error=TypeError)
+            _check.flag(f"Readout.{key}", getattr(self, key))
 
     def kappa(self, dt: float) -> float:
         """Decay per step."""
@@ -153,11 +151,13 @@ class Network:
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
-        set_(self, "n_inputs", _check.integer("Network.n_inputs", self.n_inputs, "be a positive number of channels", low=1))
+        set_(
+            self,
+            "n_inputs",
+            _check.integer("Network.n_inputs", self.n_inputs, "be a positive number of channels", 1, _check.MOST),
+        )
         groups = (self.neurons,) if isinstance(self.neurons, Neuron) else self.neurons
-        if not isinstance(groups, Iterable) or isinstance(groups, str):
-            raise _check.fail("Network.neurons", "be a list of neuron groups such as LIF(50)", self.neurons, error=TypeError)
-        groups = tuple(groups)
+        groups = _check.items("Network.neurons", groups, "be a list of neuron groups such as LIF(50)")
         if not groups or not all(isinstance(g, Neuron) for g in groups):
             raise _check.fail("Network.neurons", "be a list of neuron groups such as LIF(50)", self.neurons, error=TypeError)
         set_(self, "neurons", groups)
@@ -165,18 +165,18 @@ class Network:
         if readout is None:
             if isinstance(self.readout, bool) or not isinstance(self.readout, (int, np.integer)):
                 raise _check.fail("Network.readout", "be a Readout or a number of outputs", self.readout, error=TypeError)
-            readout = Readout(int(self.readout))
+            readout = Readout(self.readout)  # type: ignore[arg-type]
         set_(self, "readout", readout)
         set_(self, "dt", _check.number("Network.dt", self.dt, "be a positive time in ms", low=0.0, strict=True))
         delay = self.dt if self.delay is None else self.delay
         set_(self, "delay", _check.number("Network.delay", delay, "be a positive time in ms", low=0.0, strict=True))
-        if not 1 <= (_check.whole_steps(self.delay, self.dt) or 0) <= MOST_STEPS:
+        if not 1 <= (_check.whole_steps(self.delay, self.dt) or 0) <= _check.MOST:
             raise _check.fail("Network.delay", f"be a whole number of steps of dt={self.dt} ms, at least one", self.delay)
         for where, spec, n in (("recurrent", self.recurrent, self.n), ("inputs", self.inputs, self.n_inputs)):
             if not isinstance(spec, (Dense, Masked, Sparse)):
                 raise _check.fail(f"Network.{where}", "be Dense(), Masked(...) or Sparse(...)", spec, error=TypeError)
             spec.validate(f"Network.{where}", n, self.n)
-        frozen = (self.frozen,) if isinstance(self.frozen, str) else tuple(self.frozen)
+        frozen = _check.items("Network.frozen", self.frozen, "be names of matrices such as ('w_in',)")
         for name in frozen:
             _check.choice("Network.frozen", name, WEIGHT_NAMES)
         set_(self, "frozen", frozen)
@@ -215,7 +215,7 @@ class Network:
 
         Raises ValueError or TypeError that names the parameter.
         """
-        _check.integer("Network.init_weights.seed", seed, "be a whole number, not negative", low=0)
+        _check.seed("Network.init_weights.seed", seed)
         if isinstance(gain, Mapping):
             for name in gain:
                 _check.choice("Network.init_weights.gain", name, WEIGHT_NAMES[:3])

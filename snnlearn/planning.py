@@ -19,7 +19,7 @@ import numpy as np
 from . import _check
 from .compare import describe
 from .compiler.barrier import cores
-from .events import Events
+from .events import dense, is_batch, take
 from .guards import RunWarning
 from .intake import make_job
 from .lanes import sharing
@@ -130,6 +130,7 @@ def plan(
     n_steps = _check.integer("plan.n_steps", n_steps, "be a positive number of steps", low=1)
     batch = _check.integer("plan.batch", batch, "be a positive number of trials", low=1)
     seconds = _check.number("plan.seconds", seconds, "be a time in seconds, not negative", low=0.0)
+    streaming = _check.flag("plan.streaming", streaming)
     if streaming and batch != 1:
         raise _check.fail("plan.batch", "be 1 where streaming", batch)
     limit = machine_bytes() if max_bytes is None else _check.integer("plan.max_bytes", max_bytes, "be a number of bytes", low=1)
@@ -247,10 +248,10 @@ def _growth(run: Any, steps: int, folder: pathlib.Path, record: Mapping[str, Any
 def _inputs(net: Network, inputs: Any, n_steps: int) -> np.ndarray:
     """[T, n_inputs] for the calibration."""
     if inputs is not None:
-        x = inputs.toarray(net.n_inputs) if isinstance(inputs, Events) else np.asarray(inputs, np.float64)
-        if x.ndim != 2 or x.shape[1] != net.n_inputs:
-            raise _check.fail("plan.inputs", f"have shape [T, {net.n_inputs}]", x.shape)
-        return np.resize(x, (n_steps, net.n_inputs))
+        x = take(inputs, net.n_inputs, "plan.inputs")
+        if is_batch(x):
+            raise _check.fail("plan.inputs", f"have shape [T, {net.n_inputs}]", np.shape(x))
+        return np.resize(dense(x, net.n_inputs), (n_steps, net.n_inputs))
     return (np.random.default_rng(0).random((n_steps, net.n_inputs)) < 0.01 * net.dt).astype(float)
 
 

@@ -68,7 +68,10 @@ class CosineDecay:
 def _check_schedule(schedule: Any, **lowest: float | None) -> None:
     """Raise ValueError or TypeError unless lr and the other numbers are what a schedule needs; lowest : None: above 0"""
     name = type(schedule).__name__
-    _check.number(f"{name}.lr", schedule.lr, "be a learning rate, not negative", low=0.0)
+    plain = [_check.number(f"{name}.lr", schedule.lr, "be a learning rate, not negative", low=0.0)]
     for key, low in lowest.items():
         need = "be a positive number" if low is None else "be a number, not negative"
-        _check.number(f"{name}.{key}", getattr(schedule, key), need, low=0.0, strict=low is None)
+        plain.append(_check.number(f"{name}.{key}", getattr(schedule, key), need, low=0.0, strict=low is None))
+    for key, value in zip(("lr", *lowest), plain, strict=True):
+        if not isinstance(getattr(schedule, key), (int, float)):  # as of another library's scalar
+            object.__setattr__(schedule, key, value)

@@ -19,9 +19,9 @@ import numpy as np
 
 from . import _check
 from .eligibility import Chain
-from .events import Events
+from .events import dense, is_batch, split_trial, take
 from .functional import check_network, simulate
-from .losses import CrossEntropy, Loss
+from .losses import ENTROPY, Loss, MeanSquaredError, encode_targets
 from .network import Network, Weights
 from .neurons.alif import ALIFParams
 from .neurons.lif import LIFParams
@@ -81,29 +81,31 @@ def synapse_traces(
     rule = EProp() if rule is None else rule
     if not isinstance(rule, EProp) or rule.order != 1 or rule.adaptive:
         raise _check.fail("synapse_traces.rule", "be an EProp of order 1 with symmetric, random or given feedback", rule)
-    if not isinstance(trial, tuple) or len(trial) not in (2, 3):
-        raise _check.fail("synapse_traces.trial", "be (x, target) or (x, target, mask)", type(trial).__name__, error=TypeError)
-    x, target, mask = (*trial, None)[:3]
+    x, target, mask = split_trial("synapse_traces.trial", trial)
     _check.choice("synapse_traces.source", source, ("inputs", "recurrent"))
     pairs = _pairs(synapses, net.n_inputs if source == "inputs" else net.n, net.n)
-    p = net.arrays(net.check_weights(weights), np.float64).params
+    weights = net.check_weights(weights)
+    p = net.arrays(weights, np.float64).params
     if not isinstance(p, (LIFParams, ALIFParams)):
         names = " and ".join(dict.fromkeys(type(group).__name__ for group in net.neurons))
         raise _check.fail("synapse_traces.net", "have LIF and ALIF neurons", names, error=TypeError)
+    x = take(x, net.n_inputs, "synapse_traces.trial, x")
+    if is_batch(x):
+        raise _check.fail("synapse_traces.trial, x", "be one trial", "a batch")
     run = simulate(net, weights, x, record=("spikes", "v", "psi", "threshold", "readout"), dtype="float64")
     assert run.spikes is not None and run.v is not None and run.psi is not None
     assert run.threshold is not None and run.readout is not None
     n_steps = run.spikes.shape[0]
     i, j = pairs.T
-    dense = x.toarray(net.n_inputs) if isinstance(x, Events) else np.asarray(x, np.float64)
+    arrivals = dense(x, net.n_inputs)
     if source == "recurrent":
-        dense = np.concatenate([np.zeros((net.delay_steps, net.n)), run.spikes])[:n_steps]
-    pre, psi = dense[:, i], run.psi[:, j]
+        arrivals = np.concatenate([np.zeros((net.delay_steps, net.n)), run.spikes])[:n_steps]
+    pre, psi = arrivals[:, i], run.psi[:, j]
     chain = Chain(net, j, rule.attached)
     eps, e, ebar = chain.run(pre, psi, np.zeros((n_steps, 0, j.size)), chain.rest())  # (1) to (4)
     eps_v, eps_a = eps[:, 0], eps[:, 1] if eps.shape[1] > 1 else np.zeros_like(e)
     feedback = rule.feedback_matrix(net)
-    feedback = np.asarray(weights.w_out) if feedback is None else feedback
+    feedback = weights.w_out if feedback is None else feedback
     signal = _error(run.readout, target, mask, loss) @ feedback[j].T  # (5)
     columns = (pre, run.spikes[:, j], run.v[:, j], run.threshold[:, j], psi, eps_v, eps_a, e, ebar, signal)
     gradient = (signal * ebar).sum(axis=0)
@@ -116,10 +118,7 @@ def synapse_traces(
 def _pairs(synapses: Any, n_pre: int, n_post: int) -> np.ndarray:
     """int [synapses, 2], checked."""
     where, need = "synapse_traces.synapses", f"be pairs (pre, post) with pre < {n_pre} and post < {n_post}"
-    try:
-        pairs = np.asarray(synapses)
-    except ValueError:
-        pairs = np.empty(0)
+    pairs = _check.numbers(where, synapses, need)
     if pairs.ndim != 2 or pairs.shape[1] != 2 or not pairs.shape[0] or pairs.dtype.kind not in "iu":
         raise _check.fail(where, need, synapses)
     outside = ((pairs < 0) | (pairs >= [n_pre, n_post])).any(axis=1)
@@ -131,14 +130,13 @@ def _pairs(synapses: Any, n_pre: int, n_post: int) -> np.ndarray:
 def _error(readout: np.ndarray, target: Any, mask: Any, loss: Loss | None) -> np.ndarray:
     """err [T, n_out]."""
     n_steps, n_out = readout.shape
-    weight = np.ones(n_steps) if mask is None else _check.array("synapse_traces.mask", mask, (n_steps,))
-    if isinstance(loss, CrossEntropy):
-        label = np.asarray(target)
-        if label.ndim == 0:
-            label = np.full(n_steps, label)
-        if label.shape != (n_steps,) or label.dtype.kind not in "iu" or label.min() < 0 or label.max() >= n_out:
-            raise _check.fail("synapse_traces.target", f"be a label or [T] labels below {n_out}", target)
-        p = np.exp(readout - readout.max(axis=1, keepdims=True))
+    if target is None:
+        raise _check.fail("synapse_traces.trial, target", "be given", None, error=TypeError)
+    given = encode_targets(loss or MeanSquaredError(), target, mask, np.array([n_steps]), n_steps, n_out, readout.dtype, False)
+    weight = given.weight[0] if given.weight.size else given.mask[0][:, None]
+    if given.kind == ENTROPY:
+        y = readout if not given.mean.size else (weight * readout).sum(axis=0, keepdims=True) / np.maximum(weight.sum(), 1e-300)
+        p = np.exp(y - y.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
-        return weight[:, None] * (p - np.eye(n_out)[label])
-    return weight[:, None] * (readout - _check.array("synapse_traces.target", target, readout.shape))
+        return weight * (p - (np.arange(n_out) == given.label[0][:, None]))
+    return weight * np.where(weight != 0, readout - given.value[0], 0.0)

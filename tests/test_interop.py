@@ -11,7 +11,7 @@ from recording_twin import DT, N_OUT, N, T, record, start
 
 import snnlearn.interop.common as common
 from snnlearn.interop import export
-from snnlearn.recording import Recorder, open_recording
+from snnlearn.recording import Recorder, access, open_recording, reader, summaries
 
 LENGTH = T + 25 + T  # steps of the axis
 
@@ -105,6 +105,53 @@ def test_nwb_is_valid(run, twin, tmp_path):
         trials = nwb.trials.to_dataframe()
         assert trials.number.tolist() == [0, 3, 6] and trials.label.tolist() == [0, 3, 6]
         assert_allclose(trials.stop_time, [0.02, 0.0325, 0.0525])
+
+
+@pytest.mark.filterwarnings("default")
+def test_neo_reads_exported_nwb(run, twin, tmp_path):
+    neo = pytest.importorskip("neo")
+    pytest.importorskip("pynwb")
+    export(run, "nwb", tmp_path / "run.nwb")
+    reader = neo.io.NWBIO(str(tmp_path / "run.nwb"), "r")
+    (block,) = reader.read_all_blocks()
+    (segment,) = block.segments
+    z, v = axis_of(twin)
+    for neuron, train in enumerate(segment.spiketrains):
+        assert_allclose(train.rescale("ms").magnitude, np.flatnonzero(z[:, neuron]) * DT)
+        assert float(train.t_start) == 0.0 and float(train.t_stop.rescale("ms")) == LENGTH * DT
+    signals = {signal.name: signal for signal in segment.analogsignals}
+    assert_array_equal(signals["v"].magnitude, v[:, [5, 2]].astype(np.float32))
+    assert float(signals["v"].sampling_rate.rescale("kHz")) == 1 / DT and len(segment.spiketrains) == N
+    reader.close()
+
+
+@pytest.mark.filterwarnings("default")
+def test_many_trials_are_read_at_once(path, tmp_path, monkeypatch):
+    """One read of each kind for runs of trials, not one a trial."""
+    n = 400
+    with start(Recorder(path, v=[1, 2])) as recorder:
+        for trial in range(n):
+            spikes = np.array([0, 1, 3]), np.array([1, 0, 2])
+            recorder.block(trial, 0, *spikes, {"v": np.full((5, 2), trial, np.float32)}, readout=np.zeros((5, N_OUT)))
+            recorder.row("trials", trial=trial, loss=0.5)
+    reads = []
+    entries = access.entries
+    for module in (summaries, reader):
+        monkeypatch.setattr(module, "entries", lambda h5, name, *part: reads.append(name) or entries(h5, name, *part))
+    with open_recording(path) as rec:
+        for do in (
+            rec.to_xarray,
+            rec.to_neo,
+            rec.to_pandas,
+            lambda: rec.to_pandas("v"),
+            *(lambda kind=kind: export(rec, kind, tmp_path / kind) for kind in ("csv", "sonata", "nwb")),
+        ):
+            reads.clear()
+            do()
+            assert len(reads) < 30, do
+        assert_array_equal(rec.to_xarray().v.values[:, 0, 0], np.arange(n))
+        assert [float(x.analogsignals[0][4, 1]) for x in rec.to_neo(trials=[7, 300]).segments] == [7, 300]
+        assert [train.size for train in rec.to_neo(trials=3).segments[0].spiketrains][:4] == [1, 1, 1, 0]
 
 
 def test_csv(run, twin, tmp_path):

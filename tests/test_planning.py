@@ -120,7 +120,7 @@ def test_every_rule_is_in_the_taxonomy(rule):
         ({"batch": 0}, "plan.batch must be a positive"),
         ({"batch": 2, "streaming": True}, "plan.batch must be 1"),
         ({"seconds": -1}, "plan.seconds must be"),
-        ({"inputs": np.zeros((3, 4))}, r"plan.inputs must have shape \[T, 5\]"),
+        ({"inputs": np.zeros((3, 4))}, r"plan.inputs must have shape \(T, 5\)"),
         ({"max_bytes": 0}, "plan.max_bytes must be"),
     ],
 )

@@ -288,7 +288,7 @@ def test_a_recording_is_cut_back_to_its_checkpoint(tmp_path, path, twin):
         for name in set(names) - {"events/time"}:
             assert_array_equal(a[name][...], b[name][...])
         assert "later" not in b["tables"] and b["events"].attrs["committed"] == 0
-        assert b.attrs["status"] == "complete" and "resumed" in b.attrs
+        assert b.attrs["status"] == b"complete" and "resumed" in b.attrs
 
 
 def test_files_that_cannot_go_on(path, tmp_path, twin):

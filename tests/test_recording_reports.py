@@ -85,7 +85,7 @@ def test_other_runs_take_none_by_default(path):
     run(path)
     with h5py.File(path) as file:
         assert "checkpoint" not in file
-    with pytest.raises(ValueError, match=r"Recorder.checkpoint_minutes must be 'auto', None or a positive time in minutes"):
+    with pytest.raises(ValueError, match=r"Recorder.checkpoint_minutes must be None or a positive time in minutes, or 'auto'"):
         sl.Recorder("other.h5", checkpoint_minutes=-1)
 
 
@@ -149,6 +149,17 @@ def test_records_are_lines(path):
     assert "status='complete'" in repr(history) and "loss=list of 150" in repr(history)
     assert "w_rec=float64 [9, 9] with 27 entries" in repr(weights)
     assert "\n" in str(found[12])  # the table of a comparison is for print
+
+
+def test_a_replay_is_pickled(path):
+    sim = sl.Simulator(NET, rule=sl.EProp(), optimizer=sl.SGD(1e-3), seed=3)
+    x, y = np.ones((20, 3)), np.zeros((20, 2))
+    with sl.Recorder(path, keep_every=1, inputs=True) as recorder:
+        sim.run(iter([(x, y)] * 2), recorder=recorder)
+    found = sl.replay(path, 5, 30, ("v",))
+    for again in (copy.deepcopy(found), pickle.loads(pickle.dumps(found))):
+        assert_array_equal(again["v"], found["v"])
+        assert_array_equal(again.spikes.step, found.spikes.step)
 
 
 def test_dir_shows_the_public_surface():

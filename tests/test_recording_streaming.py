@@ -238,7 +238,7 @@ def test_every_data_set_has_a_unit_and_the_layout_is_documented(path, twin, rng)
         file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
         for name in set(names) - {"configuration"}:
             assert file[name].attrs["units"] and file[name].attrs["description"], name
-        assert file["tables/trials/rate"].attrs["units"] == "Hz"
+        assert file["tables/trials/rate"].attrs["units"] == b"Hz"
         assert file[file["traces/v"].attrs["neurons"]][...].tolist() == [1]
         assert file["traces/v"].compression == "gzip" and file["traces/v"].shuffle
     for name in names:

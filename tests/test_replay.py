@@ -7,8 +7,8 @@ from kills import KINDS, PIECE, PIECES, begin, pieces
 from test_resume import TASK, interrupted, simulator
 
 import snnlearn as sl
+from snnlearn.batches import collate
 from snnlearn.cli import main
-from snnlearn.training import collate
 
 PLAN = {"trials": 24, "batch": 4}
 
@@ -102,7 +102,7 @@ def test_without_kept_states_a_run_is_replayed_from_its_beginning_or_its_checkpo
     with sl.Recorder(tmp_path / "kept.h5", checkpoint_every=2, weights_every=100) as recorder:
         again.train(TASK, recorder=recorder, **PLAN)
     assert sl.replay(tmp_path / "kept.h5", 3, 5).compared_spikes == 2
-    with sl.Recorder(tmp_path / "none.h5") as recorder:
+    with sl.Recorder(tmp_path / "none.h5", checkpoint_minutes=None) as recorder:
         simulator().train(TASK, trials=4, batch=4, recorder=recorder)
     with pytest.raises(ValueError, match="be a file with a checkpoint"):
         sl.replay(tmp_path / "none.h5", 0, 1)

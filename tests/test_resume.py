@@ -346,7 +346,7 @@ def test_a_loop_of_the_users_own_goes_on(tmp_path):
 
 
 def test_files_that_hold_nothing_to_go_on_with(tmp_path):
-    with sl.Recorder(tmp_path / "run.h5") as recorder:
+    with sl.Recorder(tmp_path / "run.h5", checkpoint_minutes=None) as recorder:
         simulator().train(TASK, trials=4, recorder=recorder)
     for name, error, sentence in (
         ("run.h5", ValueError, "resume.path must be a file with a checkpoint"),

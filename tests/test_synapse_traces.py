@@ -49,7 +49,7 @@ def test_labels_and_events():
         ({"rule": sl.BPTT()}, ValueError, r"synapse_traces\.rule must be an EProp of order 1"),
         ({"rule": sl.EProp(order=2)}, ValueError, r"synapse_traces\.rule"),
         ({"trial": [1, 2]}, TypeError, r"synapse_traces\.trial"),
-        ({"loss": sl.CrossEntropy()}, ValueError, r"synapse_traces\.target must be a label or .* labels below"),
+        ({"loss": sl.CrossEntropy()}, ValueError, r"targets must have shape a single label or \(25,\) for CrossEntropy"),
     ],
 )
 def test_bad_input(change, error, match):

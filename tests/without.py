@@ -1,9 +1,10 @@
 """The package without some of Numba's private parts; run as a script, by `test_fallbacks.py`.
 
     python without.py names NAME ...    prints, for each name, what is done without it, all uses having been tried
-    python without.py run OUT NAME      writes what a small network does without it
+    python without.py run OUT NAME ...  writes what a small network does without all of these
 
-NAME is as "numba.core.event:Listener", or "" for none. It is taken away from snnlearn/compiler alone: Numba needs it itself.
+NAME is as "numba.core.event:Listener"; "inside" breaks how helpers are compiled. A name is taken away from
+snnlearn/compiler alone: Numba needs it itself.
 """
 
 import builtins
@@ -69,28 +70,45 @@ def attempt():
 
 
 def run():
-    """Membranes and readouts of a network that learns: sparse, with threads, as trials and as prepared steps."""
+    """What a sparse network does, in prepared steps, with threads, and as a trial; and the sum of its weights' squares."""
     import snnlearn as sl
     from snnlearn import parts
+    from snnlearn.compiler import fallback
 
-    parts.NEURONS = parts.SYNAPSES = 1  # threads may share as few
-    rng = np.random.default_rng(0)
-    x, y = (rng.random((40, 4)) < 0.3).astype(float), rng.normal(size=(40, 2))
+    parts.NEURONS = parts.ALIGNED = 1  # threads may share as few
+    x = (np.random.default_rng(0).random((40, 4)) < 0.3).astype(float)
     net = sl.Network(4, sl.LIF(70, threshold=0.4), 2, recurrent=sl.Sparse(20))
-    sim = sl.Simulator(net, rule=sl.EProp(), optimizer=sl.SGD(1e-3), update_every=1, seed=1, threads=2)
-    steps = np.array([sim.step(x[t], y[t]).readout for t in range(10)])
-    sim.run(iter([(x, y)]))
-    return {"steps": steps, "w_rec": sim.weights.w_rec.data, "w_in": sim.weights.w_in}
+    sim = sl.Simulator(net, seed=1, threads=2)
+    steps = [sim.step(step) for step in x]
+    run = sim.run(x)
+    return {
+        "spikes": np.array([step.spikes for step in steps]),
+        "readout": np.array([step.readout for step in steps]),
+        "rate": run.rate,
+        "lost": list(fallback.LOST),
+    }
+
+
+def break_pipeline():
+    """Numba's inside is another than is known, though all names are there."""
+    from snnlearn.compiler import pipeline
+
+    def finalize(self):
+        raise AttributeError("_linking_libraries")
+
+    pipeline._HelperLibrary.finalize = finalize
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     what, *rest = sys.argv[1:]
     if what == "run":
-        out, name = rest
-        if name:
-            hide(*name.split(":"))
-        np.savez(out, **run())
+        for name in rest[1:]:
+            if name == "inside":
+                break_pipeline()
+            else:
+                hide(*name.split(":"))
+        np.savez(rest[0], **run())
     else:
         for name in rest:
             child = os.fork()

@@ -7,6 +7,7 @@ the temporary directory, or else nowhere: each process then compiles them anew.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -92,7 +93,9 @@ class KernelCache(FunctionCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(sig, target_context)
-        except Exception:  # whatever half a file, or classes that are gone, may raise
+        except Exception:  # whatever half a file may raise when it is unpickled
+            with contextlib.suppress(OSError):
+                self.flush()
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
@@ -112,7 +115,9 @@ def cached(function: Callable, **options: Any) -> Any:
         before = numba.config.CACHE_DIR  # type: ignore[attr-defined]
         numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
         try:
-            return _kept(function, options)
+            kept = _kept(function, options)
+            _tell(f"are kept in {folder}, because neither the package's folder nor the user's cache can be written")
+            return kept
         except RuntimeError:
             pass
         finally:
@@ -144,7 +149,6 @@ def _temporary() -> pathlib.Path | None:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError:
         return None
-    _tell(f"are kept in {folder}, because neither the package's folder nor the user's cache can be written")
     return folder
 
 
@@ -155,4 +159,4 @@ def _tell(text: str) -> None:
     if text not in _told:
         _told.add(text)
         advice = "set NUMBA_CACHE_DIR to a folder where they may stay"
-        warnings.warn(f"snnlearn: compiled kernels {text}; {advice}", RuntimeWarning, stacklevel=2)
+        warnings.warn(f"snnlearn: kernels {text}; {advice}", RuntimeWarning, stacklevel=2)

@@ -22,6 +22,7 @@ import numpy as np
 from .. import _check, spec
 from ..recording import Recording, open_recording
 from ..recording.going_on import OPTIONS as RECORDER_OPTIONS
+from ..recording.integrity import CheckedFile
 from ..tasks import base, classification
 from . import toml
 from .settings import SCALARS, SECTIONS, SPECS, VARIABLES, InitialWeights, TrainingPlan
@@ -62,7 +63,7 @@ def load(path: str | os.PathLike[str], make: Callable[..., T], moved: Mapping[st
         values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not TOML: {error}") from error
-    return _build(_moved(values, moved), _Source(str(path), path.resolve().parent, text), make)
+    return _build(_moved(values, moved), _Source(str(path), pathlib.Path(os.path.realpath(path)).parent, text), make)
 
 
 def _moved(values: dict[str, Any], paths: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -227,7 +228,7 @@ def _array(value: Mapping[str, Any], path: Path, source: _Source) -> np.ndarray:
         if file.suffix == ".npz":
             with np.load(file) as arrays:
                 return arrays[value["array"]]
-        with h5py.File(file, "r") as h5:
+        with CheckedFile(file) as raw, h5py.File(raw, "r") as h5:
             return h5[value["array"]][...]
     except (OSError, KeyError, ValueError) as error:
         source.fail(path, f"the array {value['array']!r} of {file} cannot be read: {error}")
@@ -256,7 +257,7 @@ def of_recording(path: str | os.PathLike[str], make: Callable[..., T], moved: Ma
         content = recording.config
         first = bool(recording.weight_updates.size) and int(recording.weight_updates[0]) == 0
         recorder = _recorded(recording)
-    folder = pathlib.Path(path).resolve().parent
+    folder = pathlib.Path(os.path.realpath(path)).parent
     where = f"the configuration of {path}"
     if "fork" in content:
         fork = content["fork"]
@@ -277,7 +278,7 @@ def of_recording(path: str | os.PathLike[str], make: Callable[..., T], moved: Ma
         if not first:
             hint = "Recorder(weights_every=...) takes the first ones too"
             raise _check.fail(str(path), "hold the weights that were given to the simulator", "no snapshot at 0 updates", hint)
-        values["weights"] = {"file": str(pathlib.Path(path).resolve()), "update": 0}
+        values["weights"] = {"file": os.path.realpath(path), "update": 0}
     return build(_moved(_no_nulls(values), moved), where, folder, make)
 
 

@@ -38,6 +38,8 @@ class InitialWeights:
             raise _check.fail("InitialWeights.file", "come without seed and gain", self.file)
         if self.file is None and self.update is not None:
             raise _check.fail("InitialWeights.update", "come with file", self.update)
+        if self.seed is not None:
+            _check.seed("InitialWeights.seed", self.seed)
         for name, value in (self.gain if isinstance(self.gain, Mapping) else {"w_in": self.gain}).items():
             _check.choice("InitialWeights.gain", name, WEIGHT_NAMES[:3])
             _check.number("InitialWeights.gain", value, "be a number, or one for each of w_in, w_rec, w_out")

@@ -108,23 +108,25 @@ class FileDataset(Dataset):
         self.path = pathlib.Path(path)
         if not self.path.exists():
             raise _check.fail(self.name, f"be {self.kind}", "nothing at this path", error=FileNotFoundError)
+        if not self.path.is_dir():
+            _check.regular_file(self.name, self.path)
 
     @property
     def name(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.path.resolve() == other.path.resolve()  # type: ignore[attr-defined]
+        return type(self) is type(other) and os.path.realpath(self.path) == os.path.realpath(other.path)  # type: ignore[attr-defined]
 
     def __hash__(self) -> int:
-        return hash((type(self), self.path.resolve()))
+        return hash((type(self), os.path.realpath(self.path)))
 
     @abstractmethod
     def _files(self) -> list[pathlib.Path]:
         """The files that make up the data set, in a fixed order."""
 
     def to_dict(self) -> dict[str, Any]:
-        return {"format": self.format, "path": str(self.path.resolve()), "digest": self.digest()}
+        return {"format": self.format, "path": os.path.realpath(self.path), "digest": self.digest()}
 
     def digest(self) -> str:
         """BLAKE2 of names and content of the files; read once in a process as long as sizes and times of change stay."""

@@ -70,8 +70,7 @@ class Binned:
             self._limit = _check.integer("Binned.n_steps", n_steps, "be a positive number of steps, or None", low=1)
         self.downsample = check_downsample("Binned.downsample", downsample)
         for name, value in (("polarity", polarity), ("binary", binary)):
-            if not isinstance(value, (bool, np.bool_)):
-                raise _check.fail(f"Binned.{name}", "be True or False", value, error=TypeError)
+            _check.flag(f"Binned.{name}", value)
         self.polarity, self.binary = bool(polarity), bool(binary)
         self._cache = None
         if cache is not None:
@@ -179,7 +178,7 @@ class Binned:
         return step, channel
 
     def _steps(self, t: Any) -> Any:
-        step = np.floor(np.asarray(t) / self.dt + ROUNDING)
+        step = np.floor(np.asarray(t) / _check.decimal(self.dt) + ROUNDING)
         if step.size and step.max() > np.iinfo(np.int32).max:
             got = float(np.max(t))
             raise _check.fail(f"Binned of {self.data.name}", f"have times that fit 2^31 steps of {self.dt:g} ms", got)

@@ -24,6 +24,7 @@ import h5py
 import numpy as np
 
 from .. import _check
+from ..recording.integrity import CheckedFile
 from .base import Dataset
 
 KIND, VERSION = "snnlearn-binned", 1
@@ -79,7 +80,7 @@ class Cache:
         """The file and its index, where it is whole and holds these data in this way; else None."""
         file = None
         try:
-            file = h5py.File(self.path, "r")
+            file = h5py.File(CheckedFile(self.path), "r")
             about = {name: file.attrs[name] for name in ("kind", "version", "digest", "options")}
             wanted = {"kind": KIND, "version": VERSION, "digest": self.digest, "options": self.options}
             indptr = file["indptr"][:]

@@ -40,11 +40,11 @@ class Neuron:
     Parameters (a number, or an array (n,) with one value a neuron)
     ----------
     n : number of neurons of the group
-    tau_m : membrane time constant, ms
+    tau_m : membrane time constant, ms; inf: no leak, an integrate-and-fire neuron
     threshold : spike threshold at rest, in units of v; also what the reset subtracts, one step later
     refractory : ms after a spike in which the neuron cannot spike; blocked steps = round(refractory/dt)
     surrogate : the pseudo-derivative, see `snnlearn.surrogate`
-    normalize_input : scale the input current by 1 - exp(-dt/tau_m)
+    normalize_input : scale the input current by 1 - exp(-dt/tau_m), which is 0 without a leak
     current : constant background current, in units of v per step, added to the synaptic current
     noise : standard deviation of a Gaussian current drawn anew at every step, same units
     v_init : membrane potential before the first step
@@ -68,8 +68,8 @@ class Neuron:
 
     def __post_init__(self) -> None:
         name = type(self).__name__
-        object.__setattr__(self, "n", _check.integer(f"{name}.n", self.n, "be a positive number of neurons", low=1))
-        self._set("tau_m", "be a positive time in ms", low=0.0, strict=True)
+        object.__setattr__(self, "n", _check.integer(f"{name}.n", self.n, "be a positive number of neurons", 1, _check.MOST))
+        self._set("tau_m", "be a positive time in ms", low=0.0, strict=True, endless=True)
         self._set("threshold", "be positive", low=0.0, strict=True)
         self._set("refractory", "be a time in ms, not negative", low=0.0)
         self._set("current", "be a finite number")
@@ -78,8 +78,10 @@ class Neuron:
         if not isinstance(self.surrogate, surrogate.Surrogate):
             need = "be a surrogate such as PiecewiseLinear(gamma=0.3)"
             raise _check.fail(f"{name}.surrogate", need, self.surrogate, error=TypeError)
-        if not isinstance(self.normalize_input, (bool, np.bool_)):
-            raise _check.fail(f"{name}.normalize_input", "be True or False", self.normalize_input, error=TypeError)
+        _check.flag(f"{name}.normalize_input", self.normalize_input)
+        if self.normalize_input and np.isinf(self.tau_m).any():
+            hint = "without a leak an input would be scaled by 0"
+            raise _check.fail(f"{name}.normalize_input", "be False where tau_m is infinite", True, hint)
 
     def _set(self, key: str, need: str, **limits: Any) -> None:
         """Validate one parameter and keep it as a float or a tuple of floats."""
@@ -99,7 +101,7 @@ class Neuron:
         """Per-step factors that all models share: the only place where ms become steps, with `params`."""
         alpha, threshold = np.exp(-dt / self._array("tau_m")), self._array("threshold")
         gamma, n_ref, where = self.surrogate.gamma, np.rint(self._array("refractory") / dt), type(self).__name__
-        if n_ref.max() > np.iinfo(np.int32).max:
+        if n_ref.max() > _check.MOST:
             raise _check.fail(f"{where}.refractory", "be below 2^31 steps", f"{n_ref.max():g} steps of {dt:g} ms")
         with np.errstate(over="ignore"):
             inverse = 1.0 / threshold

@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 import h5py
 import numpy as np
 
-from .._check import brief, fail
+from .._check import brief, fail, items, number, numbers, regular_file, whole_steps
 from . import pulse
+from .integrity import CheckedFile
 from .journal import JournaledFile, has_journal
 
 LAST_STEP = 2**52
@@ -92,11 +93,8 @@ class OpenFile:
 
     def _open(self) -> h5py.File:
         where, name = "open_recording.path", str(self.path)
-        if self.path.is_dir():
-            raise fail(where, "be a file, not a folder", name, error=IsADirectoryError)
-        if not self.path.exists():
-            raise fail(where, "be a file that exists", name, error=FileNotFoundError)
-        self._raw = open(self.path, "rb", buffering=0)
+        regular_file(where, self.path)
+        self._raw = CheckedFile(self.path)
         self._seen = self._settled()
         try:
             if has_journal(self.path):  # a process was killed while it wrote
@@ -163,11 +161,6 @@ def record(name: str, columns: Mapping[str, Any]) -> Any:
     return type(name, (namedtuple(name, columns),), own)(**columns)
 
 
-def plain(value: Any) -> Any:
-    """A NumPy number as a Python number."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
 def listed(numbers: np.ndarray) -> str:
     """Numbers in a few characters."""
     shown = numbers.tolist() if numbers.size <= 8 else [*numbers[:4].tolist(), "...", int(numbers[-1])]
@@ -182,17 +175,25 @@ def size_text(size: int) -> str:
 
 def window(dt: float, span: Any) -> tuple[int, int]:
     """Steps [low, high) of the span (start, stop) in ms, start <= step * dt < stop; None: without an end."""
-    bounds = [0.0, math.inf]
-    if span is None:
-        span = bounds
-    try:
-        bounds = [end if x is None else float(x) for x, end in zip(span, bounds, strict=True)]
-    except (TypeError, ValueError):
-        raise fail("Recording.time", "be (start, stop) in ms", span, error=TypeError) from None
+    where, need, bounds = "Recording.time", "be (start, stop) in ms", [0.0, math.inf]
+    given = bounds if span is None else items(where, span, need)
+    if len(given) != 2:
+        raise fail(where, need, span, error=TypeError)
+    endless = (-math.inf, math.inf)
+    bounds = [
+        end if x is None else x if isinstance(x, float) and x in endless else number(where, x, need)
+        for x, end in zip(given, bounds, strict=True)
+    ]
     if not bounds[0] <= bounds[1]:
         raise fail("Recording.time", "be (start, stop) in ms with start <= stop", span)
-    low, high = (min(max(x / dt, 0.0), LAST_STEP) for x in bounds)
-    return math.ceil(round(low, 6)), math.ceil(round(high, 6))  # 0.3 / 0.1 is step 3, although it is above 3 by rounding
+    low, high = (min(max(x, 0.0), LAST_STEP * dt) for x in bounds)
+    return _first(low, dt), _first(high, dt)
+
+
+def _first(time: float, dt: float) -> int:
+    """The first step that is not before a time in ms: 0.3 / 0.1 is step 3, although it is above 3 by rounding."""
+    steps = whole_steps(time, dt)
+    return math.ceil(time / dt) if steps is None else steps
 
 
 def choose(what: str, value: Any, there: np.ndarray) -> np.ndarray:
@@ -206,13 +207,14 @@ def choose(what: str, value: Any, there: np.ndarray) -> np.ndarray:
         start = value.start or 0
         use = (there >= start) & ((there - start) % step == 0)
         return there[use] if value.stop is None else there[use & (there < value.stop)]
-    numbers = np.atleast_1d(np.asarray(value))
-    if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
-        raise fail(where, "be a number, a list of numbers or a slice", value, error=TypeError)
-    unknown = numbers[~np.isin(numbers, there)]
+    need = "be a number, a list of numbers or a slice"
+    asked = np.atleast_1d(numbers(where, value, need))
+    if asked.ndim != 1 or (asked.size and asked.dtype.kind not in "iu"):
+        raise fail(where, need, value, error=TypeError)
+    unknown = asked[~np.isin(asked, there)]
     if unknown.size:
         raise fail(where, f"be among {listed(there)}", int(unknown[0]), error=IndexError)
-    return numbers.astype(np.int64)
+    return asked.astype(np.int64)
 
 
 def stamp(path: pathlib.Path) -> tuple[int, int, int]:
@@ -222,11 +224,14 @@ def stamp(path: pathlib.Path) -> tuple[int, int, int]:
 
 
 def entries(h5: h5py.File, name: str, part: slice, columns: Any = slice(None)) -> np.ndarray:
-    """Entries of a data set; raises KeyError where it has fewer."""
+    """Entries of a data set; raises KeyError where it has fewer, OSError where they are damaged."""
     dataset = h5[name]
     if dataset.shape[0] < part.stop:
         raise KeyError(f"{name} has {dataset.shape[0]} of {part.stop} entries")
-    return dataset[part] if dataset.ndim == 1 else dataset[part, columns]
+    try:
+        return dataset[part] if dataset.ndim == 1 else dataset[part, columns]
+    except (OSError, RuntimeError) as error:
+        raise OSError(f"{name} cannot be read: {error}") from error
 
 
 def in_order(trial: np.ndarray, step: np.ndarray, neuron: np.ndarray) -> tuple[np.ndarray, ...]:

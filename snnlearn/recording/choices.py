@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._check import choice, fail, integer, number
+from .._check import choice, fail, flag, integer, items, number, numbers
 from .reductions import check_reduce
 from .schema import SIGNALS
 
@@ -29,24 +29,21 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of `Recorder` by name, as it keeps them. Raises ValueError or TypeError that names the option."""
     result = dict(options)
     for name in FLAGS:
-        if not isinstance(options[name], (bool, np.bool_)):
-            raise fail(f"Recorder.{name}", "be True or False", options[name], error=TypeError)
-        result[name] = bool(options[name])
+        result[name] = flag(f"Recorder.{name}", options[name])
     for name, need in COUNTS.items():
         if options[name] is not None or name not in OPTIONAL:
             result[name] = integer(f"Recorder.{name}", options[name], need, low=1)
     if options["checkpoint_minutes"] is not None and not (
         isinstance(options["checkpoint_minutes"], str) and options["checkpoint_minutes"] == "auto"
     ):
-        need = "be 'auto', None or a positive time in minutes"
+        need = "be None or a positive time in minutes, or 'auto'"
         where = "Recorder.checkpoint_minutes"
         result["checkpoint_minutes"] = number(where, options["checkpoint_minutes"], need, low=0.0, strict=True)
-    if options["compression"] not in ("gzip", None):
+    if options["compression"] is not None and not (isinstance(options["compression"], str) and options["compression"] == "gzip"):
         raise fail("Recorder.compression", "be 'gzip' or None", options["compression"])
     result["windows"] = check_windows(options["windows"])
     result["eligibility"] = check_pairs("Recorder.eligibility", options["eligibility"], MATRICES)
-    parts = options["eligibility_parts"]
-    parts = (parts,) if isinstance(parts, str) else tuple(parts)
+    parts = items("Recorder.eligibility_parts", options["eligibility_parts"], f"be names among {', '.join(PARTS)}")
     for part in parts:
         choice("Recorder.eligibility_parts", part, PARTS)
     if not parts:
@@ -62,10 +59,7 @@ def check_windows(windows: Any) -> list[list[float | None]] | None:
     if windows is None:
         return None
     where, need = "Recorder.windows", "be a list of times (start, stop) in ms with start < stop"
-    try:
-        pairs = [list(pair) for pair in windows]
-    except TypeError:
-        raise fail(where, need, windows, error=TypeError) from None
+    pairs = [list(items(where, pair, need)) for pair in items(where, windows, need)]
     for pair in pairs:
         if len(pair) != 2 or not all(x is None or isinstance(x, (int, float, np.number)) for x in pair):
             raise fail(where, need, pair, error=TypeError)
@@ -87,10 +81,7 @@ def check_pairs(where: str, value: Any, matrices: tuple[str, ...]) -> dict[str, 
     for name, pairs in value.items():
         if name not in matrices:
             raise fail(where, "name matrices among " + ", ".join(matrices), name)
-        try:
-            array = np.array(pairs)
-        except ValueError:
-            array = np.empty(0, object)
+        array = numbers(f"{where}[{name!r}]", pairs, "be a list of pairs (pre, post) of whole numbers").copy()
         if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "iu":
             raise fail(f"{where}[{name!r}]", "be a list of pairs (pre, post) of whole numbers", pairs, error=TypeError)
         if array.min() < 0 or np.unique(array, axis=0).shape[0] != array.shape[0]:
@@ -144,10 +135,7 @@ def check_wanted(where: str, value: Any) -> Any:
         return True if value else None
     if isinstance(value, slice):
         return value
-    try:
-        index = np.array(value)
-    except ValueError:  # lists of unequal length
-        index = np.empty((), object)
+    index = numbers(where, value, "be None, True, a list of neuron indices or a slice").copy()
     if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
         hint = "np.flatnonzero gives the indices of a mask" if index.dtype.kind == "b" else ""
         raise fail(where, "be None, True, a list of neuron indices or a slice", value, hint, TypeError)

@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from .encoding import Task, encoded
+from .integrity import set_attributes, summed
 from .schema import entry
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ BUFFER_BYTES = 1 << 20  # pending values are handed to HDF5 when they exceed thi
 CHUNK_BYTES = 1 << 17
 LEAST_BYTES = 1 << 12  # of a chunk that is not full; fewer are not worth waiting with
 OVERHEAD_BYTES = 128  # of a pending array, besides its values
-TEXT = h5py.string_dtype()
 
 Run = list[tuple[int, np.ndarray]]  # arrays that follow each other without a gap, each with its first row
 
@@ -43,7 +43,7 @@ def chunk_shape(width: tuple[int, ...], itemsize: int, nbytes: int = CHUNK_BYTES
 
 def describe_dataset(dataset: h5py.Dataset, name: str) -> None:
     """Set the unit and the description of a data set."""
-    dataset.attrs["units"], dataset.attrs["description"] = entry(name).units, entry(name).description
+    set_attributes(dataset, units=entry(name).units, description=entry(name).description)
 
 
 class Column:
@@ -51,10 +51,10 @@ class Column:
 
     def __init__(self, store: Store, group: h5py.Group, name: str, dtype: Any, width: tuple[int, ...], chunk: tuple[int, ...]):
         dtype = np.dtype(dtype)
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"fletcher32": True}
         if dtype.kind in "fi":
             options["fillvalue"] = np.nan if dtype.kind == "f" else -1
-        if store.compression is not None and dtype != TEXT:
+        if store.compression is not None:
             options |= {"compression": "gzip", "compression_opts": 1, "shuffle": True}
         maxshape = (None, *(size or None for size in width))
         self.store, self.dtype, self.width = store, dtype, width
@@ -69,6 +69,7 @@ class Column:
         self._encoded: deque[tuple[tuple[int, ...], Task]] = deque()  # chunks on their way, with their first entries
         bytes_ = math.prod(self._chunk) * dtype.itemsize
         filters = self.dataset.compression, self.dataset.compression_opts, self.dataset.shuffle
+        self._summed = self.dataset.fletcher32
         known = filters in ((None, None, False), ("gzip", 1, True))
         self._direct = known and dtype.kind in "fiu" and CHUNK_BYTES // 2 < bytes_ <= CHUNK_BYTES
         self._holds = self._direct and math.prod((self._chunk[0], *width)) * dtype.itemsize <= BUFFER_BYTES
@@ -147,10 +148,13 @@ class Column:
             for at in itertools.product(*places):
                 chunk = self._cut(parts, first, tuple(slice(a, a + n) for a, n in zip(at, inner, strict=True)))
                 if compressed:
-                    self._encoded.append(((first, *at), self.store.encoder.submit(encoded, chunk)))
+                    self._encoded.append(((first, *at), self.store.encoder.submit(self._encode, chunk)))
                     self.settle(wait=False)
                 else:
-                    self.dataset.id.write_direct_chunk((first, *at), chunk)
+                    self.dataset.id.write_direct_chunk((first, *at), summed(chunk) if self._summed else chunk)
+
+    def _encode(self, chunk: np.ndarray) -> bytes:
+        return summed(encoded(chunk)) if self._summed else encoded(chunk)
 
     def _cut(self, parts: Run, first: int, inner: tuple[slice, ...]) -> np.ndarray:
         """One chunk, contiguous; filled where nothing is known yet, or it reaches over the edge of the data set.

@@ -31,7 +31,7 @@ LIMIT_BYTES = 1 << 23  # of chunks that wait for the thread; the run stands stil
 
 
 def encoded(chunk: np.ndarray) -> bytes:
-    """The bytes of a contiguous chunk as they stand in a file with the filters shuffle and gzip."""
+    """The bytes of a contiguous chunk as the filters shuffle and gzip leave them."""
     planes = np.ascontiguousarray(chunk.reshape(-1).view(np.uint8).reshape(-1, chunk.dtype.itemsize).T)
     parts: list[bytes | memoryview] = [HEADER]
     for plane in planes:

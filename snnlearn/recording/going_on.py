@@ -14,8 +14,10 @@ import numpy as np
 
 from .._check import fail
 from ..interrupts import shielded
+from . import integrity
 from .access import open_file
 from .choices import MATRICES
+from .integrity import attributes, members, set_attributes, text
 from .journal import JournaledFile
 from .schema import SIGNALS, check_format
 from .sections import TRIALS_REMEMBERED, Snapshots
@@ -88,18 +90,18 @@ def load_checkpoints(path: str | os.PathLike[str], where: str) -> list[Checkpoin
     path = pathlib.Path(path)
     with open_file(path) as file:
         try:
-            attributes = dict(file.attrs)
+            found = attributes(file)
         except (OSError, RuntimeError, KeyError) as error:
             raise OSError(f"the recording {path} is damaged: {error}") from error
-        check_format(path, attributes)
+        check_format(path, found)
         try:
-            found = read_checkpoints(file)
+            checkpoints = read_checkpoints(file)
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise OSError(f"the recording {path} is damaged: {error}") from error
-    if not found:
+    if not checkpoints:
         hint = "Recorder(checkpoint_minutes=...) and Simulator.save write them"
         raise fail(where, "be a file with a checkpoint", str(path), hint)
-    return found
+    return checkpoints
 
 
 @shielded
@@ -117,14 +119,14 @@ def reopen(
     try:
         journal = JournaledFile(path, "r+")
     except OSError as error:
-        why = "another process has it open" if isinstance(error, BlockingIOError) else error.strerror
+        why = "another process has it open" if isinstance(error, BlockingIOError) else error.strerror or error
         raise OSError(f"the recording {path} cannot go on: {why}") from error
     file = None
     try:
-        file = h5py.File(journal, "r+")
+        file = integrity.reopen(journal)
         _cut(file, state["streams"])
         kept = state.get("kept", [0, 0])
-        for name in [name for name in file.get("checkpoint/kept", {}) if int(name) >= kept[0]]:
+        for name in [name for name in members(file, "checkpoint/kept") if int(name) >= kept[0]]:
             del file["checkpoint/kept"][name]
         recorder = Recorder(path, overwrite=True, variables=state["variables"], **state["options"])
         recorder._network = {name: tuple(x) if isinstance(x, list) else x for name, x in state["network"].items()}
@@ -132,8 +134,8 @@ def reopen(
         recorder._kept, recorder._since_kept = kept
         matrices = {name: recorder.eligibility[_matrix(name)] for name in state.get("pairs", ())} if recorder.eligibility else {}
         recorder._pairs = matrices
-        resumed = json.loads(file.attrs["resumed"]) if "resumed" in file.attrs else []
-        file.attrs["status"], file.attrs["resumed"] = "running", json.dumps([*resumed, now()])
+        resumed = json.loads(text(file.attrs["resumed"])) if "resumed" in file.attrs else []
+        set_attributes(file, status="running", resumed=json.dumps([*resumed, now()]))
         if "closed" in file.attrs:
             del file.attrs["closed"]
         recorder._begin(file, journal, recorder._wanted, weights)
@@ -185,7 +187,7 @@ def _growing(file: h5py.File) -> Iterator[tuple[str, h5py.Group]]:
         if name in file:
             yield name, file[name]
     for parent in ("tables", "reduced"):
-        for name, group in file.get(parent, {}).items():
+        for name, group in members(file, parent).items():
             yield f"{parent}/{name}", group
 
 

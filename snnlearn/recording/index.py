@@ -14,6 +14,7 @@ import numpy as np
 
 from .._check import brief
 from .access import entries, frozen
+from .integrity import attributes
 from .slots import kept_positions, newest_values
 
 TELLS_STREAMS = (1, 3)  # version from which a file says which trials are pieces of a stream
@@ -34,15 +35,11 @@ class Segments(NamedTuple):
     line: np.ndarray  # the trial, or the first piece of its stream: what shares an axis of time
     input: np.ndarray  # first entry of inputs, and
     n_inputs: np.ndarray  # how many there are; zeros where inputs were not recorded
+    stop: np.ndarray  # the step behind the last one
     streams: bool  # whether there is any piece of a stream
 
     def __repr__(self) -> str:
         return brief(self)
-
-    @property
-    def stop(self) -> np.ndarray:
-        """The step behind the last one of each segment."""
-        return self.start + self.n_steps
 
 
 def before_streams(attributes: Mapping[str, Any]) -> bool:
@@ -55,14 +52,14 @@ def load(h5: h5py.File, committed: Mapping[str, int], config: Mapping[str, Any],
     part = slice(0, committed["segments"])
     columns = [entries(h5, f"segments/{name}", part).astype(np.int64) for name in COLUMNS]
     for name in INPUTS:
-        there = name in h5["segments"]
+        there = name in set(h5["segments"])
         columns.append(entries(h5, f"segments/{name}", part).astype(np.int64) if there else np.zeros_like(columns[0]))
-    known = "stream" in h5["segments"]
+    known = "stream" in set(h5["segments"])
     origin = entries(h5, "segments/stream", part) if known else np.full(columns[0].size, -1, np.int64)
     order = np.lexsort((columns[1], columns[0]))
     trial, start, *rest = (column[order] for column in columns)
     origin = origin[order].astype(np.int64)
-    if stream is not False and (stream or before_streams(h5.attrs)):
+    if stream is not False and (stream or before_streams(attributes(h5))):
         origin = _inferred(h5, committed, config, stream, trial, start + rest[0], origin)
     is_piece = origin >= 0
     line = trial.copy()
@@ -72,7 +69,7 @@ def load(h5: h5py.File, committed: Mapping[str, int], config: Mapping[str, Any],
         anew = np.concatenate(([True], (number[1:] != number[:-1]) & (begin[1:] <= begin[:-1])))
         line[pieces] = number[anew][np.cumsum(anew) - 1]
     origin = np.maximum(origin, 0)
-    arrays = (trial, start + origin, *rest[:-2], origin, line, *rest[-2:])
+    arrays = (trial, start + origin, *rest[:-2], origin, line, *rest[-2:], start + origin + rest[0])
     return Segments(*map(frozen, arrays), bool(pieces.size))  # type: ignore[arg-type, call-arg]
 
 
@@ -95,7 +92,7 @@ def _inferred(
         newest = newest_values(h5)
         if newest is not None and newest["training"] is None and newest["counters"]["stream_steps"]:
             anchors.append((int(newest["counters"]["trials_done"]), int(newest["counters"]["stream_steps"])))
-    if "tables/trials" in committed and "n_steps" in h5["tables/trials"]:
+    if "tables/trials" in committed and "n_steps" in set(h5["tables/trials"]):
         part = slice(0, committed["tables/trials"])
         numbers, lengths = (entries(h5, f"tables/trials/{name}", part).astype(np.int64) for name in ("trial", "n_steps"))
         numbers, first = np.unique(numbers, return_index=True)

@@ -10,7 +10,7 @@ that is killed meanwhile leaves a file that does not open, or whose old chunks h
 and a commit appends the pages of (2) to the file, with a digest at its very end, then overwrites them in place, then cuts the
 appended part off. Whatever comes between leaves the state before (no digest) or the journal, which is then read (3).
 
-    end of the file     ... | pages | numbers of the pages | magic, place and count of pages, digests
+    end of the file     ... | pages | numbers of the pages | foot | foot: magic, place and count of pages, digests
 
 A reader sees the journal of a killed process as if it had been applied; a writer applies it when it opens the file. For HDF5
 without this module the file is torn only if the kill comes in the middle of overwriting, some 0.1 ms a commit.
@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from . import pulse
+from .integrity import check_heap
 
 try:
     import fcntl
@@ -120,6 +121,7 @@ class JournaledFile:
                 if page is not None:
                     low, high = max(start, number * PAGE), min(start + n, (number + 1) * PAGE)
                     view[low - start : high - start] = page[low - number * PAGE : high - number * PAGE]
+        check_heap(view)
         self._position += n
         return n
 
@@ -171,8 +173,9 @@ class JournaledFile:
             pages = b"".join(self._pages[int(number)] for number in numbers)
             content = pages + numbers.tobytes() + struct.pack("<Q", self._end)
             foot = FOOT.pack(MAGIC, start, numbers.size, _digest(content), b"")
+            foot = foot[:-DIGEST_BYTES] + _digest(foot)
             try:
-                write_at(self._file, memoryview(content + foot[:-DIGEST_BYTES] + _digest(foot)), start)
+                write_at(self._file, memoryview(content + 2 * foot), start)  # one of them may be damaged
             except OSError:
                 os.ftruncate(self._file, size)  # half a journal is of no use to anybody
                 raise
@@ -235,20 +238,33 @@ class JournaledFile:
 
 
 def read_journal(file: int) -> tuple[dict[int, bytearray], int] | None:
-    """The pages of a whole journal at the end of a file, and where the data end; None where there is none."""
+    """The pages of a whole journal at the end of a file, and where the data end; None where there is none.
+
+    Raises OSError where there is one that is damaged: pages that it holds may be half overwritten.
+    """
     size = os.fstat(file).st_size
-    raw = _read(file, max(0, size - FOOT.size), FOOT.size)
-    if len(raw) < FOOT.size or raw[:8] != MAGIC:
+    raw = _read(file, max(0, size - 2 * FOOT.size), 2 * FOOT.size)
+    for foot in (raw[-FOOT.size :], raw[: -FOOT.size]):  # the second of two; files of version 1.2 have but one
+        found = _foot(foot, size)
+        if found is not None:
+            break
+    else:
         return None
-    _, start, count, digest, own = FOOT.unpack(raw)
-    if own != _digest(raw[:-DIGEST_BYTES] + bytes(DIGEST_BYTES)) or start + count * (PAGE + 8) + 8 + FOOT.size != size:
-        return None
-    content = _read(file, start, size - FOOT.size - start)
+    start, count, digest = found
+    content = _read(file, start, count * (PAGE + 8) + 8)
     if _digest(content) != digest:
-        return None
+        raise OSError("the journal at its end, which a killed process has left, is damaged")
     numbers = np.frombuffer(content, "<u8", count, count * PAGE)
     pages = {int(number): bytearray(content[k * PAGE : (k + 1) * PAGE]) for k, number in enumerate(numbers)}
     return pages, struct.unpack("<Q", content[-8:])[0]
+
+
+def _foot(raw: bytes, size: int) -> tuple[int, int, bytes] | None:
+    """Place, count and digest of the pages, where these bytes are the foot of a journal in a file of this size."""
+    if len(raw) != FOOT.size or raw[:8] != MAGIC or raw[-DIGEST_BYTES:] != _digest(raw[:-DIGEST_BYTES] + bytes(DIGEST_BYTES)):
+        return None
+    _, start, count, digest, _ = FOOT.unpack(raw)
+    return (start, count, digest) if size - start - count * (PAGE + 8) - 8 in (FOOT.size, 2 * FOOT.size) else None
 
 
 def has_journal(path: str | os.PathLike[str]) -> bool:

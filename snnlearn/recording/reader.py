@@ -18,8 +18,9 @@ from ..events import Events
 from ..network import Network
 from ..spec import decode
 from . import convert, pulse
-from .access import OpenFile, choose, entries, frozen, in_order, neighbours, plain, size_text, stamp, window
+from .access import OpenFile, choose, entries, frozen, in_order, neighbours, size_text, stamp, window
 from .index import Segments, before_streams, load
+from .integrity import attributes, get_text, members, text
 from .pieces import Piece, iter_trials, iter_windows
 from .schema import SIGNALS, check_format
 from .signal import Signal, need_no_gap, one_line
@@ -29,6 +30,7 @@ from .summaries import Summaries
 EVENTS = ("spikes", "inputs")  # raw data that are no signals
 RUNNING = "running (still being written)"  # how such a run ended
 REQUIRED = ("status", "created", "versions", "dt", "n_neurons", "n_outputs")
+DAMAGE = (KeyError, OSError, RuntimeError, AttributeError, TypeError, ValueError)  # what h5py raises for one that is odd
 T = TypeVar("T")
 
 
@@ -84,27 +86,31 @@ class Recording(Summaries):
     def _load(self) -> None:
         self._stamp = stamp(self.path)
         try:
-            state = self._access.read(self._state)
-        except (KeyError, OSError, RuntimeError) as error:
+            attrs = self._access.read(attributes)
+        except DAMAGE as error:
             raise self._damaged(error) from error
-        self.attrs, self.config, self._committed, self._present = state
-        self.dt, self.status = float(self.attrs["dt"]), str(self.attrs["status"])
-        self.n_neurons, self.n_outputs = int(self.attrs["n_neurons"]), int(self.attrs["n_outputs"])
-        self.versions: dict[str, str] = json.loads(self.attrs["versions"])
+        check_format(self.path, attrs)
+        try:
+            self.attrs, self.config, self._committed, self._present = self._access.read(self._state)
+            self.dt, self.status = float(self.attrs["dt"]), str(self.attrs["status"])
+            self.n_neurons, self.n_outputs = int(self.attrs["n_neurons"]), int(self.attrs["n_outputs"])
+            self.versions: dict[str, str] = json.loads(self.attrs["versions"])
+        except DAMAGE as error:
+            raise self._damaged(error) from error
 
     def _state(self, h5: h5py.File) -> tuple[dict[str, Any], dict[str, Any], dict[str, int], tuple[str, ...]]:
         """Attributes, configuration, committed lengths, names of what there is."""
-        attrs = {name: plain(value) for name, value in h5.attrs.items()}
-        check_format(self.path, attrs)
+        attrs = attributes(h5)
         missing = [name for name in REQUIRED if name not in attrs]
         if missing:
             raise KeyError(f"it has no attribute {missing[0]!r}")
+        there = set(h5)
         single = ("segments", "events", "weights", "synapses")
-        committed = {name: int(h5[name].attrs["committed"]) for name in single if name in h5}
+        committed = {name: int(h5[name].attrs["committed"]) for name in single if name in there}
         for parent in ("tables", "reduced"):
-            committed |= {f"{parent}/{name}": int(group.attrs["committed"]) for name, group in h5.get(parent, {}).items()}
-        present = (*h5.get("traces", {}), *(name for name in (*SIGNALS, *EVENTS) if name in h5))
-        return attrs, json.loads(h5["configuration"][()]), committed, present
+            committed |= {f"{parent}/{name}": int(group.attrs["committed"]) for name, group in members(h5, parent).items()}
+        present = (*members(h5, "traces"), *(name for name in (*SIGNALS, *EVENTS) if name in there))
+        return attrs, json.loads(get_text(h5, "configuration")), committed, present
 
     def refresh(self) -> bool:
         """Take note of what was written since the file was opened; whether there is anything new.
@@ -171,7 +177,7 @@ class Recording(Summaries):
             lines += [f"  table {name}: {self._committed[f'tables/{name}']} rows" for name in self.tables]
             if self.reduced:
                 lines.append(f"  reduced: {', '.join(self.reduced)}")
-            lines.append(f"  {self._committed.get('weights', 0)} snapshots of the weights, {self._committed['events']} events")
+            lines.append(f"  {self._committed.get('weights', 0)} snapshots of the weights, {len(self.events)} events")
             kinds = list(dict.fromkeys(event.kind for event in self.events[:100]))
             lines[-1] += f": {', '.join(kinds[:8])}" if kinds else ""
         return "\n".join(lines)
@@ -295,7 +301,9 @@ class Recording(Summaries):
             raise KeyError(f"{self.path} has no inputs; Recorder(inputs=True) records them")
 
         def read(h5: h5py.File) -> dict[str, Any]:
-            return {name: x.dtype for name, x in h5["inputs"].items()} | {"channels": int(h5["inputs"].attrs["channels"])}
+            return {name: x.dtype for name, x in members(h5, "inputs").items()} | {
+                "channels": int(h5["inputs"].attrs["channels"])
+            }
 
         return self._read(read)
 
@@ -439,14 +447,14 @@ class Recording(Summaries):
         self._need_open()
 
         def checked(h5: h5py.File) -> T:
-            if h5 is not self._checked and h5.attrs["created"] != self.attrs["created"]:
+            if h5 is not self._checked and text(h5.attrs["created"]) != self.attrs["created"]:
                 raise OSError("another recording took its place; open it again")
             self._checked = h5
             return function(h5)
 
         try:
             return self._access.read(checked)
-        except (KeyError, OSError, RuntimeError) as error:
+        except DAMAGE as error:
             raise self._damaged(error) from error
 
     def _need_open(self) -> None:

@@ -34,6 +34,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .._check import brief
+from .integrity import put_array
 from .schema import entry
 from .store import TABLE_CHUNK_BYTES, Stream
 
@@ -115,8 +116,7 @@ class Reducer:
         group = self.stream.group
         assert group is not None
         if name not in group:
-            group.create_dataset(name, data=edges)
-            group[name].attrs["units"], group[name].attrs["description"] = entry(name).units, "edges of the histogram's bins"
+            put_array(group, name, edges, units=entry(name).units, description="edges of the histogram's bins")
         return group[name][...]
 
 

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from .._check import choice, fail, number
+from .integrity import set_attributes
 from .reducers import REDUCERS, Alignments, Ended, Part, Reducer, WeightHistograms
 from .store import Store, Stream
 
@@ -23,7 +24,7 @@ class Reductions:
         for name, length in bins.items():
             self.bins[name] = max(1, round(length / dt))
             group: h5py.Group = store.file.require_group("reduced").require_group(name)
-            group.attrs["bin"], group.attrs["bin_units"] = self.bins[name] * dt, "ms"
+            set_attributes(group, bin=self.bins[name] * dt, bin_units="ms")
             reducer = self.reducers[name] = REDUCERS[name](Stream(store, group), dt, n)
             if isinstance(reducer, WeightHistograms):
                 reducer.begin(weights)

@@ -176,6 +176,7 @@ NAMES: dict[str, Entry] = {
     "time": Entry("ISO 8601, UTC", "moment of the event"),
     "kind": Entry("text", "kind of the event"),
     "message": Entry("text", "what happened"),
+    "continues": Entry("1", "1: the texts of the row before go on, which did not fit into it"),
 }
 
 UNKNOWN = Entry("1", "")

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from keyword import iskeyword
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import h5py
 import numpy as np
 
 from .._check import fail
 from .access import window
-from .column import TEXT, Column, describe_dataset
+from .column import Column
+from .integrity import put_array, set_attributes
 from .schema import entry
-from .store import COLUMNS_PER_CHUNK, TABLE_CHUNK_BYTES, TEXT_CHUNK_BYTES, Store, Stream, now
+from .store import COLUMNS_PER_CHUNK, TABLE_CHUNK_BYTES, Store, Stream, now
 
 TRIALS_REMEMBERED = 1 << 16  # of which the end is known, so that a step recorded twice is noticed
 MAX_STEP = 2**32  # steps of spikes are u4
@@ -90,13 +91,12 @@ class RawData:
         for name, index in selection.items():
             if name in store.file.require_group("neurons"):  # of a recording that goes on
                 continue
-            neurons = store.file["neurons"].create_dataset(name, data=index)
-            neurons.attrs["units"], neurons.attrs["description"] = "1", f"neuron of each column of /traces/{name}"
+            about = f"neuron of each column of /traces/{name}"
+            put_array(store.file["neurons"], name, index, units="1", description=about)
         for name, chosen in pairs.items():
             if name not in store.file.require_group("pairs"):
-                synapses = store.file["pairs"].create_dataset(name, data=chosen)
-                synapses.attrs["units"] = "1"
-                synapses.attrs["description"] = f"synapse (pre, post) of each column of /traces/{name}"
+                about = f"synapse (pre, post) of each column of /traces/{name}"
+                put_array(store.file["pairs"], name, chosen, units="1", description=about)
         self.segments = Stream(store, store.file.require_group("segments"))
         group = store.file["segments"]
         self.inputs = Stream(store)
@@ -224,9 +224,9 @@ class RawData:
             dtype = np.dtype("f8" if width else "i8")
         column = self.rows.add(name, dtype, width, group=group, inner=COLUMNS_PER_CHUNK)
         if name in self.selection:
-            column.dataset.attrs["neurons"] = f"/neurons/{name}"
+            set_attributes(column.dataset, neurons=f"/neurons/{name}")
         elif name in self.pairs:
-            column.dataset.attrs["pairs"] = f"/pairs/{name}"
+            set_attributes(column.dataset, pairs=f"/pairs/{name}")
         return column
 
 
@@ -282,18 +282,30 @@ def _check_column(where: str, name: str, value: Any) -> np.ndarray:
 
 
 class Events(Stream):
-    """What happened, with the time."""
+    """What happened, with the time. A text that is too long for its column goes on in the next rows."""
+
+    WIDTHS: ClassVar[dict[str, int]] = {"time": 24, "kind": 64, "message": 512}  # bytes
 
     def __init__(self, store: Store):
         super().__init__(store, store.file.require_group("events"))
-        for name in ("time", "kind", "message"):
-            self.add(name, TEXT, nbytes=TEXT_CHUNK_BYTES)
+        for name, width in self.WIDTHS.items():
+            self.add(name, f"S{width}", nbytes=TABLE_CHUNK_BYTES)
+        self.whole = self.columns["message"].dtype.kind == "O"  # of a file of version 1.2, which holds texts of any length
+        if not self.whole:
+            self.add("continues", "i1", nbytes=TABLE_CHUNK_BYTES)
 
     def append(self, kind: str, message: str) -> None:
         """Add an event."""
         texts = {"time": now(), "kind": str(kind), "message": str(message)}
-        self.extend(1, {name: np.array([text], object) for name, text in texts.items()})
-        self.store.buffered += len(texts["message"])
+        if self.whole:
+            self.extend(1, {name: np.array([text], object) for name, text in texts.items()})
+            self.store.buffered += len(texts["message"])
+            return
+        data = {name: text.replace("\0", " ").encode() for name, text in texts.items()}
+        rows = max(-(-len(data[name]) // width) for name, width in self.WIDTHS.items())
+        cut = {n: [data[n][k * width : (k + 1) * width] for k in range(rows)] for n, width in self.WIDTHS.items()}
+        columns = {n: np.array(parts, f"S{self.WIDTHS[n]}") for n, parts in cut.items()}
+        self.extend(rows, columns | {"continues": np.arange(rows) > 0})
 
 
 class Snapshots:
@@ -313,9 +325,8 @@ class Snapshots:
                 continue
             column.dataset.attrs["shape"] = w.shape
             for part in ("indptr", "indices") if sparse else ():
-                pattern = group.create_dataset(f"{name}_{part}", data=getattr(w, part))
-                describe_dataset(pattern, name)
-                pattern.attrs["description"] += f", {part} of its CSR matrix"
+                about = f"{entry(name).description}, {part} of its CSR matrix"
+                put_array(group, f"{name}_{part}", getattr(w, part), units="1", description=about)
 
     def append(self, update: int, weights: Mapping[str, Any]) -> None:
         """Add a snapshot; see `Recorder.snapshot`."""
@@ -351,8 +362,8 @@ class Synapses:
         for name, chosen in pairs.items():
             self.stream.add(name, getattr(weights, name).dtype, chosen.shape[:1])
             if f"{name}_pairs" not in group:
-                dataset = group.create_dataset(f"{name}_pairs", data=chosen)
-                dataset.attrs["units"], dataset.attrs["description"] = "1", f"synapse (pre, post) of each column of {name}"
+                about = f"synapse (pre, post) of each column of {name}"
+                put_array(group, f"{name}_pairs", chosen, units="1", description=about)
 
     def due(self, update: int) -> bool:
         """Whether a row is due once `update` updates are done."""

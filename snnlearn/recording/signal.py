@@ -10,6 +10,7 @@ import numpy as np
 
 from .._check import fail, integer
 from .access import LAST_STEP, PIECE, choose, frozen, listed
+from .integrity import members, text
 from .schema import SIGNALS
 
 if TYPE_CHECKING:
@@ -46,9 +47,9 @@ class Signal:
 
         def read(h5: h5py.File) -> tuple[Any, ...]:
             dataset = h5[self._path]
-            neurons = frozen(h5[f"neurons/{name}"][...]) if recorded and name in h5.get("neurons", {}) else None
-            pairs = frozen(h5[f"pairs/{name}"][...]) if name in h5.get("pairs", {}) else None
-            texts = (str(dataset.attrs["units"]), str(dataset.attrs["description"]))
+            neurons = frozen(h5[f"neurons/{name}"][...]) if recorded and name in members(h5, "neurons") else None
+            pairs = frozen(h5[f"pairs/{name}"][...]) if name in members(h5, "pairs") else None
+            texts = (text(dataset.attrs["units"]), text(dataset.attrs["description"]))
             return (*texts, dataset.dtype, dataset.shape[1:], neurons, pairs)
 
         self.units, self.description, self.dtype, width, self.neurons, self.pairs = recording._read(read)
@@ -71,7 +72,7 @@ class Signal:
 
     def __getitem__(self, key: Any) -> np.ndarray:
         if isinstance(key, tuple) and len(key) == 2 and len(self.shape) == 2:
-            return self[key[0]][:, key[1]]
+            return frozen(self[key[0]][:, key[1]])
         if not isinstance(key, slice):
             streams = self._recording.segments.streams
             need = "be the number of a piece, or a slice of steps" if streams else "be the number of a trial"
@@ -173,8 +174,11 @@ class Signal:
 
     def _index(self, trial: Any) -> np.ndarray:
         """The segments of a trial, of pieces of a stream, or of all there is where that is one trial or stream."""
-        if isinstance(trial, (int, np.integer)) and trial not in self._recording.trials:
-            raise fail(f"{self.name}[trial]", f"be among {listed(self._recording.trials)}", int(trial), error=IndexError)
+        if isinstance(trial, (int, np.integer)) and not isinstance(trial, bool):
+            low, high = np.searchsorted(self._recording.segments.trial, [int(trial), int(trial) + 1])
+            if low == high:
+                raise fail(f"{self.name}[trial]", f"be among {listed(self._recording.trials)}", int(trial), error=IndexError)
+            return np.arange(low, high)
         return one_line(self._recording, trial, f"{self.name}.read.trial")
 
     def _columns(self, neurons: Any) -> tuple[slice, np.ndarray | None]:

@@ -34,6 +34,7 @@ import h5py
 import numpy as np
 
 from .._check import brief
+from .integrity import members, set_attributes
 from .journal import write_at
 from .schema import to_json
 
@@ -115,7 +116,7 @@ class Slots:
             kept = self._group.require_group("kept").create_dataset(f"{number:06}", data=content)
         except (OSError, RuntimeError) as error:
             raise self._failure(error) from error
-        kept.attrs["units"], kept.attrs["description"] = "1", "bytes of a state that is kept, as those of a checkpoint"
+        set_attributes(kept, units="1", description="bytes of a state that is kept, as those of a checkpoint")
         return kept
 
     def wait(self) -> None:
@@ -163,8 +164,8 @@ class Slots:
         for k in (number, number + 1):
             space = h5py.h5s.create_simple((size,))
             dataset = h5py.Dataset(h5py.h5d.create(self._group.id, f"slot{k:04}".encode(), h5py.h5t.STD_U8LE, space, layout))
-            dataset.attrs["units"] = "1"
-            dataset.attrs["description"] = "bytes of a checkpoint: head, JSON, arrays; see snnlearn.recording.slots"
+            about = "bytes of a checkpoint: head, JSON, arrays; see snnlearn.recording.slots"
+            set_attributes(dataset, units="1", description=about)
             slots.append(dataset)
         self._commit()
         descriptor = os.open(self.path, os.O_RDWR | getattr(os, "O_BINARY", 0))
@@ -184,7 +185,7 @@ class Slots:
             arrays = self._group.require_group("arrays")
             if key not in arrays:
                 dataset = arrays.create_dataset(key, data=content)
-                dataset.attrs["units"], dataset.attrs["description"] = "1", f"{name} of the configuration"
+                set_attributes(dataset, units="1", description=f"{name} of the configuration")
                 self._commit()
             known = self._known[name] = (array, key)
         return known[1]
@@ -195,40 +196,39 @@ def read_checkpoints(file: h5py.File) -> list[Checkpoint]:
 
     Raises OSError where an array that they refer to is gone, or as h5py where the file is damaged.
     """
-    group = file.get("checkpoint")
-    found = []
-    for name in () if group is None else list(group):
+    return [_unpack(file["checkpoint"], *parts) for parts in _whole_slots(file)]
+
+
+def _whole_slots(file: h5py.File) -> list[tuple[int, int, np.ndarray]]:
+    """What `_read_slot` gives of the slots that are whole, the newest first."""
+    if "checkpoint" not in set(file):
+        return []
+    group, found = file["checkpoint"], []
+    for name in list(group):
         try:
             parts = _read_slot(group[name])
         except (OSError, RuntimeError, KeyError, ValueError):
             continue
         if parts is not None:
             found.append(parts)
-    return [_unpack(group, *parts) for parts in sorted(found, key=lambda parts: -parts[0])]
+    return sorted(found, key=lambda parts: -parts[0])
 
 
 def newest_values(file: h5py.File) -> dict[str, Any] | None:
     """The JSON values of the newest checkpoint, without its arrays; None where there is none."""
-    group = file.get("checkpoint")
-    slots = [] if group is None else [group[name] for name in group if isinstance(group[name], h5py.Dataset)]
-    heads = [(head, slot) for slot in slots if (head := _head(slot)) is not None]
-    for head, slot in sorted(heads, key=lambda found: -found[0][0]):
-        try:
-            return dict(json.loads(slot[HEAD_BYTES : HEAD_BYTES + head[1]].tobytes()))
-        except ValueError:
-            continue
-    return None
+    found = _whole_slots(file)
+    return json.loads(found[0][2][: found[0][1]].tobytes()) if found else None
 
 
 def kept_positions(file: h5py.File) -> dict[str, tuple[int, int]]:
     """The states that were kept: (trials or pieces done, steps of the stream) by name."""
-    kept = file.get("checkpoint/kept", {})
+    kept = members(file, "checkpoint/kept")
     return {name: (int(state.attrs["trials"]), int(state.attrs["steps"])) for name, state in kept.items()}
 
 
 def kept_updates(file: h5py.File) -> dict[str, int]:
     """Updates of the weights before each state that was kept, by name; one that does not tell them cannot be forked."""
-    kept = file.get("checkpoint/kept", {}).items()
+    kept = members(file, "checkpoint/kept").items()
     return {name: int(state.attrs["updates"]) for name, state in kept if "updates" in state.attrs}
 
 
@@ -257,7 +257,7 @@ def _unpack(group: h5py.Group, sequence: int, text: int, payload: np.ndarray) ->
         arrays[name] = np.frombuffer(payload, np.dtype(dtype), count, start).reshape(shape).copy()
     constants = {}
     for name, key in values.pop("constants").items():
-        if key not in group.get("arrays", {}):
+        if key not in members(group, "arrays"):
             raise OSError(f"{name}, which its checkpoint refers to, is not in it")
         constants[name] = group["arrays"][key][...]
         if _name_of(constants[name]) != key:

@@ -25,6 +25,7 @@ import numpy as np
 from ..interrupts import shielded
 from .column import BUFFER_BYTES, CHUNK_BYTES, Column, chunk_shape
 from .encoding import Encoder
+from .integrity import set_attributes
 from .journal import JournaledFile
 from .slots import Slots
 
@@ -32,7 +33,6 @@ LITTLE_BYTES = 1 << 16  # but those of a stream that has fewer wait for the next
 PERIOD = 2.0  # s; the first append so long after the last commit makes the next one
 SLOW = 0.2  # part of its time for which the run stands still, and is told so
 TABLE_CHUNK_BYTES = 1 << 15
-TEXT_CHUNK_BYTES = 1 << 11  # of references; texts are stored elsewhere in the file
 COLUMNS_PER_CHUNK = 256  # of a trace, so that reading one neuron of many does not read all
 
 
@@ -212,7 +212,7 @@ class Store:
                 if self.before_closing is not None:
                     self.before_closing()
                 self.flush()
-                self.file.attrs["status"], self.file.attrs["closed"] = status, now()
+                set_attributes(self.file, status=status, closed=now())
             finally:
                 if self.slots is not None:
                     self.slots.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 from collections.abc import Callable
 from functools import cached_property
@@ -10,8 +11,9 @@ from typing import Any, NamedTuple, TypeVar
 import h5py
 import numpy as np
 
-from .._check import fail
+from .._check import fail, integer
 from .access import entries, frozen, listed, record
+from .integrity import text
 from .reduced import read_reduction, read_synapses, reduced_names
 
 T = TypeVar("T")
@@ -62,7 +64,7 @@ class Summaries:
 
     def about(self, name: str) -> tuple[str, str]:
         """Unit and description of a data set. name : as "tables/trials/loss"."""
-        return self._read(lambda h5: (str(h5[name].attrs["units"]), str(h5[name].attrs["description"])))
+        return self._read(lambda h5: (text(h5[name].attrs["units"]), text(h5[name].attrs["description"])))
 
     @cached_property
     def weight_updates(self) -> np.ndarray:
@@ -80,7 +82,8 @@ class Summaries:
         updates = self.weight_updates
         if not updates.size:
             raise KeyError(f"{self.path} has no weights; Recorder(weights_every=...) records them")
-        update = int(updates[-1]) if update is None or update == -1 else update
+        update = integer("Recording.weights.update", -1 if update is None else update, f"be one of {listed(updates)}")
+        update = int(updates[-1]) if update == -1 else update
         where = np.flatnonzero(updates == update)
         if where.size != 1:
             raise fail("Recording.weights.update", f"be one of {listed(updates)}", update, error=IndexError)
@@ -125,5 +128,10 @@ class Summaries:
     def events(self) -> tuple[Event, ...]:
         """What happened during the run, in order."""
         part = slice(0, self._committed["events"])
-        columns = [[text.decode() for text in self.read_entries(f"events/{name}", part)] for name in Event._fields]
-        return tuple(Event(*values) for values in zip(*columns, strict=True))
+        columns = [self.read_entries(f"events/{name}", part).tolist() for name in Event._fields]
+        begins = np.arange(part.stop)
+        if "continues" in self._read(lambda h5: set(h5["events"])):  # texts of fixed width, in one row or more
+            begins = np.flatnonzero(self.read_entries("events/continues", part) == 0)
+        bounds = itertools.pairwise([*begins.tolist(), part.stop])
+        joined = ([b"".join(column[a:b]) for column in columns] for a, b in bounds)
+        return tuple(Event(*(data.decode() for data in event)) for event in joined)

@@ -13,12 +13,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .._check import fail
+from .._check import fail, regular_file
 from ..interrupts import shielded
 from . import pulse
 from .asked import Asked
-from .column import TEXT
 from .going_on import OPTIONS, describe_recorder, own_arrays, without_history
+from .integrity import create, put_text, set_attributes
 from .journal import JournaledFile
 from .reducers import STREAM, Ended
 from .reductions import Reductions
@@ -191,26 +191,25 @@ class Recorder(Asked):
         except OSError as error:
             why = "it is open for writing already" if isinstance(error, BlockingIOError) else error
             raise OSError(f"the recording {self.path} cannot be created: {why}") from error
-        file = h5py.File(journal, "w", userblock_size=pulse.SIZE)
-        file.attrs.update(
-            {
-                "format": FORMAT,
-                "version": VERSION,
-                "status": "running",
-                "created": now(),
-                "versions": json.dumps(versions()),
-                "dt": float(dt),
-                "dt_units": "ms",
-                "n_neurons": int(n_neurons),
-                "n_outputs": int(n_outputs),
-                "every": self.every,
-                "every_steps": self.every_steps,
-                "weights_every": self.weights_every or 0,
-            }
+        file = create(journal, pulse.SIZE)
+        set_attributes(
+            file,
+            format=FORMAT,
+            version=VERSION,
+            status="running",
+            created=now(),
+            versions=json.dumps(versions()),
+            dt=float(dt),
+            dt_units="ms",
+            n_neurons=int(n_neurons),
+            n_outputs=int(n_outputs),
+            every=self.every,
+            every_steps=self.every_steps,
+            weights_every=self.weights_every or 0,
         )
         if isinstance(config.get("seed"), (int, np.integer)):
-            file.attrs["seed"] = config["seed"]
-        file.create_dataset("configuration", data=text, dtype=TEXT)  # an attribute holds 64 KiB at most
+            set_attributes(file, seed=config["seed"])
+        put_text(file, "configuration", text)  # an attribute holds 64 KiB at most
         self._network, self._configuration = network, text
         self._begin(file, journal, selection, weights)
         self._opened("open").flush()
@@ -389,6 +388,8 @@ class Recorder(Asked):
             raise fail("Recorder.path", "be a file, not a folder", str(self.path), error=IsADirectoryError)
         if not self.path.parent.is_dir():
             raise fail("Recorder.path", "be in a folder that exists", str(self.path), error=FileNotFoundError)
+        if self.path.exists():
+            regular_file("Recorder.path", self.path)
         if self.path.exists() and not self.overwrite:
             hint = "the file exists; overwrite=True replaces it"
             raise fail("Recorder.path", "name a new file", str(self.path), hint, FileExistsError)

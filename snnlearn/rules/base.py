@@ -64,7 +64,7 @@ class Rule(ABC):
                 raise _check.fail(where, need, self.feedback)
             array.flags.writeable = False
             set_(self, "feedback", array)
-        set_(self, "seed", _check.integer(f"{name}.seed", self.seed, "be a whole number, not negative", low=0))
+        set_(self, "seed", _check.seed(f"{name}.seed", self.seed))
         need = "be a fraction in [0, 1)"
         if self.max_bytes is not None:
             _check.integer(f"{name}.max_bytes", self.max_bytes, "be a positive number of bytes, or None", low=1)
@@ -114,7 +114,7 @@ def check_passive(passive: Any, learns: bool) -> tuple[Rule, ...]:
     learns : whether there is a rule and an optimizer that update
     """
     where = "Simulator.passive"
-    rules = (passive,) if isinstance(passive, Rule) else tuple(passive)
+    rules = (passive,) if isinstance(passive, Rule) else _check.items(where, passive, "be learning rules such as [sl.BPTT()]")
     for rule in rules:
         if not isinstance(rule, Rule):
             raise _check.fail(where, "be learning rules such as [sl.BPTT()]", rule, error=TypeError)

@@ -33,9 +33,7 @@ class BPTT(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.reset_gradient, (bool, np.bool_)):
-            where = f"{type(self).__name__}.reset_gradient"
-            raise _check.fail(where, "be True or False", self.reset_gradient, error=TypeError)
+        _check.flag(f"{type(self).__name__}.reset_gradient", self.reset_gradient)
 
     def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
         """See `Rule.direction`."""

@@ -33,8 +33,7 @@ class RTRL(Rule):
     def __post_init__(self) -> None:
         super().__post_init__()
         name = type(self).__name__
-        if not isinstance(self.reset_gradient, (bool, np.bool_)):
-            raise _check.fail(f"{name}.reset_gradient", "be True or False", self.reset_gradient, error=TypeError)
+        _check.flag(f"{name}.reset_gradient", self.reset_gradient)
 
     @property
     def hops(self) -> int | None:

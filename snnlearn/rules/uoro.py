@@ -80,8 +80,8 @@ class UORO(Rule):
         for key, value in values.items():
             object.__setattr__(self, key, value)
         super().__post_init__()
-        if not isinstance(reset_gradient, (bool, np.bool_)):
-            raise _check.fail("UORO.reset_gradient", "be True or False", reset_gradient, error=TypeError)
+        _check.flag("UORO.reset_gradient", reset_gradient)
+        _check.integer("UORO.seed", seed, "be a whole number of 64 bits, not negative", 0, 2**64 - 1)
 
     def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
         """See `Rule.direction`."""
@@ -124,7 +124,7 @@ def uoro_digest(rule, model, drive, tape, grad, span, start, stop):
     net, inputs = model.net, drive.inputs
     carry, g_in, g_rec = rule.carry, grad.w_in[span.group], grad.w_rec[span.group]
     for b in range(span.trials):
-        for t in range(start, stop):
+        for t in range(start, min(stop, inputs.steps[b])):
             row = t - span.origin
             psi = tape.psi[b, row % tape.psi.shape[1]]
             prepare(rule.params, psi, tape.local[b, row % tape.local.shape[1]])

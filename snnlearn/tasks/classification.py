@@ -17,7 +17,7 @@ import numpy as np
 from .. import _check
 from ..datasets import Binned, Dataset, from_dict, split
 from ..datasets.binned import check_downsample
-from .base import Task, Trial, frozen
+from .base import Task, Trial
 
 DATA = ("train", "test")
 MOVABLE = ("cache",)  # parameters that do not change what is learnt
@@ -67,7 +67,7 @@ class Classification(Task):
         self._check_number("be a fraction above 0 and below 1", "holdout", low=0.0, high=1.0, strict=True)
         self._set("downsample", check_downsample(self._where("downsample"), self.downsample))
         if self.cache is not None:
-            self._set("cache", str(pathlib.Path(self.cache).resolve()))
+            self._set("cache", os.path.realpath(self.cache))
         if self.test is not None:
             self._check_alike()
         if self.n_steps is None:
@@ -132,16 +132,7 @@ class Classification(Task):
     def _sample(self, index: int, split: str) -> int:
         if split == "test":
             return index
-        epoch, position = divmod(index, self.n_samples("train"))
-        return int(self._order(epoch)[position])
-
-    def _order(self, epoch: int) -> np.ndarray:
-        """The training samples in the order of an epoch; the last one is kept."""
-        kept = self.__dict__.get("_last_order")
-        if kept is None or kept[0] != epoch:
-            kept = epoch, frozen(self._rng("shared", epoch).permutation(self.n_samples("train")))
-            self.__dict__["_last_order"] = kept
-        return kept[1]
+        return self._in_epochs(index, self.n_samples("train"))
 
     def _draw(self, rng: np.random.Generator, split: str, index: int) -> Trial:
         return Trial(*self._splits[split].padded(self._sample(index, split), self.n_steps))
@@ -159,7 +150,7 @@ def moved(values: dict[str, Any], **paths: Any) -> dict[str, Any]:
         _check.choice("moved", key, DATA)
         if "path" not in _whole(values.get(key)):
             raise _check.fail(f"task {values.get('name')!r}", f"have {key} data in files to take them from", str(path))
-        result[key] = _placed(values[key], str(pathlib.Path(path).resolve()))
+        result[key] = _placed(values[key], os.path.realpath(path))
     return result
 
 

@@ -50,17 +50,18 @@ class PatternGeneration(Task):
         self._check_rate("rate")
         duration = self.n_steps * self.dt
         need = f"be times in ms, positive and not longer than the trial of {duration:g} ms"
-        if np.ndim(self.periods) != 1 or not len(self.periods):
+        periods = _check.numbers(self._where("periods"), self.periods, need)
+        if periods.ndim != 1 or not periods.size:
             raise _check.fail(self._where("periods"), need, self.periods, error=TypeError)
-        where = self._where("periods")
-        self._set("periods", tuple(_check.number(where, p, need, 0.0, duration, strict=True) for p in self.periods))
+        where, longest = self._where("periods"), duration * (1 + _check.TOLERANCE)
+        self._set("periods", tuple(_check.number(where, p, need, 0.0, longest, strict=True) for p in self.periods))
 
     @cached_property
     def _pattern(self) -> Trial:
         rng = self._rng("shared", 0)
         shape = (1, self.n_outputs, len(self.periods))
         amplitude, phase = rng.uniform(0.5, 2, shape), rng.uniform(0, 2 * np.pi, shape)
-        cycles = np.floor(self.n_steps * self.dt / np.asarray(self.periods) + 1e-9)
+        cycles = np.floor(self.n_steps * self.dt / np.asarray(self.periods) * (1 + _check.TOLERANCE))
         time = np.linspace(0, 2 * np.pi, self.n_steps)[:, None, None]
         target = (amplitude * np.sin(phase + cycles * time)).sum(axis=2)  # (1)
         target -= target[0].copy()

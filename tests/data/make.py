@@ -285,7 +285,12 @@ def read(path: Path) -> Numbers:
             "sizes": [rec.dt, rec.n_neurons, rec.n_outputs, rec.n_trials, rec.n_steps, rec.n_spikes or 0],
             "names": list(rec.names),
         }
-        found |= {f"segments.{name}": x for name, x in rec.segments._asdict().items()}
+        known = rec.segments.trial.size
+        segments = {
+            name: rec.file["segments"][name][:known] for name in ("trial", "start", "n_steps", "row", "spike", "n_spikes")
+        }
+        order = np.lexsort((segments["start"], segments["trial"]))
+        found |= {f"segments.{name}": x[order] for name, x in segments.items()}
         if rec.has_spikes:
             step, neuron = (rec.file[f"spikes/{name}"][: rec.n_spikes] for name in ("step", "neuron"))
             found |= {"spikes.step": step, "spikes.neuron": neuron}
