@@ -69,6 +69,7 @@ class InputArrays(NamedTuple):
     indptr: np.ndarray  # int64 [trials, T + 1]
     channel: np.ndarray  # int32 [n_events]
     value: np.ndarray  # dtype [n_events]
+    steps: np.ndarray  # int64 [trials] length of each trial, at most T: what the arrays hold of later steps is not read
 
 
 def take(inputs: Any, n_channels: int, where: str = "inputs") -> Any:
@@ -151,7 +152,8 @@ def encode(inputs: Any, n_channels: int, dtype: Any, where: str = "inputs") -> I
         return _encode_dense(inputs, n_channels, dtype, where)
     trials = inputs if isinstance(inputs, list) else [inputs]
     counts, channels, values = zip(*(_sparse_trial(trial, n_channels, dtype, where) for trial in trials), strict=True)
-    return InputArrays(_pointers(np.stack(counts)), np.concatenate(channels), np.concatenate(values))
+    steps = np.full(len(trials), counts[0].size)
+    return InputArrays(_pointers(np.stack(counts)), np.concatenate(channels), np.concatenate(values), steps)
 
 
 def _sparse_trial(trial: Any, n_channels: int, dtype: Any, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -176,7 +178,8 @@ def _encode_dense(x: np.ndarray, n_channels: int, dtype: Any, where: str) -> Inp
         finite(where, given, dtype)  # raises
     step, channel = np.divmod(active, n_channels)
     counts = np.bincount(step, minlength=x.shape[0] * x.shape[1]).reshape(x.shape[:2])
-    return InputArrays(_pointers(counts), channel.astype(np.int32), cast)
+    steps = np.full(x.shape[0], x.shape[1])
+    return InputArrays(_pointers(counts), channel.astype(np.int32), cast, steps)
 
 
 def _pointers(counts: np.ndarray) -> np.ndarray:

@@ -51,7 +51,8 @@ class Stepper:
         net, dtype = engine.net, engine.dtype
         self.engine, self.loss_kind, self.able = engine, kind, able
         self.n_inputs, self.n_outputs = (net.n_inputs,), net.n_outputs
-        self.inputs = InputArrays(np.zeros((1, 2), np.int64), np.zeros(net.n_inputs, np.int32), np.zeros(net.n_inputs, dtype))
+        events = np.zeros(net.n_inputs, np.int32), np.zeros(net.n_inputs, dtype)
+        self.inputs = InputArrays(np.zeros((1, 2), np.int64), *events, steps=np.ones(1, np.int64))
         self.label, self.mask = np.zeros((1, 1), np.int32), np.ones((1, 1), dtype)
         self.weights = np.zeros((0, 0, 0), dtype), np.zeros((1, 1, net.n_outputs), dtype)  # of single outputs: none, or given
         self.limit = float(np.finfo(dtype).max)
@@ -90,7 +91,7 @@ class Stepper:
             if value is None:
                 return None
             buffer[:] = value
-        indptr, channel, values = self.inputs
+        indptr, channel, values, _ = self.inputs
         active = x.nonzero()[0]
         count = indptr[0, 1] = active.size
         channel[:count] = active
