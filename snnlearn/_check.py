@@ -2,9 +2,9 @@
 
 LIF.tau_m must be a positive time in ms (got -20.0)
 
-What callers give becomes numbers and arrays here and nowhere else: `number`, `integer`, `numbers`, `array`, `csr`. They take what
-can mean one thing only, and refuse the rest: NumPy itself would drop imaginary parts and masks, read strings as numbers, turn
-what is too large into infinity, and trust the indices of a sparse matrix.
+What callers give becomes numbers and arrays here and only here: `number`, `integer`, `flag`, `items`, `numbers`, `array`, `csr`.
+They take what can mean one thing only, and refuse the rest: NumPy itself would drop imaginary parts and masks, read strings as
+numbers, turn what is too large into infinity, and trust the indices of a sparse matrix.
 """
 
 from __future__ import annotations
