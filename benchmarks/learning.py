@@ -31,9 +31,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import snnlearn as sl
+from snnlearn.batches import collate
 from snnlearn.family import parse_rule
 from snnlearn.tasks.base import Task
-from snnlearn.training import collate
 
 LAST = 50  # iterations at the end over which the final accuracy is a mean
 

@@ -29,7 +29,6 @@ The package, in the order in which its parts build on each other:
     watch          how a run goes on, as text
     datasets       recorded events: SHD, SSC, N-MNIST, others' objects
     tasks          what to learn
-    training       batches, evaluation, History
     functional     simulate, gradient
     eligibility    e-prop's traces of chosen synapses, for recordings and to look at
     synapse_traces e-prop's traces and learning signals of single synapses, to look at
@@ -38,6 +37,8 @@ The package, in the order in which its parts build on each other:
     report         Run, Alignment: what a run reports
     guards         what goes wrong while a network learns, with the likely remedy
     record         what of a simulator's runs goes into a recording
+    batches        trials of a task, checked, as a batch
+    training       learning a task, evaluation, History
     checkpoint     the state of a simulator, as arrays and back
     stepping       single steps of a stream, prepared
     simulator      Simulator
@@ -80,7 +81,7 @@ from .optimizers import SGD, Adam
 from .planning import RunPlan, plan
 from .recording import Recorder, Recording, open_recording
 from .replay import Replay, replay
-from .report import Alignment, Run, Step
+from .report import Alignment, Evaluation, Run, Step
 from .resume import resume
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
 from .schedules import CosineDecay, ExponentialDecay, StepDecay
@@ -111,6 +112,7 @@ __all__ = [
     "Divergence",
     "EProp",
     "Eligibility",
+    "Evaluation",
     "Events",
     "Exponential",
     "ExponentialDecay",

@@ -2,9 +2,9 @@
 
 LIF.tau_m must be a positive time in ms (got -20.0)
 
-What callers give becomes numbers and arrays here and nowhere else: `number`, `integer`, `numbers`, `array`, `csr`. They take what
-can mean one thing only, and refuse the rest: NumPy itself would drop imaginary parts and masks, read strings as numbers, turn
-what is too large into infinity, and trust the indices of a sparse matrix.
+What callers give becomes numbers and arrays here and only here: `number`, `integer`, `flag`, `items`, `numbers`, `array`, `csr`.
+They take what can mean one thing only, and refuse the rest: NumPy itself would drop imaginary parts and masks, read strings as
+numbers, turn what is too large into infinity, and trust the indices of a sparse matrix.
 """
 
 from __future__ import annotations
@@ -38,6 +38,22 @@ def need(module: str, what: str, package: str | None = None) -> Any:
     except ImportError as error:
         package = package or module.partition(".")[0]
         raise ImportError(f"{what} needs {package}: pip install {package}") from error
+
+
+def machine_bytes() -> int:
+    """Bytes of memory of this machine, or what is certainly too much where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 2**62
+
+
+def size_text(n: float) -> str:
+    """So many bytes in words."""
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if n >= scale:
+            return f"{n / scale:.3g} {unit}"
+    return f"{n:.0f} B"
 
 
 def show(value: Any) -> str:
@@ -78,8 +94,10 @@ def _part(value: Any) -> str:
     return show(value).replace("\n", " ")
 
 
-def number(where: str, value: Any, need: str, low: float = -np.inf, high: float = np.inf, strict: bool = False) -> float:
-    """A finite float in [low, high] (or, with `strict`, above low)."""
+def number(
+    where: str, value: Any, need: str, low: float = -np.inf, high: float = np.inf, strict: bool = False, endless: bool = False
+) -> float:
+    """A finite float in [low, high] (or, with `strict`, above low). endless : infinity as well"""
     if not isinstance(value, (Real, np.bool_)):
         scalar = numbers(where, value, need)  # a tensor of no dimensions
         if scalar.ndim or isinstance(value, (list, tuple)):
@@ -89,7 +107,8 @@ def number(where: str, value: Any, need: str, low: float = -np.inf, high: float 
         x = float(value)
     except OverflowError:
         raise fail(where, need, value) from None
-    if not np.isfinite(x) or x < low or x > high or (strict and x <= low) or isinstance(value, (bool, np.bool_)):
+    finite = np.isfinite(x) or (endless and x == np.inf)
+    if not finite or x < low or x > high or (strict and x <= low) or isinstance(value, (bool, np.bool_)):
         raise fail(where, need, value)
     return x
 
@@ -129,19 +148,27 @@ def items(where: str, value: Any, need: str) -> tuple[Any, ...]:
 
 
 def per_neuron(
-    where: str, value: Any, n: int, need: str, low: float = -np.inf, high: float = np.inf, strict: bool = False
+    where: str,
+    value: Any,
+    n: int,
+    need: str,
+    low: float = -np.inf,
+    high: float = np.inf,
+    strict: bool = False,
+    endless: bool = False,
 ) -> float | tuple[float, ...]:
     """A number, or one number per neuron; kept as a float or a tuple so that specs stay hashable."""
     if isinstance(value, Real):
-        return number(where, value, need, low, high, strict)
+        return number(where, value, need, low, high, strict, endless)
     array = numbers(where, value, need)
     if array.ndim == 0 or array.dtype.kind == "b":
-        return number(where, value, need, low, high, strict)
+        return number(where, value, need, low, high, strict, endless)
     if array.shape != (n,):
         raise fail(where, f"be a number or an array of shape ({n},)", value)
     with np.errstate(over="ignore"):
         array = array.astype(np.float64)
-    bad = ~np.isfinite(array) | (array < low) | (array > high) | (strict & (array <= low))
+    finite = np.isfinite(array) | (endless & (array == np.inf))
+    bad = ~finite | (array < low) | (array > high) | (strict & (array <= low))
     if bad.any():
         raise fail(where, need, array[bad][0], f"entry {int(np.argmax(bad))} of {n}")
     return tuple(array.tolist())

@@ -23,7 +23,17 @@ from .compiler.compilations import belongs
 from .compiler.dispatch import SOURCE, device, generic, inlined, is_ours, kernel, uncached
 from .compiler.intrinsics import flush_denormals, restore
 from .connectivity import AHEAD, add_row, fetch_row
-from .losses import ENTROPY, NONE, SIGNAL, error_step, rate_step, rate_trial, sum_and_clear, weighted_error_step
+from .losses import (
+    ENTROPY,
+    NONE,
+    SIGNAL,
+    error_of_mean,
+    error_step,
+    rate_step,
+    rate_trial,
+    sum_and_clear,
+    weighted_error_step,
+)
 from .neurons.base import advance, threshold
 from .optimizers import update
 from .rules.base import any_set, before, digest
@@ -37,6 +47,7 @@ def run_block(model, drive, work, learning, span, source=SOURCE):
     """Run the steps of a span for its trials, interval by interval. Everything is modified in place.
 
     model : `Model`; drive : `Drive`; work : `Work`; learning : `Learning`; span : `Span`
+    A trial that is shorter than the span goes to its own end, inputs.steps. After it there are no spikes, errors or derivatives.
     Stops early, with outcome.trouble filled, where a state is not finite.
     """
     register = flush_denormals()
@@ -57,12 +68,16 @@ def _run(model, drive, work, learning, span):
         if span.learn and span.forward:
             before(learning.rule, model, drive, tape, span, t)
         for b in range(span.trials):
+            own = min(end, drive.inputs.steps[b])
             if span.forward:
-                _simulate(model, drive, work, b, span, t, end)
-                if outcome.trouble[0] != 0:
-                    return
-            if span.backward and leads(span.team):
-                _errors(drive.targets, tape, outcome, b, span, t, end)
+                if t < own:
+                    _simulate(model, drive, work, b, span, t, own)
+                    if outcome.trouble[0] != 0:
+                        return
+                if own < end:
+                    _nothing(net, rates, tape, b, max(t, own) - span.origin, end - span.origin)
+            if t < own and span.backward and leads(span.team):
+                _errors(drive.targets, tape, outcome, b, span, t, own, own == drive.inputs.steps[b])
             if span.quiet:
                 _forget(tape, b, span, t, end)
         if span.forward and rates.strength > 0 and rates.per_step > 0:
@@ -193,8 +208,19 @@ def _simulate(model, drive, work, b, span, start, stop):
         if rates.strength > 0 and rates.per_step > 0:
             reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
             rate_step(rates, z, state.running[b], reg, tape.cost[b, first : first + n])
-    if rates.strength > 0 and rates.per_step == 0 and stop == span.n_steps:
-        outcome.regularization[b] = rate_trial(rates, state.counts[b], span.n_steps, tape.rate_signal[b, 0])
+    if rates.strength > 0 and rates.per_step == 0 and stop == inputs.steps[b]:
+        outcome.regularization[b] = rate_trial(rates, state.counts[b], stop, tape.rate_signal[b, 0])
+
+
+@device
+def _nothing(net, rates, tape, b, first, last):
+    """Rows first .. last - 1 of the tape of a trial that has ended before them."""
+    for row in range(first, last):
+        tape.spike_ptr[b, row + net.delay + 1] = tape.spike_ptr[b, row + net.delay]
+        tape.error[b, row].fill(0)
+        tape.psi[b, row % tape.psi.shape[1]].fill(0)
+        if rates.per_step > 0:
+            tape.rate_signal[b, row % tape.rate_signal.shape[1]].fill(0)
 
 
 @generic(1, inline=True)
@@ -249,12 +275,16 @@ def _numbers(z, number, out, begin):
 
 
 @device
-def _errors(targets, tape, outcome, b, span, start, stop):
-    """Step 4 of the timeline: error, loss, and what scores are made of.
+def _errors(targets, tape, outcome, b, span, start, stop, ends):
+    """Step 4 of the timeline: error, loss, and what scores are made of. ends : whether `stop` is the end of the trial
 
     Sums are local, because trials that run at the same time have neighbouring entries of `outcome`.
     """
     n_out = tape.readout.shape[2]
+    _sum_up(targets, tape, outcome, b, span, start, stop)
+    if targets.mean.shape[0] > 0:
+        _errors_of_mean(targets, tape, outcome, b, span, start, stop, ends)
+        return
     loss, correct = outcome.loss[b], outcome.correct[b]
     for t in range(start, stop):
         row = t - span.origin
@@ -277,7 +307,11 @@ def _errors(targets, tape, outcome, b, span, start, stop):
         else:
             loss += error_step(targets.kind, mask, y, targets.value[b, t], 0, err)
     outcome.loss[b], outcome.correct[b] = loss, correct
-    for k in range(n_out):
+
+
+@device
+def _sum_up(targets, tape, outcome, b, span, start, stop):
+    for k in range(tape.readout.shape[2]):
         summed = outcome.summed[b, k]
         if targets.weight.shape[0] > 0:
             for t in range(start, stop):
@@ -286,6 +320,26 @@ def _errors(targets, tape, outcome, b, span, start, stop):
             for t in range(start, stop):
                 summed += targets.mask[b, t] * tape.readout[b, t - span.origin, k]
         outcome.summed[b, k] = summed
+
+
+@device
+def _errors_of_mean(targets, tape, outcome, b, span, start, stop, ends):
+    """`_errors` where the loss is that of the mean readout: the error of all steps is known at the end of the trial.
+
+    A tape of the whole trial is then filled from its first row. Where there is none, a rehearsal has found the error before.
+    """
+    n_out = tape.readout.shape[2]
+    mean, first = targets.mean[b], start
+    if ends:
+        known, weight = mean[n_out] != 0, 0.0
+        for t in range(stop):
+            weight += targets.mask[b, t]
+        outcome.loss[b] += error_of_mean(outcome.summed[b], weight, targets.label[b, 0], mean, not known)
+        if not known:
+            mean[n_out], first = 1, span.origin
+    for t in range(first, stop):
+        for k in range(n_out):
+            tape.error[b, t - span.origin, k] = targets.mask[b, t] * mean[k]
 
 
 @device

@@ -116,7 +116,7 @@ class Follower:
         self._inputs(arrivals[:, :n_in], job, block)
         self._spikes(arrivals[:, n_in:], block, past)
         out = self.chain.run(arrivals, block.psi, block.local, state)
-        if trial is not None and block.start + steps >= job.n_steps:
+        if trial is not None and block.start + steps >= job.inputs.steps[block.trial]:
             del self._states[trial]
         return self._named(out, n_in, block.readout.dtype)
 

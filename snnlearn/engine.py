@@ -329,10 +329,11 @@ class Engine:
         return Result(outcome, counts, blocks)
 
     def _rehearse(self, lane: Lane, job: Job) -> None:
-        """Simulate once without learning: the per-trial regulariser needs the rate of the whole trial first."""
+        """Simulate once without learning, for what the end of a trial tells: its rates, its mean readout."""
         saved, mark = [array.copy() for array in lane.state], job.noise.mark() if job.noise else []
         scratch = make_outcome(job.n_trials, self.arrays.n_out)
-        quiet = job._replace(learn=False, error=None, targets=job.targets._replace(kind=NONE))
+        targets = job.targets if job.targets.mean.size else job.targets._replace(kind=NONE)
+        quiet = job._replace(learn=False, error=None, targets=targets)
         for start in range(0, job.n_steps, lane.steps):
             self._advance(lane, quiet, scratch, range(start, min(job.n_steps, start + lane.steps)), start)
         for array, before in zip(lane.state, saved, strict=True):
@@ -409,7 +410,7 @@ class Engine:
         """Fill the targets with what the user's function returns for each trial and step."""
         assert job.error is not None
         for t in range(span.start, span.stop):
-            for b in range(span.trials):
+            for b in np.flatnonzero(job.inputs.steps > t):
                 y = lane.tape.readout[b, t - span.origin].copy()
                 job.targets.value[b, t] = _check.array("error(step, readout)", job.error(t, y), (y.size,), self.dtype)
 

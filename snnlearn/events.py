@@ -69,6 +69,7 @@ class InputArrays(NamedTuple):
     indptr: np.ndarray  # int64 [trials, T + 1]
     channel: np.ndarray  # int32 [n_events]
     value: np.ndarray  # dtype [n_events]
+    steps: np.ndarray  # int64 [trials] length of each trial, at most T: what the arrays hold of later steps is not read
 
 
 def take(inputs: Any, n_channels: int, where: str = "inputs") -> Any:
@@ -105,7 +106,7 @@ def _take_trials(trials: Sequence[Any], n_channels: int, where: str) -> Any:
         got = f"lengths {lengths[0]} and {lengths[k]}"
         if all(isinstance(trial, Events) for trial in trials):
             raise fail(where, f"be Events of equal length in a batch, n_steps={lengths[0]}", got)
-        raise fail(where, "be trials of equal length in a batch", got, "pad them and give a mask, or run them one by one")
+        raise fail(where, "be trials of equal length in a batch", got, "pad them and pass steps=, or run them one by one")
     dense = [not isinstance(trial, Events) and not sparse.issparse(trial) for trial in trials]
     if all(dense):
         shapes = list(dict.fromkeys(tuple(trial.shape) for trial in trials))
@@ -151,7 +152,8 @@ def encode(inputs: Any, n_channels: int, dtype: Any, where: str = "inputs") -> I
         return _encode_dense(inputs, n_channels, dtype, where)
     trials = inputs if isinstance(inputs, list) else [inputs]
     counts, channels, values = zip(*(_sparse_trial(trial, n_channels, dtype, where) for trial in trials), strict=True)
-    return InputArrays(_pointers(np.stack(counts)), np.concatenate(channels), np.concatenate(values))
+    steps = np.full(len(trials), counts[0].size)
+    return InputArrays(_pointers(np.stack(counts)), np.concatenate(channels), np.concatenate(values), steps)
 
 
 def _sparse_trial(trial: Any, n_channels: int, dtype: Any, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -176,7 +178,8 @@ def _encode_dense(x: np.ndarray, n_channels: int, dtype: Any, where: str) -> Inp
         finite(where, given, dtype)  # raises
     step, channel = np.divmod(active, n_channels)
     counts = np.bincount(step, minlength=x.shape[0] * x.shape[1]).reshape(x.shape[:2])
-    return InputArrays(_pointers(counts), channel.astype(np.int32), cast)
+    steps = np.full(x.shape[0], x.shape[1])
+    return InputArrays(_pointers(counts), channel.astype(np.int32), cast, steps)
 
 
 def _pointers(counts: np.ndarray) -> np.ndarray:

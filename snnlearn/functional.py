@@ -11,7 +11,7 @@ import numpy as np
 from . import _check
 from .engine import Engine
 from .events import encode, is_batch, take
-from .intake import check_parts, refuse_pair
+from .intake import check_parts, check_steps, refuse_pair
 from .job import Job, Noise
 from .losses import NONE, Loss, MeanSquaredError, RateRegularizer, TargetArrays, encode_mask, encode_targets
 from .network import Network, Weights
@@ -86,7 +86,7 @@ def simulate(
     encoded = encode(inputs, net.n_inputs, engine.dtype)
     trials, n_steps = encoded.indptr.shape[0], encoded.indptr.shape[1] - 1
     traced = {name: None for name in names if name in (*net.variables, "psi", "threshold")}
-    weights_of_time = encode_mask(None, trials, n_steps, net.n_outputs, engine.dtype, True)
+    weights_of_time = encode_mask(None, encoded.steps, n_steps, net.n_outputs, engine.dtype, True)
     targets = TargetArrays(NONE, *_no_targets(net, engine.dtype), *weights_of_time)
     noise = Noise([np.random.default_rng([seed, 0, b]) for b in range(trials)], net.n)
     result = engine.trials(Job(encoded, targets, learn=False, noise=noise, variables=traced))
@@ -122,6 +122,7 @@ def gradient(
     dtype: Any = "float64",
     seed: int = 0,
     threads: int | None = None,
+    steps: Any = None,
 ) -> Gradient:
     """The gradient of a rule over one trial, or its mean over a batch; nothing is modified.
 
@@ -135,6 +136,7 @@ def gradient(
     dtype : "float32" or "float64"
     seed : of the background noise
     threads : None: all cores; results do not depend on it
+    steps : [trials] lengths of the trials of a padded batch; None: all are T steps long
 
     Raises ValueError for wrong shapes, labels out of range and NaN, TypeError for other objects, MemoryError where a
     rule's influence is too large; Divergence where a state is not finite.
@@ -165,8 +167,10 @@ def gradient(
     inputs = take(inputs, net.n_inputs)
     encoded = encode(inputs, net.n_inputs, engine.dtype)
     trials, n_steps = encoded.indptr.shape[0], encoded.indptr.shape[1] - 1
+    if steps is not None:
+        encoded = encoded._replace(steps=check_steps("gradient.steps", steps, trials, n_steps))
     target_arrays = encode_targets(
-        loss or MeanSquaredError(), targets, mask, trials, n_steps, net.n_outputs, engine.dtype, is_batch(inputs)
+        loss or MeanSquaredError(), targets, mask, encoded.steps, n_steps, net.n_outputs, engine.dtype, is_batch(inputs)
     )
     noise = Noise([np.random.default_rng([seed, 0, b]) for b in range(trials)], net.n)
     outcome = engine.trials(Job(encoded, target_arrays, learn=True, noise=noise)).outcome

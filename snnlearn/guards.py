@@ -19,6 +19,7 @@ one says.
     loss rises            the mean loss of 10 runs is 10 x the lowest and 3 x the first
     weights blow up       the norm of all weights is 100 x what it was at first, after two runs or more
     no change             a matrix that learns has not changed for 32 runs: its gradient is zero, or the step too small
+    far readout           the first loss of a regression is 1000 x the variance of its targets
     dead readout          an output has been exactly zero for 32 runs, though neurons spike
     one class             the same class for all trials of 50 runs, 500 trials at least, though labels differ
 
@@ -47,6 +48,7 @@ WINDOW = 10  # runs over which losses are averaged
 RISE, ABOVE_FIRST = 10.0, 3.0
 GROWTH = 100.0
 EXPLODED, FEW = 1e5, 100  # for so many neurons; the norms of weights and gradient both grow as the root of their number
+FAR = 1e3
 STEPS = 1000  # of a closed loop between two looks
 SILENT_STEPS = 1000  # of a stream without a spike
 SAME_RUNS, SAME_TRIALS = 50, 500
@@ -76,6 +78,7 @@ REMEDIES = {
     "loss rises": "lower the learning rate, let it decay (ExponentialDecay), or set clip_norm",
     "weights blow up": "lower the learning rate, or set clip_norm or bounds of the optimizer",
     "no change": "membranes may be too far from the threshold for the surrogate, the mask zero, or the learning rate too small",
+    "far readout": "set Readout(normalize_input=True), scale w_out down, or bring the targets to mean 0 and variance 1",
     "dead readout": "its weights are zero or come from silent neurons only; draw w_out anew, or check that it is not frozen",
     "one class": "raise the learning rate, check that labels and inputs belong together, or balance the classes",
 }
@@ -104,13 +107,16 @@ class Weighing(NamedTuple):
     trace: float = 0.0  # the largest that a stream carries, where it was looked for
 
 
-def watch(simulator: Any, job: Job, result: Result, run: Run, stacklevel: int) -> None:
+def watch(simulator: Any, job: Job, result: Result, run: Run, stacklevel: int, streaming: bool = False) -> None:
     """Warn of what is new after a run of a simulator, and keep it for a recorder; stacklevel : of the caller of the run"""
     engine, optimizer, learns = simulator._engine, simulator.optimizer, np.zeros(4, bool)
     if job.learn and optimizer is not None and optimizer.rates(max(0, simulator.updates_done - 1), 1)[0] > 0:
         learns = engine.learns
     weights = _weigh(engine, learns, simulator.updates_done, job.learn and _due(simulator._guards["runs"] + 1))
-    _tell(simulator, look(simulator._guards, job, result, run, weights, _refractory(simulator)), stacklevel + 1)
+    found = look(simulator._guards, job, result, run, weights, _refractory(simulator))
+    if job.learn and simulator._guards["runs"] == 1 and not streaming:  # a piece of a stream may be too short to vary
+        found += _new(simulator._guards, [_far(job, run)])
+    _tell(simulator, found, stacklevel + 1)
     engine.weighs = _due(simulator._guards["runs"] + 1)
 
 
@@ -181,7 +187,7 @@ def look(state: dict[str, Any], job: Job, result: Result, run: Run, weights: Wei
 
     n_ref : [n] or number, blocked steps after a spike
     """
-    most = job.n_steps / (1.0 + n_ref) * job.n_trials
+    most = job.all_steps / (1.0 + n_ref)
     full = float(np.mean(result.counts.sum(axis=0) >= SATURATED * most))
     found = [_saturation(state, job.n_steps, full >= NEARLY_ALL, f"{100 * full:.0f} % of the neurons", n_ref)]
     if job.learn:
@@ -309,6 +315,14 @@ def _readout(state: dict[str, Any], job: Job, result: Result, run: Run) -> tuple
         return None
     which = f"output {dead[0]} was" if len(dead) == 1 else f"outputs {', '.join(dead[:8])} were"
     return "dead readout", f"{which} exactly zero in the last {STILL} runs, though neurons spike"
+
+
+def _far(job: Job, run: Run) -> tuple[str, str] | None:
+    if job.targets.kind != SQUARED:
+        return None
+    spread = float(np.sum(2.0 * run.losses[run.scores > 0] / run.scores[run.scores > 0]))  # trials whose target varies
+    excess = 2.0 * float(run.losses[run.scores > 0].sum()) / spread if spread > 0 else 0.0
+    return ("far readout", f"the first loss is {excess:.3g} times the variance of the targets") if excess >= FAR else None
 
 
 def _class(state: dict[str, Any], job: Job, run: Run) -> tuple[str, str] | None:

@@ -14,6 +14,7 @@ from .losses import (
     ERROR,
     SIGNAL,
     CrossEntropy,
+    Loss,
     MeanSquaredError,
     RateRegularizer,
     TargetArrays,
@@ -42,14 +43,19 @@ def check_parts(where: str, rule: Any, optimizer: Any, loss: Any, regularizer: A
         raise _check.fail(f"{where}.rule", "be a learning rule where there is an optimizer", None)
 
 
-def check_interval(update_every: Any, rules: Iterable[Rule], regularizer: RateRegularizer | None) -> int | None:
-    """`update_every` in steps, None for "trial"; ValueError or TypeError unless rules and regularizer can work with it."""
+def check_interval(
+    update_every: Any, rules: Iterable[Rule], loss: Loss | None, regularizer: RateRegularizer | None
+) -> int | None:
+    """`update_every` in steps, None for "trial"; ValueError or TypeError unless rules, loss and regularizer can work with it."""
     if isinstance(update_every, str):
         _check.choice("Simulator.update_every", update_every, ("trial",))
         return None
     interval = _check.integer("Simulator.update_every", update_every, "be 'trial' or a positive number of steps", 1, LONGEST)
     for rule in rules:
         rule.direction(interval, False, False)
+    if isinstance(loss, CrossEntropy) and loss.of == "mean":
+        need = "have of='steps' where weights change within a trial: the mean readout is known at its end"
+        raise _check.fail("CrossEntropy", need, f"of='mean', update_every={interval}")
     if regularizer is not None and regularizer.tau is None and regularizer.strength > 0:
         need = "have tau (the online form) where weights change within a trial"
         raise _check.fail("RateRegularizer", need, f"tau=None, update_every={interval}")
@@ -57,7 +63,15 @@ def check_interval(update_every: Any, rules: Iterable[Rule], regularizer: RateRe
 
 
 def make_job(
-    simulator: Any, inputs: Any, targets: Any, mask: Any, learn: bool | None, error: Any, signal: Any, single: bool = False
+    simulator: Any,
+    inputs: Any,
+    targets: Any,
+    mask: Any,
+    learn: bool | None,
+    error: Any,
+    signal: Any,
+    steps: Any = None,
+    single: bool = False,
 ) -> Job:
     """The job of `Simulator.run` with these arguments, everything checked. single : a piece of a stream, which is no batch."""
     net, dtype = simulator.net, simulator._engine.dtype
@@ -81,9 +95,11 @@ def make_job(
         raise _check.fail("Simulator.run", "get single pieces [T, n_inputs] from an iterator", np.shape(inputs))
     encoded = encode(inputs, net.n_inputs, dtype)
     trials, n_steps = encoded.indptr.shape[0], encoded.indptr.shape[1] - 1
+    if steps is not None:
+        encoded = encoded._replace(steps=check_steps("Simulator.run.steps", steps, trials, n_steps))
     function = error if callable(error) else None
     if given and targets is None:
-        weights = encode_mask(mask, trials, n_steps, net.n_outputs, dtype, batch)
+        weights = encode_mask(mask, encoded.steps, n_steps, net.n_outputs, dtype, batch)
         if signal is not None and weights[1].size:
             raise _check.fail("mask", "be [T], one weight a step, for a learning signal", weights[1].shape)
         shape = (trials, n_steps, net.n if signal is not None else net.n_outputs)
@@ -94,7 +110,7 @@ def make_job(
         kind = ERROR if signal is None else SIGNAL
         arrays = TargetArrays(kind, value, np.zeros((1, 1), np.int32), *weights)
     else:
-        arrays = encode_targets(simulator.loss, targets, mask, trials, n_steps, net.n_outputs, dtype, batch)
+        arrays = encode_targets(simulator.loss, targets, mask, encoded.steps, n_steps, net.n_outputs, dtype, batch)
     classifies = isinstance(simulator.loss, CrossEntropy)
     per_step = targets is not None and np.ndim(targets) == (2 if batch else 1)
     return Job(encoded, arrays, learn=learns, error=function, labels_per_step=per_step, classifies=classifies)
@@ -107,6 +123,16 @@ def refuse_pair(net: Any, inputs: Any) -> None:
         need = "say which they are, where they are so many arrays without targets and n_inputs = n_outputs"
         hint = "trials are np.stack(...), one trial and its target are run(x, target)"
         raise _check.fail("inputs", need, f"{len(inputs)} arrays, trials or (x, target)", hint)
+
+
+def check_steps(where: str, steps: Any, trials: int, n_steps: int) -> np.ndarray:
+    """The lengths of the trials of a batch of n_steps, int64 [trials]; ValueError or TypeError where they do not fit."""
+    found, need = np.asarray(steps), f"be {trials} whole numbers in 1 .. {n_steps}, a length for each trial"
+    if found.dtype.kind not in "iu":
+        raise _check.fail(where, need, steps, error=TypeError)
+    if found.shape != (trials,) or found.min() < 1 or found.max() > n_steps:
+        raise _check.fail(where, need, steps)
+    return found.astype(np.int64)
 
 
 def step_job(simulator: Any, x: Any, target: Any, mask: Any, learn: bool | None, error: Any, signal: Any) -> Job:

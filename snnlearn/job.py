@@ -84,7 +84,13 @@ class Job(NamedTuple):
 
     @property
     def n_steps(self) -> int:
-        return self.inputs.indptr.shape[1] - 1
+        """Of the longest trial."""
+        return int(self.inputs.steps.max())
+
+    @property
+    def all_steps(self) -> int:
+        """Of all trials together."""
+        return int(self.inputs.steps.sum())
 
     @property
     def backward(self) -> bool:
@@ -97,8 +103,8 @@ class Job(NamedTuple):
         label = t.label[lo:hi] if t.kind == ENTROPY else t.label
         wanted = self.wanted
         return self._replace(
-            inputs=self.inputs._replace(indptr=self.inputs.indptr[lo:hi]),
-            targets=TargetArrays(t.kind, value, label, t.mask[lo:hi], t.weight[lo:hi]),
+            inputs=self.inputs._replace(indptr=self.inputs.indptr[lo:hi], steps=self.inputs.steps[lo:hi]),
+            targets=TargetArrays(t.kind, value, label, t.mask[lo:hi], t.weight[lo:hi], t.mean[lo:hi]),
             noise=None if self.noise is None else self.noise._replace(generators=self.noise.generators[lo:hi]),
             wanted=lambda trial: wanted(trial + lo),
             number=self.number + lo,
@@ -121,12 +127,13 @@ def cut_blocks(job: Job, tape: Tape, variables: tuple[str, ...], delay: int, ste
     if job.variables is None:
         return []
     blocks = []
-    rows = slice(steps.start - origin, steps.stop - origin)
     for b in range(job.n_trials):
-        if not job.wanted(b):
+        stop = min(steps.stop, int(job.inputs.steps[b]))
+        if stop <= steps.start or not job.wanted(b):
             continue
+        rows = slice(steps.start - origin, stop - origin)
         ptr = tape.spike_ptr[b, rows.start + delay : rows.stop + delay + 1]
-        step = np.repeat(np.arange(steps.start, steps.stop), np.diff(ptr))
+        step = np.repeat(np.arange(steps.start, stop), np.diff(ptr))
         traces = {}
         for name, neurons in job.variables.items():
             values = _trace(tape, variables, name)[b, rows]

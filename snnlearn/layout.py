@@ -34,7 +34,7 @@ class Plan(NamedTuple):
     directions: tuple[str, ...] | None  # of each rule; None where nothing learns
     whole: bool  # the tape of a trial is needed at its end
     window: int  # blocks are multiples of so many steps
-    rate_first: bool  # the per-trial regulariser is needed before the trial has ended
+    rate_first: bool  # what the end of a trial tells is needed before: rates of the per-trial regulariser, the mean readout
     full: frozenset[str]  # names of the tape's arrays that hold every step
     columns: tuple[int, ...] = ()  # neurons whose hidden state the tape holds; (): all
     asked: frozenset[str] = frozenset()  # of `full`, those that a recorder wants
@@ -97,7 +97,7 @@ class Cutter(NamedTuple):
             directions,
             whole=NO_WINDOW in windows,
             window=math.lcm(*(w for w in windows if w != NO_WINDOW)),
-            rate_first=self.rate_form == "trial" and early,
+            rate_first=(self.rate_form == "trial" or job.targets.mean.size > 0) and early,
             full=self.full_rows(names, learns=True),
             **ends,
         )

@@ -6,6 +6,10 @@
                        (mask[t, k], a weight of each output, stands inside the sum)
     CrossEntropy       l = log sum_k exp y_k - y_{y*}         err_k = mask (softmax(y)_k - [k = y*])   (2)
 
+With `CrossEntropy(of="mean")` a trial has one loss, that of its mean readout,
+
+    E_task = M l(m),   m = sum_t mask[t] y[t] / M,   M = sum_t mask[t];   err_k[t] = mask[t] (softmax(m)_k - [k = y*])   (3)
+
 `RateRegularizer` adds reg_j[t] = dE_reg/dz_j[t] to the learning signal of every neuron.
 """
 
@@ -20,6 +24,8 @@ from . import _check
 from .compiler.dispatch import SOURCE, device, kernel
 
 NONE, SQUARED, ENTROPY, ERROR, SIGNAL = range(5)  # what the target arrays hold
+NO_MEAN = np.zeros((0, 0))
+OF = ("steps", "mean")
 
 
 class TargetArrays(NamedTuple):
@@ -30,6 +36,7 @@ class TargetArrays(NamedTuple):
     label: np.ndarray  # int32 [trials, T]
     mask: np.ndarray  # [trials, T]; where outputs have weights of their own, the largest of them
     weight: np.ndarray  # [trials, T, n_out] weights of single outputs, or size 0
+    mean: np.ndarray = NO_MEAN  # float64 [trials, n_out + 1] softmax(m) - [k = y*] of (3), and 1 once it is known; else size 0
 
 
 @dataclass(frozen=True)
@@ -41,9 +48,21 @@ class MeanSquaredError:
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """Softmax cross-entropy, summed over steps; targets [T] or scalar int labels, mask [T]. Equation (2)."""
+    """Softmax cross-entropy; targets [T] or scalar int labels, mask [T].
+
+    of : "steps": the sum of the losses of all steps, equation (2); "mean": the loss of the mean readout of the trial, equation
+        (3), with one label a trial. Steps need not be right by themselves then. The error is known only at the end of the trial,
+        so "mean" comes with update_every="trial" and not in streams; rules that go forward in time simulate a trial twice
+
+    Raises ValueError for another `of`.
+    """
+
+    of: str = "steps"
 
     kind: ClassVar[int] = ENTROPY
+
+    def __post_init__(self) -> None:
+        _check.choice("CrossEntropy.of", self.of, OF)
 
 
 Loss = MeanSquaredError | CrossEntropy
@@ -147,6 +166,24 @@ def weighted_error_step(kind, weight, y, value, err):
 
 
 @device
+def error_of_mean(summed, weight, label, error, fill):
+    """Loss of the mean readout `summed` / weight; with `fill`, error (n_out,) of every step as well. Equation (3)."""
+    n_out = summed.shape[0]
+    if weight == 0:
+        return 0.0
+    top, total = summed[0] / weight, 0.0
+    for k in range(1, n_out):
+        top = max(top, summed[k] / weight)
+    for k in range(n_out):
+        total += np.exp(summed[k] / weight - top)
+    if fill:
+        for k in range(n_out):
+            error[k] = np.exp(summed[k] / weight - top) / total
+        error[label] -= 1
+    return weight * (np.log(total) + top - summed[label] / weight)
+
+
+@device
 def rate_step(rates, z, running, reg, cost):
     """Online form: update the running rates (n,) with z, fill reg (n,) and add this step's E_reg of each neuron to cost (n,)."""
     for j in range(z.shape[0]):
@@ -185,10 +222,13 @@ def rate_trial(rates, counts, n_steps, reg):
 
 
 def encode_targets(
-    loss: Any, targets: Any, mask: Any, trials: int, n_steps: int, n_out: int, dtype: Any, batch: bool
+    loss: Any, targets: Any, mask: Any, steps: np.ndarray, n_steps: int, n_out: int, dtype: Any, batch: bool
 ) -> TargetArrays:
-    """Targets and mask in the form of kernels; checks shapes, label ranges and finite values where the mask is not zero."""
-    where, weights = "targets", encode_mask(mask, trials, n_steps, n_out, dtype, batch)
+    """Targets and mask in the form of kernels; checks shapes, label ranges and finite values where the mask is not zero.
+
+    steps : [trials] lengths
+    """
+    where, weights, trials = "targets", encode_mask(mask, steps, n_steps, n_out, dtype, batch), steps.size
     value, label = np.zeros((1, 1, n_out), dtype), np.zeros((1, 1), np.int32)
     if targets is None:
         return TargetArrays(NONE, value, label, *weights)
@@ -199,7 +239,12 @@ def encode_targets(
     if weights[1].size:
         got = np.shape(mask) if not isinstance(mask, (list, tuple)) else weights[1].shape
         raise _check.fail("mask", "be [T], one weight a step, for CrossEntropy", got)
-    return TargetArrays(ENTROPY, value, _labels(where, targets, weights[0], n_out, batch), *weights)
+    label = _labels(where, targets, weights[0], n_out, batch)
+    if loss.of == "steps":
+        return TargetArrays(ENTROPY, value, label, *weights)
+    if np.ndim(targets) != batch:
+        raise _check.fail(where, 'be one label a trial for CrossEntropy(of="mean")', np.shape(targets))
+    return TargetArrays(ENTROPY, value, label, *weights, np.zeros((trials, n_out + 1)))
 
 
 def encode_values(
@@ -232,8 +277,21 @@ def encode_values(
     return np.array(value.reshape(shape), order="C")
 
 
-def encode_mask(mask: Any, trials: int, n_steps: int, n_out: int, dtype: Any, batch: bool) -> tuple[np.ndarray, np.ndarray]:
-    """`mask` and `weight` of `TargetArrays`; None is one at every step, also in a list with a mask for each trial."""
+def encode_mask(mask: Any, steps: np.ndarray, n_steps: int, n_out: int, dtype: Any, batch: bool) -> tuple[np.ndarray, np.ndarray]:
+    """`mask` and `weight` of `TargetArrays`; None is one at every step, also in a list with a mask for each trial.
+
+    steps : [trials] lengths of the trials; behind them both are zero
+    """
+    found = _encode_mask(mask, steps.size, n_steps, n_out, dtype, batch)
+    late = np.arange(n_steps) >= steps[:, None]
+    if late.any():
+        for weights in found:
+            if weights.size:
+                weights[late] = 0
+    return found
+
+
+def _encode_mask(mask: Any, trials: int, n_steps: int, n_out: int, dtype: Any, batch: bool) -> tuple[np.ndarray, np.ndarray]:
     none = np.zeros((0, 0, 0), dtype)
     if mask is None:
         return np.ones((trials, n_steps), dtype), none

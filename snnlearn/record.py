@@ -101,10 +101,10 @@ def _append(simulator: Any, recorder: Recorder, job: Job, result: Result, run: R
     columns = {
         "trial": trial + np.arange(job.n_trials),
         "update": np.full(job.n_trials, updates),
-        "n_steps": np.full(job.n_trials, job.n_steps),
+        "n_steps": job.inputs.steps.copy(),
         "loss": run.losses,
         "score": run.scores,
-        "rate": result.counts.mean(axis=1) / (job.n_steps * dt * 1e-3),
+        "rate": result.counts.mean(axis=1) / (job.inputs.steps * dt * 1e-3),
     }
     if job.classifies:
         columns |= {"label": np.full(job.n_trials, -1), "prediction": np.full(job.n_trials, -1)}
@@ -118,7 +118,7 @@ def _append(simulator: Any, recorder: Recorder, job: Job, result: Result, run: R
             "gradient_norms", update=updates, **{f"norm_{name}": x for name, x in zip(WEIGHT_NAMES, norms.tolist(), strict=True)}
         )
     cosine = None if run.alignment is None else run.alignment.cosine
-    ended = Ended(run.losses, run.scores, simulator.weights, norms, cosine, job.n_trials * job.n_steps)
+    ended = Ended(run.losses, run.scores, simulator.weights, norms, cosine, job.all_steps)
     recorder.ended(trial + job.n_trials - 1, updates, ended, stream is not None)
 
 

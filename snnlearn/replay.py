@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _check
+from .batches import Batch, draw
 from .events import split_piece
 from .recording import Recorder, Recording, open_recording
 from .recording.access import frozen, open_file
@@ -40,7 +41,6 @@ from .recording.slots import Checkpoint, kept_positions, read_kept
 from .replaying import Collected, Watcher
 from .resume import beginning, rebuild, training_task
 from .simulator import Simulator
-from .training import collate
 
 OWN = ("v", "a", "psi", "threshold", "learning_signal", "eligibility", "eligibility_parts", "every_steps", "windows")
 
@@ -98,8 +98,8 @@ def replay(
     record : names of variables (of all neurons), "readout", "target" and "inputs"; or a mapping {"v": [0, 1], "eligibility":
         {...}} of options of `Recorder`; or a `Recorder`, which then writes the window to its own file as it was told to
     inputs : of a stream, or of batches that no task made, a function of the simulator, positioned at the state from which it
-        goes on (`stream_steps`, `trials_done`), that returns the pieces or batches (x, target[, mask]) from there on; None: of a
-        stream, the inputs and targets that the file has (`Recorder(inputs=True)`)
+        goes on (`stream_steps`, `trials_done`), that returns the pieces or batches (x, target[, mask[, steps]]) from
+        there on; None: of a stream, the inputs and targets that the file has (`Recorder(inputs=True)`)
     task, lr, net, rule : what the file cannot hold, as in `sl.resume`; error, learn : as they were given to `run`;
         learn may be a function of the number of the piece or of the run's first trial, where it differed
     threads : None: all cores; results do not depend on it
@@ -230,9 +230,9 @@ def _cursor(state: Checkpoint, training: dict[str, Any], simulator: Simulator) -
     return int(training["start"]) if "begins" in state.values else int(training["next"])
 
 
-def _drawn(task: Any, first: int, end: int, batch: int) -> Iterator[tuple[Any, Any, Any]]:
+def _drawn(task: Any, first: int, end: int, batch: int) -> Iterator[Batch]:
     for number in range(first, end, batch):
-        yield collate([task.trial(i) for i in range(number, min(end, number + batch))])
+        yield draw(task, number, min(end, number + batch))
 
 
 def _recorded(recording: Recording, simulator: Simulator) -> Iterator[tuple[Any, Any]]:
@@ -262,8 +262,9 @@ def _run(simulator: Simulator, watcher: Watcher, batches: Iterator[Any], stop: i
         if streaming:
             simulator.run(iter([item]), recorder=watcher, **given)
         else:
-            x, target, mask = split_piece(item, "replay.inputs")
-            simulator.run(x, target, mask, recorder=watcher, **given)
+            four = isinstance(item, tuple) and len(item) == 4
+            x, target, mask, steps = item if four else (*split_piece(item, "replay.inputs"), None)
+            simulator.run(x, target, mask, recorder=watcher, steps=steps, **given)
 
 
 def _result(collected: Collected, window: tuple[int, int], origin: str, streaming: bool) -> Replay:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from .compare import closeness
 from .job import Job, Result
 from .losses import ENTROPY, SQUARED, TargetArrays
 from .network import WEIGHT_NAMES, Weights
+
+ROUNDING = 1e-24  # of the mean square, the variance that a constant may seem to have
 
 
 class Alignment(NamedTuple):
@@ -35,17 +37,37 @@ class Run(NamedTuple):
 
     loss: float  # task loss with the weights before the update
     regularization: float
-    rate: float  # mean firing rate, Hz
+    rate: float  # mean firing rate in the trials' own steps, Hz
     accuracy: float  # fraction of trials with a label (or steps, for labels per step) that are right; nan without labels
     nmse: float  # sum err^2 / sum (y* - mean y*)^2 for MeanSquaredError; nan otherwise
     losses: np.ndarray  # [trials], or one per piece of a stream
     scores: np.ndarray  # [trials] accuracy or nmse of each; nan for a trial of which the label is unknown
     prediction: np.ndarray  # [trials, n_out] sum of mask * y
-    n_steps: int
+    n_steps: int  # of the longest trial
     alignment: Alignment | None = None  # of passive rules, where this run was due for one
 
     def __repr__(self) -> str:
         return brief(self)
+
+
+class Evaluation(NamedTuple):
+    """How a network does on trials of a task, without learning. Arrays [trials] are in the order of the split."""
+
+    loss: float  # mean task loss of a trial
+    score: float  # accuracy (classification) or normalised mean-squared error (regression; 1 for the mean as a constant)
+    labels: np.ndarray | None  # int [trials]; None unless there is one label a trial
+    predictions: np.ndarray | None  # int [trials]
+    split: str
+    rate: float  # mean firing rate, Hz
+    losses: np.ndarray  # [trials]
+    scores: np.ndarray  # [trials] nan where the label is unknown, or the target does not change
+    readouts: np.ndarray  # [trials, n_out] sum of mask * y
+    classifies: bool
+
+    def __repr__(self) -> str:
+        what = "accuracy" if self.classifies else "normalised error"
+        n, rate = self.losses.size, f"rate={self.rate:.3g} Hz"
+        return f"Evaluation({self.split}: {n} trials, loss={self.loss:.4g}, {what}={self.score:.4g}, {rate})"
 
 
 class Step(NamedTuple):
@@ -79,7 +101,7 @@ def report(job: Job, result: Result, n: int, dt: float, alignment: Alignment | N
     return Run(
         loss=float(outcome.loss.mean()),
         regularization=float(outcome.regularization.mean()),
-        rate=int(result.counts.sum()) / n / (job.n_trials * job.n_steps * dt * 1e-3),
+        rate=int(result.counts.sum()) / n / (job.all_steps * dt * 1e-3),
         accuracy=accuracy,
         nmse=nmse,
         losses=outcome.loss,
@@ -97,6 +119,48 @@ def align(updates: int, names: tuple[str, ...], active: Weights, passive: list[W
     return Alignment(updates, names, matrices, table[:, :, 0], table[:, :, 3])
 
 
+def evaluation(split: str, runs: list[tuple[Run, Any]], classifies: bool, pools: bool) -> Evaluation:
+    """The evaluation of these runs and the batches that they were of.
+
+    pools : for regression, whether the error is normalised by the variance of the targets of all trials together instead of trial
+        by trial; also where a trial's target does not change
+    """
+    losses, scores, readouts = (
+        np.concatenate([getattr(run, name) for run, _ in runs]) for name in ("losses", "scores", "prediction")
+    )
+    known = np.isfinite(scores)
+    score = float(scores[known].mean()) if known.any() else float("nan")
+    if not classifies and (pools or not known.all()):
+        score = _pooled_error(losses, [batch for _, batch in runs])
+    labels = predictions = None
+    if classifies and all(np.ndim(batch.target) == 1 for _, batch in runs):
+        labels = np.concatenate([np.asarray(batch.target) for _, batch in runs])
+        predictions = readouts.argmax(axis=1)
+    seconds = np.array([run.n_steps * len(batch) if batch.steps is None else batch.steps.sum() for run, batch in runs], float)
+    rate = float(np.average([run.rate for run, _ in runs], weights=seconds))
+    return Evaluation(float(losses.mean()), score, labels, predictions, split, rate, losses, scores, readouts, classifies)
+
+
+def _pooled_error(losses: np.ndarray, batches: list[Any]) -> float:
+    """sum err^2 / sum (y* - mean y*)^2 over the masked steps of all trials, the mean of each output over all of them."""
+    values, weights = zip(*map(_weighed, batches), strict=True)
+    total = sum(w.sum(axis=(0, 1)) for w in weights)
+    mean = sum((w * v).sum(axis=(0, 1)) for w, v in zip(weights, values, strict=True)) / np.maximum(total, 1e-300)
+    spread = sum(float((w * (v - mean) ** 2).sum()) for w, v in zip(weights, values, strict=True))
+    size = sum(float((w * v**2).sum()) for w, v in zip(weights, values, strict=True))
+    return float(2.0 * losses.sum() / spread) if spread > ROUNDING * size else float("nan")
+
+
+def _weighed(batch: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Targets of a batch, 0 where they do not count, and their weights, [trials, T, n_out]."""
+    value = np.asarray(batch.target, float)
+    mask = np.ones(value.shape[1]) if batch.mask is None else np.asarray(batch.mask, float)
+    weight = np.broadcast_to(mask if mask.ndim == 3 else mask[..., None], value.shape)
+    if batch.steps is not None:
+        weight = weight * (np.arange(value.shape[1]) < batch.steps[:, None])[..., None]
+    return np.where(weight > 0, value, 0.0), weight
+
+
 def _normalized_error(loss: np.ndarray, targets: TargetArrays) -> np.ndarray:
     """sum err^2 / sum (y* - mean y*)^2 over the masked steps, per trial; nan for a constant target."""
     weight = (targets.weight if targets.weight.size else targets.mask[:, :, None]).astype(np.float64)
@@ -104,7 +168,8 @@ def _normalized_error(loss: np.ndarray, targets: TargetArrays) -> np.ndarray:
     total = np.maximum(weight.sum(axis=1, keepdims=True), 1e-300)
     mean = (weight * value).sum(axis=1, keepdims=True) / total
     spread = (weight * (value - mean) ** 2).sum(axis=(1, 2))
-    return np.divide(2.0 * loss, spread, out=np.full(loss.shape, np.nan), where=spread > 0)
+    varies = spread > ROUNDING * (weight * value**2).sum(axis=(1, 2))
+    return np.divide(2.0 * loss, spread, out=np.full(loss.shape, np.nan), where=varies)
 
 
 class Pieces:

@@ -156,6 +156,9 @@ def training_task(kept: dict[str, Any], given: dict[str, Any], where: str, statu
     if "task" in given:
         if known and not (isinstance(given["task"], Task) and given["task"].matches(kept)):
             raise _check.fail(where, "get no task, because the file holds it", given["task"], f"{kept['name']}")
+        if isinstance(given["task"], Task) and kept.get("name") == given["task"].name and not given["task"].matches(kept):
+            need = f"get the task that the run has learnt from, {kept['name']!r} with the same parameters on the same data"
+            raise _check.fail(where, need, given["task"], f"digest {kept['digest']}" if "digest" in kept else "")
         return given["task"]
     if known:
         try:

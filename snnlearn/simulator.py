@@ -17,18 +17,19 @@ from .functional import check_dtype, check_network
 from .intake import check_interval, check_parts, make_job, step_job
 from .interrupts import Interrupts
 from .job import Job, Noise, Result
-from .losses import Loss, MeanSquaredError, RateRegularizer
+from .losses import CrossEntropy, Loss, MeanSquaredError, RateRegularizer
 from .network import FlatWeights, Network, Weights
 from .neurons.base import spec_to_dict as describe_spec
 from .optimizers import Optimizer
 from .record import ask, open_recorder, record_run
 from .recording import Recorder
-from .report import Alignment, Pieces, Run, Step, align, report
+from .report import Alignment, Evaluation, Pieces, Run, Step, align, report
 from .rules import Rule
 from .rules.base import check_passive
 from .stepping import Stepper
-from .training import History, Training, go_on_as_planned, train
+from .training import History, Training, evaluate, go_on_as_planned, train
 
+MEAN = CrossEntropy(of="mean")
 LAST_TRIAL = 2**62
 RECORDABLE = ("psi", "threshold", "learning_signal")  # besides the hidden state of the neuron model
 
@@ -96,7 +97,7 @@ class Simulator:
         self.rule, self.optimizer, self.regularizer = rule, optimizer, regularizer
         self.loss = loss or MeanSquaredError()
         self.update_every = update_every
-        interval = check_interval(update_every, () if rule is None else (rule, *self.passive), regularizer)
+        interval = check_interval(update_every, () if rule is None else (rule, *self.passive), self.loss, regularizer)
         self._begins = "seed" if weights is None else "given"  # what the weights are, before anything runs
         self.context: dict[str, Any] = {} if weights is None else {"weights": "given"}  # what else a recording should say
         weights = self.net.init_weights(seed) if weights is None else weights
@@ -191,6 +192,7 @@ class Simulator:
         learn: bool | None = None,
         error: Callable[[int, np.ndarray], Any] | Any = None,
         learning_signal: Any = None,
+        steps: Any = None,
         first_trial: int | None = None,
     ) -> Run:
         """Run one trial, a batch, or an iterator of pieces without end; learn where there is a rule and an optimizer.
@@ -205,15 +207,17 @@ class Simulator:
             gradient, and an update interval of such steps alone makes no update
         error : instead of targets, err [T, n_out] (or with trials), or a function (step, y [n_out]) -> err [n_out]
         learning_signal : instead of targets, L [T, n] (or with trials), used as it is
+        steps : [trials] lengths of the trials of a padded batch; None: all are T steps long. A trial ends after its own steps:
+            what the arrays hold of later ones is not simulated, learnt, counted or recorded
         first_trial : number of the first trial in the recording; default: trials run so far
 
         Raises ValueError or TypeError for bad input before anything runs, Divergence where a state is not finite.
         """
         if is_stream(inputs):
-            if targets is not None or mask is not None or learning_signal is not None:
+            if targets is not None or mask is not None or learning_signal is not None or steps is not None:
                 raise _check.fail("Simulator.run.inputs", "yield (x, target, mask) where it is an iterator", "separate targets")
             return self._run_stream(inputs, recorder, learn, error)
-        job = make_job(self, inputs, targets, mask, learn, error, learning_signal)
+        job = make_job(self, inputs, targets, mask, learn, error, learning_signal, steps)
         trial = self.trials_done
         if first_trial is not None:
             trial = _check.integer("Simulator.run.first_trial", first_trial, "be a whole number, not negative", 0, LAST_TRIAL)
@@ -269,6 +273,8 @@ class Simulator:
 
         Raises ValueError or TypeError for bad input, Divergence where a state is not finite.
         """
+        if target is not None:
+            self._check_stream()
         asked = self._stepper.fill(x, target, mask, learn, error, learning_signal)
         if asked is None:
             job = step_job(self, x, target, mask, learn, error, learning_signal)
@@ -292,6 +298,22 @@ class Simulator:
         if task is None:
             return go_on_as_planned(self, trials, batch, recorder, **options)
         return train(self, task, 0 if trials is None else trials, batch, recorder, **options)
+
+    def evaluate(self, task: Any, trials: int | None = None, split: str = "test") -> Evaluation:
+        """How well the network does on trials of a task, without learning: loss, score, labels, predictions, ...
+
+        task : as of `train`; split : "test", or another of the task's, as "validation" or "train"
+        trials : how many, from the first one on; None: all, or 128 of an endless split
+
+        Raises ValueError or TypeError where the task does not fit the network, or has no such split or not so many trials.
+
+        >>> import snnlearn as sl
+        >>> task = sl.tasks.Copy(length=2, n_symbols=2)
+        >>> sim = sl.Simulator(sl.Network(task.n_inputs, sl.LIF(10), task.n_outputs), loss=sl.CrossEntropy())
+        >>> sim.evaluate(task, trials=4).losses.size
+        4
+        """
+        return evaluate(self, task, trials, split)
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Write a checkpoint to a file of its own, from which `sl.resume(path)` goes on exactly.
@@ -337,6 +359,8 @@ class Simulator:
     def _run_piece(self, piece: Any, recorder: Recorder | None, learn: bool | None, error: Any) -> Run:
         """The next piece of the stream."""
         x, target, mask = split_piece(piece)
+        if target is not None:
+            self._check_stream()
         if piece is not x and target is None and error is None and learn is None:
             learn = False  # (x, None): said not to learn
         job = make_job(self, x, target, mask, learn, error, None, single=True)._replace(noise=self._stream_noise)
@@ -352,6 +376,13 @@ class Simulator:
         if recorder is not None:
             record_run(self, recorder, job, result, run, trial, before)
         return run
+
+    def _check_stream(self) -> None:
+        """Raise ValueError where the loss is that of whole trials."""
+        if self.loss == MEAN:
+            raise _check.fail(
+                "CrossEntropy", "have of='steps' in a stream: the mean readout is that of a whole trial", "of='mean'"
+            )
 
     def _checkpoint(self, recorder: Recorder | None, wait: bool = False, ends: bool = False) -> None:
         """Write the present state, which is that between two runs, into the recorder's file.
@@ -389,7 +420,7 @@ class Simulator:
         guards.watch_silence(self, job.n_steps, bool(result.counts.any()), least, stacklevel=6 if streaming else 5)
         run = report(job, result, self.net.n, self.net.dt, alignment)
         if job.learn or self.optimizer is None:
-            guards.watch(self, job, result, run, stacklevel=6 if streaming else 5)
+            guards.watch(self, job, result, run, stacklevel=6 if streaming else 5, streaming=streaming)
         return run
 
     def config(self) -> dict[str, Any]:

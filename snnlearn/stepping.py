@@ -51,7 +51,8 @@ class Stepper:
         net, dtype = engine.net, engine.dtype
         self.engine, self.loss_kind, self.able = engine, kind, able
         self.n_inputs, self.n_outputs = (net.n_inputs,), net.n_outputs
-        self.inputs = InputArrays(np.zeros((1, 2), np.int64), np.zeros(net.n_inputs, np.int32), np.zeros(net.n_inputs, dtype))
+        events = np.zeros(net.n_inputs, np.int32), np.zeros(net.n_inputs, dtype)
+        self.inputs = InputArrays(np.zeros((1, 2), np.int64), *events, steps=np.ones(1, np.int64))
         self.label, self.mask = np.zeros((1, 1), np.int32), np.ones((1, 1), dtype)
         self.weights = np.zeros((0, 0, 0), dtype), np.zeros((1, 1, net.n_outputs), dtype)  # of single outputs: none, or given
         self.limit = float(np.finfo(dtype).max)
@@ -90,7 +91,7 @@ class Stepper:
             if value is None:
                 return None
             buffer[:] = value
-        indptr, channel, values = self.inputs
+        indptr, channel, values, _ = self.inputs
         active = x.nonzero()[0]
         count = indptr[0, 1] = active.size
         channel[:count] = active
@@ -101,12 +102,13 @@ class Stepper:
     def _plain(self, value: Any, shape: tuple[int, ...]) -> np.ndarray | None:
         """An array of numbers of this shape that are finite in the engine's dtype; None for all else."""
         try:
-            array = value if type(value) is np.ndarray else np.asarray(value) if type(value) is list else None
+            array = value if type(value) is np.ndarray else np.asarray(value) if type(value) in (list, tuple) else None
         except (TypeError, ValueError, Warning):
             return None
-        if array is None or array.shape != shape or array.dtype.kind not in "fiub":
+        if array is None or array.shape != shape or (kind := array.dtype.kind) not in "fiub":
             return None
-        return array if -self.limit <= float(array.min()) and float(array.max()) <= self.limit else None
+        # a sum of squares that is finite has no entry that is not, nor one too large; a single pass over a few numbers
+        return array if kind != "f" or float(array.dot(array)) <= self.limit else None
 
     def take(self, job: Job, error: Callable[[np.ndarray], Any] | None) -> Asked:
         """Write a job of one step, which has been checked, into the buffers."""

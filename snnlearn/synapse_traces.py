@@ -132,10 +132,11 @@ def _error(readout: np.ndarray, target: Any, mask: Any, loss: Loss | None) -> np
     n_steps, n_out = readout.shape
     if target is None:
         raise _check.fail("synapse_traces.trial, target", "be given", None, error=TypeError)
-    given = encode_targets(loss or MeanSquaredError(), target, mask, 1, n_steps, n_out, readout.dtype, False)
+    given = encode_targets(loss or MeanSquaredError(), target, mask, np.array([n_steps]), n_steps, n_out, readout.dtype, False)
     weight = given.weight[0] if given.weight.size else given.mask[0][:, None]
     if given.kind == ENTROPY:
-        p = np.exp(readout - readout.max(axis=1, keepdims=True))
+        y = readout if not given.mean.size else (weight * readout).sum(axis=0, keepdims=True) / np.maximum(weight.sum(), 1e-300)
+        p = np.exp(y - y.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
         return weight * (p - (np.arange(n_out) == given.label[0][:, None]))
     return weight * np.where(weight != 0, readout - given.value[0], 0.0)

@@ -1,4 +1,4 @@
-"""Training on a task: batches, held-out evaluation, early stopping, the best weights, callbacks."""
+"""Training on a task: held-out evaluation, early stopping, the best weights, callbacks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import _check
-from .events import Events
+from .batches import Batch, check_number, draw, evaluation_split
+from .intake import make_job
 from .interrupts import Interrupts
 from .losses import CrossEntropy
 from .network import Weights
 from .recording import Recorder
+from .report import Evaluation, evaluation
 from .tasks.base import Task
 
 EVALUATION_BATCH = 64  # trials that an evaluation runs at a time
@@ -28,7 +30,8 @@ class History:
     loss : task loss of each update's batch; rate : Hz; wall_time : s since the beginning
     score : accuracy (classification) or normalised mean-squared error (regression) of the update's batch
     trials : learnt so far
-    evaluated_at : runs done at each evaluation; evaluation_loss, evaluation_score : of the test split
+    evaluated_at : runs done at each evaluation; evaluation_loss, evaluation_score : of the task's validation split, or of its
+        test split where it has no other
     best_score, best_weights : of the best evaluation
     labels, predictions : of the last evaluation, [trials], None without classes
     alignment : `Alignment` of passive rules, where one was due
@@ -101,8 +104,9 @@ def train(
     """Learn `trials` trials of a task, `batch` at a time.
 
     start : number of the first training trial
-    evaluate_every : evaluate on the task's test split after so many batches, and at the end
-    evaluate_trials : how many test trials; None: all, or 128 of an endless split
+    evaluate_every : evaluate after so many batches, and at the end: on the task's validation split, which `stop` and
+        `restore_best` then look at, or on its test split where it has no other
+    evaluate_trials : how many trials of that split; None: all, or 128 of an endless one
     stop : a score at which to stop (accuracy at least, error at most, of an evaluation), or a function of
         the history that is asked after every batch
     callbacks : called with (simulator, history) after every batch
@@ -111,16 +115,20 @@ def train(
     The next batch is drawn while this one is learnt. Ctrl-C ends the training; the history says "interrupted". With a
     recorder, which takes checkpoints unless it was told not to, Ctrl-C and SIGTERM wait for the end of the batch and take a
     last one.
-    Raises ValueError or TypeError for bad options before anything runs, Divergence where a state is not finite.
+    Raises ValueError or TypeError for bad options, for trials that do not fit the network and for more trials than there are
+    before anything runs, Divergence where a state is not finite.
     """
     check_options(simulator, task, trials, batch, start, evaluate_every, evaluate_trials, stop)
+    restore_best = _check.flag("Simulator.train.restore_best", restore_best)
+    callbacks = _check.items("Simulator.train.callbacks", callbacks, "be functions of the simulator and the history")
+    check_trials(simulator, task, trials, start, evaluate_every is not None, evaluate_trials)
     kind: dict[str, Any] = {"name": type(task).__name__}
     if isinstance(task, Task):
         kind = {**task.to_dict(), "kind": task.kind, "labels": None if task.labels is None else list(task.labels)}
-    plan: dict[str, Any] = {"trials": trials, "batch": batch, "start": start, "restore_best": bool(restore_best)}
+    plan: dict[str, Any] = {"trials": trials, "batch": batch, "start": start, "restore_best": restore_best}
     plan |= {"evaluate_every": evaluate_every, "evaluate_trials": evaluate_trials, "stop": repr(stop) if callable(stop) else stop}
     simulator.context = {**simulator.context, "task": kind, "training": plan}
-    options = (evaluate_every, evaluate_trials, stop, bool(restore_best))
+    options = (evaluate_every, evaluate_trials, stop, restore_best)
     return go_on(simulator, Training(task, int(trials), int(batch), int(start), *options, int(start)), recorder, callbacks)
 
 
@@ -152,8 +160,8 @@ def go_on(
         recorder.begin_training()
     safe = recorder is not None and recorder.checkpoints
 
-    def draw(first: int) -> tuple[Any, Any, Any]:
-        return collate([task.trial(i) for i in range(first, min(end, first + batch))])
+    def fetch(first: int) -> Batch:
+        return draw(task, first, min(end, first + batch))
 
     with Interrupts(safe) as interrupts:
         try:
@@ -166,11 +174,11 @@ def go_on(
                     if history.loss and _met(training.stop, history, accuracy):
                         history.status = "stopped"
                         break
-                    x, target, mask = draw(first) if upcoming is None else upcoming.result()
+                    x, target, mask, steps = fetch(first) if upcoming is None else upcoming.result()
                     if first + batch < end:
-                        upcoming = drawer.submit(draw, first + batch)
+                        upcoming = drawer.submit(fetch, first + batch)
                     with interrupts.held():
-                        run = simulator.run(x, target, mask, recorder=recorder)
+                        run = simulator.run(x, target, mask, recorder=recorder, steps=steps)
                         history.trials += run.losses.size
                         _note(history, run, began)
                         if recorder is not None:
@@ -232,33 +240,25 @@ def go_on_as_planned(
     return history
 
 
-def evaluate(simulator: Any, task: Task, trials: int | None = None, split: str = "test") -> tuple[float, float, Any, Any]:
-    """Mean loss and score on a split without learning, and the labels and predictions [trials] (None for regression).
+def evaluate(simulator: Any, task: Any, trials: int | None = None, split: str = "test") -> Evaluation:
+    """Run trials of a split without learning.
 
     trials : how many; None: all, or 128 of an endless split
+    Raises ValueError or TypeError where the task does not fit the network or has no such split or not so many trials.
     """
-    available = task.n_trials(split)
-    n = trials or available or 128
-    losses, scores, labels, predictions = [], [], [], []
+    where = "Simulator.evaluate"
+    check_task(simulator, task, where)
+    if hasattr(task, "splits"):
+        _check.choice(f"{where}.split", split, task.splits)
+    if trials is not None:
+        _check.integer(f"{where}.trials", trials, "be a positive number or None", low=1)
+    n, runs = check_number(f"{where}.trials", task, split, trials), []
     for first in range(0, n, EVALUATION_BATCH):
-        drawn = [task.trial(i, split) for i in range(first, min(n, first + EVALUATION_BATCH))]
-        x, target, mask = collate(drawn)
-        run = simulator.run(x, target, mask, learn=False, first_trial=first)
-        losses.append(run.losses)
-        scores.append(run.scores)
-        if isinstance(simulator.loss, CrossEntropy) and np.ndim(target) == 1:
-            labels.append(np.asarray(target))
-            predictions.append(run.prediction.argmax(axis=1))
-    joined = (np.concatenate(labels), np.concatenate(predictions)) if labels else (None, None)
-    return float(np.concatenate(losses).mean()), float(np.concatenate(scores).mean()), *joined
-
-
-def collate(trials: list[Any]) -> tuple[Any, Any, Any]:
-    """A batch (x, target, mask) of single trials; masks that are one object stay one, others are a list."""
-    xs, targets, masks = zip(*trials, strict=True)
-    x = list(xs) if isinstance(xs[0], Events) else np.stack(xs)
-    mask = masks[0] if all(m is masks[0] for m in masks) else list(masks)
-    return x, np.stack(targets), mask
+        batch = draw(task, first, min(n, first + EVALUATION_BATCH), split)
+        x, target, mask, steps = batch
+        runs.append((simulator.run(x, target, mask, learn=False, steps=steps, first_trial=first), batch))
+    pools = isinstance(task, Task) and task.pools
+    return evaluation(split, runs, isinstance(simulator.loss, CrossEntropy), pools)
 
 
 def _note(history: History, run: Any, began: float) -> None:
@@ -271,7 +271,7 @@ def _note(history: History, run: Any, began: float) -> None:
 
 
 def _evaluate(simulator: Any, task: Task, trials: int | None, history: History, recorder: Recorder | None) -> None:
-    loss, score, labels, predictions = evaluate(simulator, task, trials)
+    loss, score, labels, predictions = evaluate(simulator, task, trials, evaluation_split(task))[:4]
     number = len(history.evaluated_at)
     history.evaluated_at.append(len(history.loss))
     history.evaluation_loss.append(loss)
@@ -301,9 +301,7 @@ def _met(stop: Any, history: History, accuracy: bool) -> bool:
 def check_options(simulator: Any, task: Any, trials: Any, batch: Any, start: Any, every: Any, n_test: Any, stop: Any) -> None:
     """Raise ValueError or TypeError for options of `train` that do not fit; simulator : or a `Config`"""
     where = "Simulator.train"
-    for name in ("trial", "n_trials", "n_inputs", "n_outputs"):
-        if not hasattr(task, name):
-            raise _check.fail(f"{where}.task", "be a task such as sl.tasks.Digits()", task, f"it has no {name}", TypeError)
+    check_task(simulator, task, where)
     _check.integer(f"{where}.trials", trials, "be a positive number", low=1)
     _check.integer(f"{where}.batch", batch, "be a positive number", low=1)
     _check.integer(f"{where}.start", start, "be a whole number, not negative", low=0)
@@ -312,6 +310,17 @@ def check_options(simulator: Any, task: Any, trials: Any, batch: Any, start: Any
             _check.integer(f"{where}.{name}", value, "be a positive number or None", low=1)
     if simulator.rule is None or simulator.optimizer is None:
         raise _check.fail(where, "have a rule and an optimizer", None)
+    if stop is not None and not callable(stop):
+        _check.number(f"{where}.stop", stop, "be a score or a function of the history")
+        if every is None:
+            raise _check.fail(f"{where}.evaluate_every", "be given where stop is a score", None)
+
+
+def check_task(simulator: Any, task: Any, where: str) -> None:
+    """Raise ValueError or TypeError for what is no task, or none of this network; simulator : or a `Config`"""
+    for name in ("trial", "n_trials", "n_inputs", "n_outputs"):
+        if not hasattr(task, name) or (name in ("trial", "n_trials") and not callable(getattr(task, name))):
+            raise _check.fail(f"{where}.task", "be a task such as sl.tasks.Digits()", task, f"it has no {name}", TypeError)
     net = simulator.net
     for name in ("n_inputs", "n_outputs"):
         if getattr(task, name) != getattr(net, name):
@@ -322,7 +331,16 @@ def check_options(simulator: Any, task: Any, trials: Any, batch: Any, start: Any
         raise _check.fail("Simulator.loss", f"be {wanted} for {task.name}", type(simulator.loss).__name__)
     if isinstance(task, Task) and not _check.same_time(task.dt, net.dt):
         raise _check.fail(f"{where}.task.dt", f"be {net.dt} ms, as the network has", task.dt)
-    if stop is not None and not callable(stop):
-        _check.number(f"{where}.stop", stop, "be a score or a function of the history")
-        if every is None:
-            raise _check.fail(f"{where}.evaluate_every", "be given where stop is a score", None)
+
+
+def check_trials(simulator: Any, task: Any, trials: int, start: int, evaluates: bool, n_test: int | None) -> None:
+    """Raise ValueError or TypeError where there are not so many trials, or the first ones do not fit the network."""
+    where, asked = "Simulator.train", [("train", int(start))]
+    check_number(f"{where}.trials", task, "train", int(trials), int(start))
+    if evaluates:
+        split = evaluation_split(task)
+        check_number(f"{where}.evaluate_trials", task, split, n_test)
+        asked.append((split, 0))
+    for split, first in asked:
+        x, target, mask, _ = draw(task, first, first + 1, split)
+        make_job(simulator, x, target, mask, None, None, None)

@@ -657,12 +657,14 @@ def random_case(
     initial=False,
     analog=False,
     dt=1.0,
+    leak=True,
     n_trials=None,
 ):
     """Draw a network that is live on its trial(s): neurons fire, gradients do not vanish, no |v - A| is below 1e-6.
 
     kind: "lif", "alif", or "mixed" (the first half LIF). heterogeneous: alpha, thr, rho, beta, gamma differ per neuron, and
-    n_ref is between 0 and the given one. initial: v0, a0 and a background current are not 0. analog: x is real-valued.
+    n_ref is between 0 and the given one. leak=False: neurons that integrate, alpha = 1. initial: v0, a0
+    and a background current are not 0. analog: x is real-valued.
     Raises RuntimeError where 500 draws were not live.
     """
     gain = 1.0
@@ -671,6 +673,7 @@ def random_case(
             (lambda low, high: rng.uniform(low, high, n)) if heterogeneous else (lambda low, high: np.full(n, 0.5 * (low + high)))
         )
         tau_m, tau_a, thr = dt * spread(8.0, 20.0), dt * spread(20.0, 60.0), spread(0.4, 0.8)
+        tau_m = tau_m if leak else np.full(n, np.inf)
         alpha, rho = np.exp(-dt / tau_m), np.exp(-dt / tau_a)
         conn_rec = rng.random((n, n)) < density
         if not self_connections:

@@ -1,7 +1,10 @@
 """Readers of event data: what was written comes back, lazily, and what is not sound is named."""
 
+import gzip
+import io
 import pickle
 import tracemalloc
+import zipfile
 
 import h5py
 import numpy as np
@@ -95,6 +98,29 @@ def test_aer_clock_wraps(tmp_path):
     assert_array_equal(np.stack([sample.x, sample.y, sample.p]), [[1, 3, 239], [2, 4, 179], [1, 0, 1]])
 
 
+def test_an_event_that_looks_like_the_beginning_of_an_archive_is_one(tmp_path):
+    (tmp_path / "a.bin").write_bytes(aer_bytes([(31, 139, 0, 5), (37, 32, 0, 9)]))  # 1f 8b begins a gzip file
+    assert datasets.read_aer(tmp_path / "a.bin", (240, 180, 2)).x.tolist() == [31, 37]
+
+
+def test_hidden_files_are_no_samples_and_empty_files_are_samples_without_events(tmp_path):
+    write_nmnist(tmp_path, per_class=2)
+    expected = datasets.NMNIST(tmp_path)
+    targets, digest = expected.targets.tolist(), expected.digest()
+    (tmp_path / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / ".git").mkdir()
+    for place in (tmp_path / "3", tmp_path / ".git"):
+        (place / "._00000.bin").write_bytes(b"\0\5\x16\7")
+    found = datasets.NMNIST(tmp_path)
+    assert found.targets.tolist() == targets and found.digest() == digest
+    assert datasets.AER(tmp_path, (34, 34, 2)).classes == tuple("0123456789")
+    (tmp_path / "4" / "99999.bin").write_bytes(b"")
+    still = datasets.NMNIST(tmp_path)[10]
+    assert still.t.size == 0 and still.label == 4
+    assert datasets.Binned(datasets.NMNIST(tmp_path), 10.0)[10][0].n_steps == 1
+
+
 def test_aer_of_any_classes(tmp_path):
     for name in ("cat", "ant"):
         (tmp_path / name).mkdir()
@@ -126,6 +152,38 @@ def test_wrapped_objects():
     flat = [(np.array([(7, 2)], [("t", int), ("x", int)]), k) for k in (0, 1, 1)]
     data = datasets.Wrapped(flat, (4, 1, 1), unit=1.0)
     assert data.classes == ("0", "1") and data[2].t == 7.0 and data[2].p == 0
+
+
+def test_labels_may_be_floats_booleans_or_names():
+    class Labelled(Tonic):
+        def __init__(self, labels, classes):
+            self.labels, self.classes = labels, classes
+
+        def __len__(self):
+            return len(self.labels)
+
+        def __getitem__(self, index):
+            return super().__getitem__(index)[0], self.labels[index]
+
+    for labels in ([0.0, 1.0], [False, True], np.array([0, 1], np.float32), ["cat", "dog"], [b"cat", np.str_("dog")]):
+        data = datasets.Wrapped(Labelled(labels, ["cat", "dog"]))
+        assert data.targets.tolist() == [0, 1] and data[1].label == 1
+    for labels, classes, message in (
+        (["cat", "cow"], ["cat", "dog"], r"label of sample 1 must be one of 'cat', 'dog' \(got 'cow'\)"),
+        (["cat"], None, r"label of sample 0 must be a whole number, not negative \(got 'cat'\); classes="),
+        ([0, 0.5], None, r"label of sample 1 must be a whole number, not negative \(got 0.5\)"),
+        ([np.nan], None, r"label of sample 0 must be a whole number"),
+        ([np.inf], None, r"label of sample 0 must be a whole number"),
+        ([1j], None, r"label of sample 0 must be a whole number"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            _ = datasets.Wrapped(Labelled(labels, classes)).targets
+
+
+def test_polarity_by_the_names_of_libraries():
+    for name in ("p", "on", "polarity"):
+        events = np.array([(1, 2, 1), (2, 3, 0)], [("t", "u8"), ("x", "u2"), (name, "?")])
+        assert datasets.Wrapped([(events, 0)], (4, 1, 2))[0].p.tolist() == [1, 0]
 
 
 def test_split_is_disjoint_stratified_and_fixed(tmp_path):
@@ -169,6 +227,13 @@ def truncate(path):
     path.write_bytes(path.read_bytes()[:-200])
 
 
+def zipped(path):
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        archive.write(path)
+    return held.getvalue()
+
+
 def damaged(change):
     def apply(path):
         with h5py.File(path, "a") as file:
@@ -206,7 +271,8 @@ BAD_SHD = {
     "folder": (lambda p: (p.unlink(), p.mkdir()), IsADirectoryError, r"must be an HDF5 file \(got 'a folder'\)"),
     "empty": (lambda p: p.write_bytes(b""), OSError, r"must be an HDF5 file \(got 'an empty file'\)"),
     "text": (lambda p: p.write_bytes(b"no events" * 99), OSError, r"must be an HDF5 file that can be read"),
-    "packed": (lambda p: p.write_bytes(b"\x1f\x8b" + b"0" * 900), OSError, r"must be an HDF5 file .*; gunzip it first"),
+    "packed": (lambda p: p.write_bytes(gzip.compress(p.read_bytes())), OSError, r"HDF5 file .*'a gzip file'\); gunzip it first"),
+    "zipped": (lambda p: p.write_bytes(zipped(p)), OSError, r"HDF5 file .*'a zip file'\); unzip it first"),
     "truncated": (truncate, OSError, r"must be an HDF5 file that can be read \(got 'a truncated file'\)"),
     "another layout": (replaced("spikes/units", None), ValueError, r"must hold the data sets .* \(got 'no spikes/units'\)"),
     "no labels": (replaced("labels", None), ValueError, r"must hold the data sets .* \(got 'no labels'\)"),
@@ -238,7 +304,16 @@ def test_no_samples_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"must have events \(got 'an empty file'\)"),
+        (
+            b"#!AER-DAT2.0\r\n" + bytes(80),
+            r"must be a file of 5 bytes an event \(got 'an AEDAT 2.0 file'\); read .* evlib",
+        ),
+        (b"#!AER-DAT3.1\r\n#Format: RAW\r\n", r"\(got 'an AEDAT 3.1 file'\)"),
+        (b"#!AER-DAT4.0\r\n" + bytes(77), r"\(got 'an AEDAT 4.0 file'\); read its events with aedat or evlib and wrap them"),
+        (b"% Data file containing CD events\n% Version 2\n\x00\x08", r"\(got 'a Prophesee .dat file'\); read .* with faery"),
+        (b"% date 2023-01-01 10:00:00\n% evt 3.0\n% geometry 1280x720\n\x00", r"\(got 'a Prophesee .raw file \(EVT3\)'\)"),
+        (b"% camera x\n% format EVT2;height=720;width=1280\n% end\n\x00", r"\(got 'a Prophesee .raw file \(EVT2\)'\)"),
+        (b"PK\x03\x04" + bytes(26), r"\(got 'a zip file'\); unzip it first"),
         (aer_bytes([(1, 1, 1, 5)])[:4], r"must be a whole number of events of 5 bytes \(got '4 bytes'\); truncated\?"),
         (aer_bytes([(34, 1, 1, 5)]), r"x must be in 0 \.\. 33 \(got 34\)"),
     ],

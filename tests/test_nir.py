@@ -128,6 +128,92 @@ def test_linear_nodes_are_multiplied_out():
     assert_allclose(found.net.neurons[0].current, 0.2 * second.weight @ bias)
 
 
+def integrate(n, r=1.0, **changes):
+    return nir.IF(**{key: np.full(n, value) for key, value in ({"r": r, "v_threshold": 1.0, "v_reset": 0.0} | changes).items()})
+
+
+@pytest.mark.parametrize("scheme", ["euler", "impulse", "exponential"])
+def test_integrate_and_fire_has_no_leak(scheme):
+    """v[t] = v[t-1] + r W x[t] - (v_threshold - v_reset) z[t-1]; so a LIF whose tau and r are infinite, with factor 1."""
+    x = np.random.default_rng(0).random((20, 3))
+    for neuron, r in ((integrate(2, 0.5, v_reset=-0.25), 0.5), (lif(2, np.inf, r=np.inf, v_reset=-0.25), 1.0)):
+        found = from_nir(sequence(linear(2, 3, 0.1), neuron), 1.0, scheme=scheme)
+        assert np.isinf(found.net.neurons[0].tau_m)
+        v, z, spikes = np.zeros(2), np.zeros(2), []
+        for drive in x @ linear(2, 3, 0.1).weight.T:
+            v = v + r * drive - 1.25 * z
+            z = (v > 1.0).astype(float)
+            spikes.append(z)
+        assert 0 < np.sum(spikes) < 40
+        assert_array_equal(sl.simulate(found.net, found.weights, x, dtype="float64").spikes, np.array(spikes, bool))
+    with pytest.raises(
+        ValueError, match=r"node 'b', tau must be finite where r is: no input would count \(got inf\); .* is an IF"
+    ):
+        from_nir(sequence(linear(2, 3), lif(2, np.inf)), 1.0, scheme=scheme)
+    with pytest.raises(ValueError, match=r"node 'b', r must be finite"):
+        from_nir(sequence(linear(2, 3), lif(2, r=np.inf)), 1.0, scheme=scheme)
+
+
+def test_networks_without_leak_are_written_as_integrate_and_fire():
+    net = sl.Network(3, [sl.LIF(2, tau_m=np.inf), sl.ALIF(2, tau_m=np.inf)], 2)
+    weights = net.init_weights(0)
+    graph = to_nir(net, weights).graph
+    assert type(graph.nodes["neurons"]) is nir.IF
+    assert from_nir(graph).net == net
+    bare = from_nir(graph, 1.0, metadata=False)
+    assert_allclose(bare.weights.w_in, weights.w_in)
+    for groups in ([sl.LIF(2, tau_m=np.inf), sl.LIF(2)], sl.CubaLIF(2, tau_m=np.inf)):
+        mixed = sl.Network(3, groups, 2)
+        with pytest.raises(
+            ValueError, match=r"to_nir.net.neurons must have a finite tau_m to be written as NIR, or be all without"
+        ):
+            to_nir(mixed, mixed.init_weights(0))
+
+
+def test_a_time_constant_a_hair_below_dt_is_dt():
+    found = from_nir(sequence(linear(2, 3), lif(2, 0.00099999999)), 1.0)
+    assert_allclose(found.net.neurons[0].params(1.0).alpha, 0.0)
+    with pytest.raises(ValueError, match=r"at least dt = 1 ms for the scheme 'euler' \(got '0.999 ms'\)"):
+        from_nir(sequence(linear(2, 3), lif(2, 0.000999)), 1.0)
+    with pytest.raises(ValueError, match=r"\(got '0.999998 ms'\)"):
+        from_nir(sequence(linear(2, 3), lif(2, 0.000999998)), 1.0)
+    net = sl.Network(3, sl.LIF(2), 2)
+    assert from_nir(to_nir(net, net.init_weights(0)).graph, 1.0 + 1e-9).net == net
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (1, 2, 3, 4), (7, 24)])
+def test_values_on_several_axes_are_channels_in_c_order(shape):
+    """Flatten, as images have it; axes before those that are flattened are a batch."""
+    weight, x = np.random.default_rng(0).normal(size=(5, 24)), np.random.default_rng(1).random((10, 2, 3, 4))
+    flat = nir.Flatten({"input": np.array(shape)}, 0 if len(shape) == 3 else 1, -1)
+    neurons = nir.LIF(*(np.full(5, value) for value in (0.01, 1.0, 0.0, 1.0)))
+    nodes = {
+        "in": nir.Input(np.array(shape)),
+        "flat": flat,
+        "w": nir.Linear(weight),
+        "n": neurons,
+        "out": nir.Output(np.array([5])),
+    }
+    edges = [("in", "flat"), ("flat", "w"), ("w", "n"), ("n", "out")]
+    found = from_nir(nir.NIRGraph(nodes, edges, type_check=False), 1.0)
+    assert found.net.n_inputs == 24
+    assert_allclose(x.reshape(10, -1) @ found.weights.w_in, 0.1 * np.einsum("tchw,nchw->tn", x, weight.reshape(5, 2, 3, 4)))
+    nodes["in"] = nir.Input(np.array([2, 3, 5]))
+    with pytest.raises(ValueError, match=r"node 'in' must have a shape of 24 values, in C order.* \(got \(2, 3, 5\)\)"):
+        from_nir(nir.NIRGraph(nodes, edges, type_check=False), 1.0)
+
+
+def test_neurons_on_several_axes():
+    values = [np.full((2, 3), value) for value in (0.01, 1.0, 0.0, 1.0)]
+    nodes = {"in": nir.Input(np.array([2, 3])), "n": nir.LIF(*values), "flat": nir.Flatten({"input": np.array([2, 3])}, 0, -1)}
+    nodes |= {"w": linear(2, 6), "out": nir.Output(np.array([2]))}
+    edges = [("in", "n"), ("n", "flat"), ("flat", "w"), ("w", "out")]
+    found = from_nir(nir.NIRGraph(nodes, edges, type_check=False), 1.0)
+    assert (found.net.n_inputs, found.net.n) == (6, 6)
+    assert_allclose(found.weights.w_in, 0.1 * np.eye(6))
+    assert_allclose(found.weights.w_out, linear(2, 6).weight.T)
+
+
 def test_schemes():
     tau, dt = 0.01, 1.0
     graph = sequence(linear(2, 3), lif(2, tau, r=3.0), linear(2, 2), nir.LI(*(np.full(2, x) for x in (tau, 1.0, 0.5))))
@@ -339,9 +425,9 @@ LOOP = [("c", "d"), ("d", "c")]
 @pytest.mark.parametrize(
     ("graph", "message"),
     [
-        (lambda: sequence(conv(), lif(2)), r"node 'a' must be one of LIF, CubaLIF, LI, .* \(got 'Conv2d'\)"),
+        (lambda: sequence(conv(), lif(2)), r"node 'a' must be one of LIF, CubaLIF, IF, LI, .* \(got 'Conv2d'\)"),
         (lambda: sequence(linear(2, 3), lif(2), cuba_li()), r"node 'c' must be one of .* \(got 'CubaLI'\)"),
-        (lambda: sequence(linear(2, 3)), r"must have nodes that spike, LIF or CubaLIF \(got 'none'\)"),
+        (lambda: sequence(linear(2, 3)), r"must have nodes that spike, LIF, CubaLIF, IF \(got 'none'\)"),
         (
             lambda: sequence(linear(2, 3), lif(2, tau=5e-4)),
             r"tau must be at least dt = 1 ms for the scheme 'euler' \(got '0.5 ms'\)",

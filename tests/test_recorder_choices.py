@@ -12,6 +12,7 @@ from recording_twin import DT, TRIALS, T, record, sparse_weights, start
 from test_resume import TASK, simulator
 
 import snnlearn as sl
+from snnlearn.batches import collate
 from snnlearn.recording import Recorder, open_recording
 
 # ---- schedules ----------------------------------------------------------------------------------------------------------
@@ -189,7 +190,7 @@ def test_weights_of_chosen_synapses_and_gradient_norms(path):
             assert_array_equal(chosen.w_out[row], snapshot.w_out[[4], [1]])
         norms = rec.table("gradient_norms")
         assert norms.update.tolist() == [1, 2, 3, 4, 5, 6]
-    x, target, mask = sl.training.collate([TASK.trial(i) for i in range(4)])
+    x, target, mask, _ = collate([TASK.trial(i) for i in range(4)])
     gradient = sl.gradient(
         sim.net, sl.Weights(*before), x, target, sl.EProp(), loss=sl.CrossEntropy(), mask=mask, dtype="float32"
     )

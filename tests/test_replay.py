@@ -7,8 +7,8 @@ from kills import KINDS, PIECE, PIECES, begin, pieces
 from test_resume import TASK, interrupted, simulator
 
 import snnlearn as sl
+from snnlearn.batches import collate
 from snnlearn.cli import main
-from snnlearn.training import collate
 
 PLAN = {"trials": 24, "batch": 4}
 

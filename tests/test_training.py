@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import snnlearn as sl
+from snnlearn.batches import collate
 from snnlearn.recipes import RECIPES
-from snnlearn.training import collate, evaluate
 
 TASK = sl.tasks.Copy(length=2, n_symbols=2, symbol_duration=5.0, delay=5.0, n_per_group=4, rate=400.0, seed=3)
 
@@ -60,7 +60,7 @@ def test_stop_best_weights_and_callbacks():
     sim = simulator()
     history = sim.train(TASK, trials=40, batch=4, evaluate_every=2, evaluate_trials=8, restore_best=True)
     assert history.best_score == max(history.evaluation_score)
-    assert evaluate(sim, TASK, 8)[1] == pytest.approx(history.best_score)
+    assert sim.evaluate(TASK, 8).score == pytest.approx(history.best_score)
     history = simulator().train(TASK, trials=400, batch=4, evaluate_every=1, evaluate_trials=4, stop=0.0)
     assert len(history.loss) == 1
 
@@ -96,7 +96,7 @@ def test_bad_options_are_refused_before_anything_runs(tmp_path):
 
 def test_a_recording_equals_simulate(tmp_path):
     """Raw data of a learning run with K = 1 are those of the same trial simulated, step by step, where nothing changes."""
-    x, target, mask = collate([TASK.trial(0)])
+    x, target, mask, _ = collate([TASK.trial(0)])
     sim = sl.Simulator(simulator().net, rule=sl.EProp(), optimizer=sl.SGD(0.0), loss=sl.CrossEntropy(), update_every=1, seed=5)
     with sl.Recorder(tmp_path / "a.h5", v=True, psi=True, threshold=True, learning_signal=[1], compression=None) as recorder:
         sim.run(x[0], target[0], mask, recorder)

@@ -10,6 +10,7 @@
 shd_test.h5` the command. A new format is a subclass of `FileDataset` with a name in `format`.
 
 base.py      Dataset, FileDataset, split, digests         hdf5.py, aer.py, wrapped.py    one file a format
+formats.py   files of other formats, for errors
 binned.py    steps, channels, batches                     cache.py                       binned events on disk
 """
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from .. import _check
 from .base import FileDataset, Sample, check_events
+from .formats import HEAD, recognised
 
 BYTES = 5
 WRAPPED, WRAP = 240, 1 << 13  # y of a wrap of the clock; us
@@ -29,15 +30,17 @@ def read_aer(path: str | os.PathLike[str], sensor: tuple[int, int, int] = (34, 3
 
     sensor : (width, height, 2)
     label : what the sample gets as its label
-    Raises FileNotFoundError, ValueError (empty, no whole number of events, events outside the sensor).
+    An empty file is a sample without events. Raises FileNotFoundError, ValueError (another format, which it names where it knows
+    it; no whole number of events, events outside the sensor).
     """
     where = f"AER file {os.fspath(path)!r}"
     try:
         raw = np.fromfile(path, np.uint8)
     except FileNotFoundError:
         raise _check.fail(where, "be a file of 5 bytes an event", "nothing at this path", error=FileNotFoundError) from None
-    if not raw.size:
-        raise _check.fail(where, "have events", "an empty file")
+    known = recognised(raw[:HEAD].tobytes())
+    if known is not None:
+        raise _check.fail(where, "be a file of 5 bytes an event", known.what, known.hint)
     if raw.size % BYTES:
         raise _check.fail(where, "be a whole number of events of 5 bytes", f"{raw.size} bytes", "truncated?")
     x, y, high, middle, low = raw.reshape(-1, BYTES).T.astype(np.int64)
@@ -47,6 +50,11 @@ def read_aer(path: str | os.PathLike[str], sensor: tuple[int, int, int] = (34, 3
     return check_events(where, Sample(t[real] / 1000.0, x[real], y[real], high[real] >> 7, label), sensor)
 
 
+def _hidden(path: pathlib.Path) -> bool:
+    """What systems leave beside the data: .DS_Store, ._name and __MACOSX of macOS."""
+    return path.name.startswith(".") or path.name == "__MACOSX"
+
+
 class AER(FileDataset):
     """A folder with one folder a class and in it one file a sample, of 5 bytes an event.
 
@@ -54,8 +62,8 @@ class AER(FileDataset):
     sensor : (width, height, 2)
     pattern : of the files' names
 
-    Classes and samples are in the order of their names. Raises FileNotFoundError, NotADirectoryError, ValueError (no folder
-    with files); reading a sample raises as `read_aer`.
+    Classes and samples are in the order of their names; hidden ones (.DS_Store, ._00002.bin, __MACOSX) are none. Raises
+    FileNotFoundError, NotADirectoryError, ValueError (no folder with files); reading a sample raises as `read_aer`.
     """
 
     kind: ClassVar[str] = "a folder with one folder a class"
@@ -68,14 +76,14 @@ class AER(FileDataset):
             raise _check.fail(f"{type(self).__name__}.sensor", "be (width, height, 2)", sensor)
         self.sensor = tuple(_check.integer(f"{type(self).__name__}.sensor", n, "be whole numbers >= 1", low=1) for n in sensor)  # type: ignore[assignment]
         folders = self._folders()
-        self._names = [sorted(file.name for file in folder.glob(pattern)) for folder in folders]
+        self._names = [sorted(file.name for file in folder.glob(pattern) if not _hidden(file)) for folder in folders]
         self.classes = tuple(folder.name for folder in folders)
         if not any(self._names):
             raise _check.fail(self.name, f"have a folder a class with files {pattern}", "none")
         self._first = np.concatenate(([0], np.cumsum([len(names) for names in self._names])))
 
     def _folders(self) -> list[pathlib.Path]:
-        return sorted(folder for folder in self.path.iterdir() if folder.is_dir())
+        return sorted(folder for folder in self.path.iterdir() if folder.is_dir() and not _hidden(folder))
 
     @cached_property
     def targets(self) -> np.ndarray:

@@ -23,6 +23,7 @@ import numpy as np
 from .. import _check
 from ..recording.integrity import CheckedFile
 from .base import FileDataset, Sample, check_events
+from .formats import HEAD, recognised
 
 CHANNELS = 700
 NEEDED = ("spikes/times", "spikes/units", "labels")
@@ -127,9 +128,10 @@ class SHD(FileDataset):
         except OSError as error:
             got = "a truncated file" if "truncated" in str(error) else f"{error}"
             with open(self.path, "rb") as file:
-                packed = file.read(2) == b"\x1f\x8b"
-            hint = "gunzip it first" if packed else ""
-            raise _check.fail(self.name, "be an HDF5 file that can be read", got, hint, OSError) from None
+                known = recognised(file.read(HEAD))
+            if known is not None and "HDF5" not in known.what:
+                raise _check.fail(self.name, "be an HDF5 file", known.what, known.hint, OSError) from None
+            raise _check.fail(self.name, "be an HDF5 file that can be read", got, error=OSError) from None
 
     def _whole(self, part: str, read: Any) -> Any:
         """What a read returns; OSError that names the file where it is damaged."""

@@ -12,14 +12,16 @@ import numpy as np
 from .. import _check
 from .base import Dataset, Sample, check_events
 
+POLARITY = ("p", "on", "polarity")  # what libraries call the field
+
 
 class Wrapped(Dataset):
     """A data set made of someone else's objects.
 
     data : len(data) samples; data[i] returns (events, label), events a structured array with the fields t and x, and y and p
-        where there are any, label a whole number
+        (or on, or polarity) where there are any, label a whole number (of any type), a boolean, or the name of a class
     sensor : (width, height, polarities); None: `data.sensor_size`
-    classes : names of the classes; None: `data.classes`, or numbers up to the largest label
+    classes : names of the classes, by number; None: `data.classes`, or numbers up to the largest label
     unit : ms in which one of t counts; 0.001 for microseconds
     key : a name for the content, under which a cache keeps it; another content needs another key. None: no cache
 
@@ -88,7 +90,8 @@ class Wrapped(Dataset):
                 f"{where}, events", "be a structured array with the fields t, x and maybe y, p", got, error=TypeError
             )
         t = _check.numbers(f"{where}, t", events["t"]).astype(np.float64) * self.unit
-        x, y, p = (_whole(f"{where}, {k}", events[k]) if k in names else np.zeros(t.shape, np.int64) for k in "xyp")
+        fields = ("x", "y", next((name for name in POLARITY if name in names), ""))
+        x, y, p = (_whole(f"{where}, {k}", events[k]) if k in names else np.zeros(t.shape, np.int64) for k in fields)
         return check_events(where, Sample(t, x, y, p, self._label(index, label)), self.sensor)
 
     def _pair(self, index: int) -> tuple[Any, Any]:
@@ -99,6 +102,8 @@ class Wrapped(Dataset):
 
     def _label(self, index: int, label: Any) -> int:
         where, need = f"{self.name}, label of sample {index}", "be a whole number, not negative"
+        if isinstance(label, bytes):
+            label = label.decode("utf-8", "replace")
         if isinstance(label, str):
             if self._names is None:
                 raise _check.fail(where, need, label, "classes=[...] says which name is which number", TypeError)

@@ -3,6 +3,7 @@
 Pedersen, Abreu et al. 2024, Nat. Commun. 15, 8122. A graph is continuous in time and says nothing of a step:
 
     LIF        tau v' = v_leak - v + r I                              a spike where v > v_threshold, then v = v_reset
+    IF         v' = r I
     CubaLIF    tau_syn i' = -i + w_in I,  tau_mem v' = v_leak - v + r i
     LI         tau v' = v_leak - v + r I
 
@@ -14,8 +15,10 @@ Pedersen, Abreu et al. 2024, Nat. Commun. 15, 8122. A graph is continuous in tim
     | "impulse"       | exp(-dt/tau) | dt/tau               | Rockpool (r = tau/dt exp(-dt/tau)); spikes are impulses  |
     | "exponential"   | exp(-dt/tau) | 1 - exp(-dt/tau)     | exact for a current that is constant within a step       |
 
-and `reset` when the threshold is subtracted. A model of this package decays by any factor and takes any factor into its weights.
-Where it subtracts another amount than the threshold, its membrane is that of the framework plus a constant,
+and `reset` when the threshold is subtracted. Of an IF the decay is 1 and the factor r alone, in every scheme; so is that of a LIF
+whose tau and r are both infinite, which is how snnTorch writes beta = 1, with the factor 1. A model of this package decays by any
+factor and takes any factor into its weights. Where it subtracts another amount than the threshold, its membrane is that of the
+framework plus a constant,
 
     v = u + c,  c = R - theta,  threshold R, background current + c (1 - alpha),  v_init = c                              (1)
 
@@ -118,7 +121,8 @@ def from_nir(
     metadata : whether to take over what this package wrote beside the graph, which then ignores the rest
 
     Populations are put into one network, in the order in which a step runs through them. Subgraphs are opened; Input, Output and
-    Flatten nodes may be there or not; parameters may be numbers or arrays. Raises FileNotFoundError, OSError (not a file of NIR),
+    Flatten nodes may be there or not; parameters may be numbers or arrays. Values on several axes become channels in C order, the
+    last axis fastest, as Flatten has them. Raises FileNotFoundError, OSError (not a file of NIR),
     ValueError that names the node for what the network cannot be, ImportError without nir.
     """
     nir = _check.need("nir", "from_nir")

@@ -20,9 +20,9 @@ RESET = "where a graph says v_reset, the threshold is subtracted; spikes coincid
 
 
 def step_factors(tau: np.ndarray, dt: float, scheme: str, where: str) -> tuple[np.ndarray, np.ndarray]:
-    """(decay, factor of the input) of a step. tau, dt : in the same unit."""
-    if (tau <= 0).any() or not np.isfinite(tau).all():
-        raise _check.fail(where, "be positive times", float(tau.min()))
+    """(decay, factor of the input) of a step; (1, 0) where tau is infinite. tau, dt : in the same unit."""
+    if not (tau > 0).all():
+        raise _check.fail(where, "be positive times", float(tau[~(tau > 0)][0]))
     if scheme == "exponential":
         return np.exp(-dt / tau), -np.expm1(-dt / tau)
     if scheme == "impulse":
@@ -34,9 +34,9 @@ def step_factors(tau: np.ndarray, dt: float, scheme: str, where: str) -> tuple[n
 
 
 def tau_of(decay: np.ndarray, dt: float) -> np.ndarray:
-    """The time constant whose exp(-dt/tau) is this decay, in the unit of dt."""
+    """The time constant whose exp(-dt/tau) is this decay, in the unit of dt; infinite for 1."""
     with np.errstate(divide="ignore"):
-        return np.where(decay > 0, -dt / np.log(np.where(decay > 0, decay, 0.5)), dt / VANISHED)
+        return np.where(decay > 0, dt / np.abs(np.log(np.where(decay > 0, decay, 0.5))), dt / VANISHED)
 
 
 class Population:
@@ -51,22 +51,32 @@ class Population:
         self.name, self.n, self.dt, self.where = name, n, dt, where
         self.cuba = kind(node) == "CubaLIF"
 
-        def parameter(key: str) -> np.ndarray:
+        def parameter(key: str, endless: Any = False) -> np.ndarray:
             value = values(node, key)
             if value.size not in (1, n):
                 raise _check.fail(f"{where}, {key}", f"have {n} values or one", value.size)
-            if not np.isfinite(value).all():
-                raise _check.fail(f"{where}, {key}", "be finite", float(value[~np.isfinite(value)][0]))
-            return np.array(np.broadcast_to(value, (n,)))
+            value = np.array(np.broadcast_to(value, (n,)))
+            bad = ~(np.isfinite(value) | (endless & (value == np.inf)))
+            if bad.any():
+                raise _check.fail(f"{where}, {key}", "be finite", float(value[bad][0]))
+            return value
 
         taus = "tau_mem" if self.cuba else "tau"
-        self.alpha, factor = step_factors(parameter(taus) * unit, dt, scheme, f"{where}, {taus}")
-        self.scale = parameter("r") * factor
+        if kind(node) == "IF":
+            self.alpha, self.scale = np.ones(n), parameter("r")
+        else:
+            tau = parameter(taus, endless=True)
+            self.alpha, factor = step_factors(tau * unit, dt, scheme, f"{where}, {taus}")
+            r = parameter("r", endless=np.isinf(tau))
+            if (np.isinf(tau) & np.isfinite(r)).any():
+                hint = "a neuron without leak is an IF, or has an infinite r as well, where r is tau/dt"
+                raise _check.fail(f"{where}, {taus}", "be finite where r is: no input would count", np.inf, hint)
+            self.scale = np.where(np.isinf(tau), 1.0, np.where(np.isinf(tau), 1.0, r) * factor)
         self.alpha_s = np.zeros(n)
         if self.cuba:
             self.alpha_s, factor = step_factors(parameter("tau_syn") * unit, dt, scheme, f"{where}, tau_syn")
             self.scale = self.scale * parameter("w_in") * factor
-        theta = parameter("v_threshold") - parameter("v_leak")
+        theta = parameter("v_threshold") - (0.0 if kind(node) == "IF" else parameter("v_leak"))
         amount = parameter("v_threshold") - parameter("v_reset")
         self.threshold = amount if reset == "delayed" else self.alpha * amount
         if (theta <= 0).any():
@@ -205,7 +215,10 @@ def _readout(
     kappa, scale, leak = 0.0, 1.0, 0.0  # type: Any, Any, Any
     if name is not None:
         node, where = graph.nodes[name], f"{graph.where}, node {name!r}"
-        decay, factor = step_factors(values(node, "tau") * unit, dt, scheme, f"{where}, tau")
+        taus = values(node, "tau") * unit
+        if not np.isfinite(taus).all():
+            raise _check.fail(f"{where}, tau", "be finite", float(taus[~np.isfinite(taus)][0]))
+        decay, factor = step_factors(taus, dt, scheme, f"{where}, tau")
         if np.ptp(decay) > 1e-12:
             raise _check.fail(f"{where}, tau", "be one time constant for all readouts", values(node, "tau"))
         kappa, scale = float(decay[0]), values(node, "r") * factor

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import _check
 
-SPIKING = ("LIF", "CubaLIF")
+SPIKING = ("LIF", "CubaLIF", "IF")
 LINEAR = ("Linear", "Affine", "Scale", "Delay")
 PASSES = ("Flatten", "Input", "Output")
 KNOWN = (*SPIKING, "LI", *LINEAR, *PASSES)
@@ -65,7 +65,7 @@ class Graph:
             raise _check.fail(where, need, f"inputs {self.inputs}, outputs {self.outputs}")
         self.populations = [name for name, node in self.nodes.items() if kind(node) in SPIKING]
         if not self.populations:
-            raise _check.fail(where, "have nodes that spike, " + " or ".join(SPIKING), "none")
+            raise _check.fail(where, "have nodes that spike, " + ", ".join(SPIKING), "none")
 
     def arriving(self, name: str) -> Flow:
         """What reaches a node over all its edges."""
@@ -83,13 +83,14 @@ class Graph:
             name = before[0]
 
     def width(self, name: str) -> int:
-        """Number of values of a population or an input."""
-        for post in (b for a, b in self.edges if a == name):
-            node = self.nodes[post]
-            if kind(node) in ("Linear", "Affine"):
-                return self._matrix(post).shape[1]
-            if kind(node) in ("Scale", "Delay") and values(node, kind(node).lower()).size > 1:
-                return values(node, kind(node).lower()).size
+        """Number of values of a population or an input. ValueError where an Input's shape is not one of so many."""
+        taken = self._taken(name, ())
+        if taken is not None:
+            shape = self._shape(name)
+            if shape and taken not in np.cumprod(shape[::-1]):  # axes that stand before those are a batch
+                need = f"have a shape of {taken} values, in C order, as what it leads to takes"
+                raise _check.fail(f"{self.where}, node {name!r}", need, tuple(shape))
+            return taken
         sizes = [self._size(name)]
         sizes += [path.matrix.shape[0] for path in self.arriving(name).paths if path.matrix is not None]
         if max(sizes) > 1:
@@ -142,6 +143,20 @@ class Graph:
                 if name not in known:
                     raise _check.fail(f"{self.where}, edge ({pre!r}, {post!r})", "join nodes of the graph", name)
             self.edges.append((ends.get((pre, "Output"), prefix + pre), ends.get((post, "Input"), prefix + post)))
+
+    def _taken(self, name: str, seen: tuple[str, ...]) -> int | None:
+        """Number of values that a node's successors take; None where they take any."""
+        for post in (b for a, b in self.edges if a == name and b not in seen):
+            node, found = self.nodes[post], None
+            if kind(node) in ("Linear", "Affine"):
+                return self._matrix(post).shape[1]
+            if kind(node) in ("Scale", "Delay"):
+                found = values(node, kind(node).lower()).size
+            if found in (None, 1) and kind(node) in ("Scale", "Delay", *PASSES):
+                found = self._taken(post, (*seen, post))
+            if found is not None:
+                return found
+        return None
 
     def _before(self, name: str) -> list[str]:
         return [pre for pre, post in self.edges if post == name]
@@ -197,8 +212,13 @@ class Graph:
             return max(
                 np.size(value) for key, value in vars(node).items() if key not in ("metadata", "input_type", "output_type")
             )
-        shape = next(iter((node.input_type or {}).values()), None) if node is not None and kind(node) == "Input" else None
-        return 1 if shape is None or not np.size(shape) else int(np.ravel(shape)[-1])  # what stands before it is a batch
+        return int(np.prod(self._shape(name)))
+
+    def _shape(self, name: str) -> list[int]:
+        """Lengths of the axes of an Input; [] where it does not say."""
+        node = self.nodes.get(name)
+        shape = next(iter((node.input_type or {}).values()), None) if kind(node) == "Input" else None  # type: ignore[union-attr]
+        return [] if shape is None else [int(length) for length in np.ravel(shape)]
 
 
 def kind(node: Any) -> str:

@@ -33,6 +33,10 @@ def graph_of(nir: Any, net: Network, weights: Weights, scheme: str) -> tuple[Any
         if type(group) not in MODELS:
             need = "be LIF, ALIF or CubaLIF to be written as NIR"
             raise _check.fail("to_nir.net.neurons", need, type(group).__name__, error=TypeError)
+    endless = np.isinf(np.concatenate([group._array("tau_m") for group in net.neurons]))
+    if endless.any() and (not endless.all() or any(isinstance(group, CubaLIF) for group in net.neurons)):
+        need = "have a finite tau_m to be written as NIR, or be all without leak and without synaptic currents, as its IF"
+        raise _check.fail("to_nir.net.neurons", need, f"{endless.sum()} of {net.n} without leak")
     nodes, edges = _nodes(nir, net, weights, scheme)
     arrays: dict[str, np.ndarray] = {}
     values = {"format": FORMAT, "version": __version__, "scheme": scheme, "net": encode(net, arrays, "net")}
@@ -120,24 +124,11 @@ def _nodes(nir: Any, net: Network, weights: Weights, scheme: str) -> tuple[dict[
     """Nodes and edges of a network."""
     seconds = net.dt / 1000.0
     w_in, w_rec, w_out, b_out = (w.toarray() if hasattr(w, "toarray") else np.asarray(w) for w in weights)
-    params = [group.params(net.dt) for group in net.neurons]
-    alpha, zeta, thr, current = (
-        np.concatenate([getattr(p, name) for p in params]) for name in ("alpha", "zeta", "thr", "current")
-    )
-    tau, gain = _tau(np.concatenate([group._array("tau_m") for group in net.neurons]), alpha, net.dt, scheme)
-    zero = np.zeros(net.n)
-    common = {"r": zeta / gain, "v_leak": zero, "v_threshold": thr, "v_reset": zero.copy()}
-    if any(isinstance(group, CubaLIF) for group in net.neurons):
-        decays = [p.alpha_s if hasattr(p, "alpha_s") else np.zeros(len(p.alpha)) for p in params]
-        slow = [g._array("tau_syn") if isinstance(g, CubaLIF) else np.zeros(g.n) for g in net.neurons]
-        tau_syn, syn_gain = _tau(np.concatenate(slow), np.concatenate(decays), net.dt, scheme)
-        neurons = nir.CubaLIF(tau_syn=tau_syn, tau_mem=tau, w_in=1.0 / syn_gain, **common)
-    else:
-        neurons = nir.LIF(tau=tau, **common)
+    current = np.concatenate([group._array("current") for group in net.neurons])
     nodes = {
         "input": nir.Input(input_type={"input": np.array([net.n_inputs])}),
         "w_in": _linear(nir, w_in, current),
-        "neurons": neurons,
+        "neurons": _neurons(nir, net, scheme),
         "w_rec": nir.Linear(weight=np.ascontiguousarray(w_rec.T)),
     }
     edges = [("input", "w_in"), ("w_in", "neurons"), ("neurons", "w_rec")]
@@ -158,6 +149,23 @@ def _nodes(nir: Any, net: Network, weights: Weights, scheme: str) -> tuple[dict[
         last = "readout"
     nodes["output"] = nir.Output(output_type={"output": np.array([n_out])})
     return nodes, [*edges, (last, "output")]
+
+
+def _neurons(nir: Any, net: Network, scheme: str) -> Any:
+    """The node of all neurons: IF without leak, CubaLIF where some have synaptic currents, else LIF."""
+    params = [group.params(net.dt) for group in net.neurons]
+    alpha, zeta, thr = (np.concatenate([getattr(p, name) for p in params]) for name in ("alpha", "zeta", "thr"))
+    tau_m, zero = np.concatenate([group._array("tau_m") for group in net.neurons]), np.zeros(net.n)
+    if np.isinf(tau_m).all():
+        return nir.IF(r=zeta, v_threshold=thr, v_reset=zero)
+    tau, gain = _tau(tau_m, alpha, net.dt, scheme)
+    common = {"r": zeta / gain, "v_leak": zero, "v_threshold": thr, "v_reset": zero.copy()}
+    if not any(isinstance(group, CubaLIF) for group in net.neurons):
+        return nir.LIF(tau=tau, **common)
+    decays = [p.alpha_s if hasattr(p, "alpha_s") else np.zeros(len(p.alpha)) for p in params]
+    slow = [g._array("tau_syn") if isinstance(g, CubaLIF) else np.zeros(g.n) for g in net.neurons]
+    tau_syn, syn_gain = _tau(np.concatenate(slow), np.concatenate(decays), net.dt, scheme)
+    return nir.CubaLIF(tau_syn=tau_syn, tau_mem=tau, w_in=1.0 / syn_gain, **common)
 
 
 def _tau(tau: np.ndarray, decay: np.ndarray, dt: float, scheme: str) -> tuple[np.ndarray, np.ndarray]:

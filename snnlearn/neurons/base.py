@@ -40,11 +40,11 @@ class Neuron:
     Parameters (a number, or an array (n,) with one value a neuron)
     ----------
     n : number of neurons of the group
-    tau_m : membrane time constant, ms
+    tau_m : membrane time constant, ms; inf: no leak, an integrate-and-fire neuron
     threshold : spike threshold at rest, in units of v; also what the reset subtracts, one step later
     refractory : ms after a spike in which the neuron cannot spike; blocked steps = round(refractory/dt)
     surrogate : the pseudo-derivative, see `snnlearn.surrogate`
-    normalize_input : scale the input current by 1 - exp(-dt/tau_m)
+    normalize_input : scale the input current by 1 - exp(-dt/tau_m), which is 0 without a leak
     current : constant background current, in units of v per step, added to the synaptic current
     noise : standard deviation of a Gaussian current drawn anew at every step, same units
     v_init : membrane potential before the first step
@@ -69,7 +69,7 @@ class Neuron:
     def __post_init__(self) -> None:
         name = type(self).__name__
         object.__setattr__(self, "n", _check.integer(f"{name}.n", self.n, "be a positive number of neurons", 1, _check.MOST))
-        self._set("tau_m", "be a positive time in ms", low=0.0, strict=True)
+        self._set("tau_m", "be a positive time in ms", low=0.0, strict=True, endless=True)
         self._set("threshold", "be positive", low=0.0, strict=True)
         self._set("refractory", "be a time in ms, not negative", low=0.0)
         self._set("current", "be a finite number")
@@ -79,6 +79,9 @@ class Neuron:
             need = "be a surrogate such as PiecewiseLinear(gamma=0.3)"
             raise _check.fail(f"{name}.surrogate", need, self.surrogate, error=TypeError)
         _check.flag(f"{name}.normalize_input", self.normalize_input)
+        if self.normalize_input and np.isinf(self.tau_m).any():
+            hint = "without a leak an input would be scaled by 0"
+            raise _check.fail(f"{name}.normalize_input", "be False where tau_m is infinite", True, hint)
 
     def _set(self, key: str, need: str, **limits: Any) -> None:
         """Validate one parameter and keep it as a float or a tuple of floats."""

@@ -99,12 +99,16 @@ def adjoint_digest(rule, model, drive, tape, grad, span, start, stop):
             _cut(rule.lam, rule.ly)
         row, now = t - span.origin, t % ring
         for b in range(span.trials):
-            _from_readout(rule, net, weights, tape, targets, span, b, t)  # (1) (2)
+            if t < inputs.steps[b]:
+                _from_readout(rule, net, weights, tape, targets, span, b, t)  # (1) (2)
+            else:
+                _receive_nothing(rule, b, now)
         border = min(last, (t // rule.window + 1) * rule.window)  # the first step after the window that t is in
         _cross(rule, net, weights, tape, row, t, border)  # (3)
         for b in range(span.trials):
-            _back(rule, tape, b, row, now)  # (4)
-            _receive_gradient(rule, net, grad, tape, inputs, span, b, t)  # (5) (6)
+            if t < inputs.steps[b]:
+                _back(rule, tape, b, row, now)  # (4)
+                _receive_gradient(rule, net, grad, tape, inputs, span, b, t)  # (5) (6)
     if leads(span.team):
         for k in range(net.n_out):
             grad.b_out[span.group, k] = rule.bias[k]
@@ -201,6 +205,14 @@ def _receive_gradient(rule, net, grad, tape, inputs, span, b, t):
             j = tape.spike_index[b, event]
             for k in range(n_out):
                 g_out[j * n_out + k] += net.scale * ly[k]
+
+
+@inlined
+def _receive_nothing(rule, b, now):
+    """A trial that has ended before this step."""
+    for m in range(b, rule.c.shape[1], rule.ly.shape[0]):
+        for j in range(rule.c.shape[2]):
+            rule.c[now, m, j] = 0
 
 
 @inlined

@@ -152,7 +152,7 @@ def make_influence(
 @digest.register(InfluenceArrays)
 def influence_digest(rule, model, drive, tape, grad, span, start, stop):
     for b in range(span.trials):
-        for t in range(start, stop):
+        for t in range(start, min(stop, drive.inputs.steps[b])):
             _advance_influence(rule, model, drive.inputs, tape, b, span, t)
             readout_step(rule.carry, model.net, tape, grad, b, span, t - span.origin)
         _to_synapses(rule, grad, span)

@@ -120,8 +120,9 @@ def make_interval(
 def interval_digest(rule, model, drive, tape, grad, span, start, stop):
     net, inputs, targets = model.net, drive.inputs, drive.targets
     for b in range(span.trials):
-        for first in range(start, stop, SPAN):
-            last = min(stop, first + SPAN)
+        end = min(stop, drive.inputs.steps[b])
+        for first in range(start, end, SPAN):
+            last = min(end, first + SPAN)
             _back(rule, model, tape, targets, span, b, first, last)
             for t in range(first, last):
                 row = t - span.origin

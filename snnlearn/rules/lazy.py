@@ -94,7 +94,7 @@ class WeightRows(NamedTuple):
 def make_lazy(net: Any, params: Any) -> Lazy | LazyAdaptive | NoLazy:
     """Room for the sums, or NoLazy where windows would be too short; `shortest_by_adaptation` has been asked before."""
     kappa, alpha, adaptive = float(net.kappa), float(params.alpha[0]), isinstance(params, ALIFParams)
-    window = 0 if kappa <= 0.0 or alpha <= 0.0 else int(min(DECAYS / -np.log(max(min(kappa, alpha), 1e-300)), 1000))
+    window = 0 if kappa <= 0.0 or alpha <= 0.0 else int(min(DECAYS / max(-np.log(min(kappa, alpha)), 1e-300), 1000))
     if window < SHORTEST:
         return NoLazy(0)
     steps = np.arange(window + 2)

@@ -163,7 +163,7 @@ def eligibility_digest(rule, model, drive, tape, grad, span, start, stop):
             _advance_sums(rule, model, drive.targets, tape, grad, span, t)
         return
     for b in range(span.trials):
-        for t in range(start, stop):
+        for t in range(start, min(stop, drive.inputs.steps[b])):
             _advance_traces(rule, model, drive, tape, grad, b, span, t)
         if rule.factor != 1:
             for s in model.net.absent_in:

@@ -124,7 +124,7 @@ def uoro_digest(rule, model, drive, tape, grad, span, start, stop):
     net, inputs = model.net, drive.inputs
     carry, g_in, g_rec = rule.carry, grad.w_in[span.group], grad.w_rec[span.group]
     for b in range(span.trials):
-        for t in range(start, stop):
+        for t in range(start, min(stop, inputs.steps[b])):
             row = t - span.origin
             psi = tape.psi[b, row % tape.psi.shape[1]]
             prepare(rule.params, psi, tape.local[b, row % tape.local.shape[1]])

@@ -6,11 +6,13 @@
     Copy                   reproduce a sequence of symbols               labels per step
     Digits                 real handwritten digits, by rows or at once   one label per trial
     Classification         recorded events, of `snnlearn.datasets`       one label per trial
+    Arrays                 own series of any lengths, in memory          labels, labels per step, or regression
 
 `make(name, **params)` builds one from its name, `names()` lists them, `Task.from_dict(task.to_dict())` gives a task back.
 A new task is a subclass of `Task` in a file of its own.
 """
 
+from .arrays import Arrays
 from .base import SPLITS, Task, Trial, make, names
 from .classification import Classification
 from .copy_task import Copy
@@ -21,6 +23,7 @@ from .recall import DelayedRecall
 
 __all__ = [
     "SPLITS",
+    "Arrays",
     "Classification",
     "Copy",
     "DelayedRecall",

@@ -27,14 +27,14 @@ from .. import _check
 from ..events import Events
 
 SPLITS = ("train", "test")
-STREAMS = (*SPLITS, "shared")  # the second number of (1); "shared" draws what several trials have in common
+STREAMS = (*SPLITS, "shared", "validation")  # the second number of (1); "shared" draws what trials have in common
 SPARSE_BELOW = 0.25  # above this probability a test of every cell is faster than (2)
 
 _REGISTRY: dict[str, type[Task]] = {}
 
 
 class Trial(NamedTuple):
-    """One trial; T = task.n_steps. The arrays are read-only.
+    """One trial of T steps, task.n_steps or fewer. The arrays are read-only.
 
     x : Events or array [T, n_inputs]
     target : [T, n_outputs] floats (regression), one int label, or [T] int labels (0 where the mask is 0)
@@ -58,12 +58,15 @@ class Task(ABC):
 
     name: ClassVar[str]
     kind: ClassVar[str]  # "regression" or "classification"
+    splits: ClassVar[tuple[str, ...]] = SPLITS  # with "validation", which trainings then look at, where the task has one
+    pools: ClassVar[bool] = False  # whether the error of a regression is normalised over all trials of an evaluation together
     dt: float
     seed: int
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, listed: bool = True, **kwargs: Any) -> None:
+        """listed : whether `make` can make it, from values that a file can hold"""
         super().__init_subclass__(**kwargs)
-        if "name" in cls.__dict__:
+        if "name" in cls.__dict__ and listed:
             _REGISTRY[cls.name] = cls
 
     @property
@@ -79,7 +82,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def n_steps(self) -> int:
-        """Length T of a trial in steps."""
+        """Length T of a trial in steps; where they differ, of the longest."""
 
     @property
     def labels(self) -> tuple[str, ...] | None:
@@ -96,7 +99,7 @@ class Task(ABC):
         return None
 
     def trial(self, index: int, split: str = "train") -> Trial:
-        """Trial `index` (0 ..) of "train" or "test"; the same at every call. Raises for one that does not exist."""
+        """Trial `index` (0 ..) of one of `splits`; the same at every call. Raises for one that does not exist."""
         return self._draw_trial(self._index("trial index", index, split), split)
 
     def trials(self, n: int | None = None, split: str = "train", start: int = 0) -> Iterator[Trial]:
@@ -130,11 +133,20 @@ class Task(ABC):
     def _draw_trial(self, index: int, split: str) -> Trial:
         return self._draw(self._rng(split, index), split, index)
 
+    def _in_epochs(self, index: int, n: int) -> int:
+        """Which of n samples trial `index` shows, where all are shown in an order that is drawn anew for each epoch."""
+        epoch, position = divmod(index, n)
+        kept = self.__dict__.get("_last_order")
+        if kept is None or kept[:2] != (epoch, n):
+            kept = epoch, n, frozen(self._rng("shared", epoch).permutation(n))
+            self.__dict__["_last_order"] = kept
+        return int(kept[2][position])
+
     def _rng(self, stream: str, index: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, STREAMS.index(stream), index])  # (1)
 
     def _split(self, split: str) -> str:
-        return _check.choice(f"{type(self).__name__} split", split, SPLITS)
+        return _check.choice(f"{type(self).__name__} split", split, self.splits)
 
     def _index(self, what: str, index: int, split: str, past_end: bool = False) -> int:
         where = f"{type(self).__name__}.{what}"

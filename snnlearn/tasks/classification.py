@@ -17,7 +17,7 @@ import numpy as np
 from .. import _check
 from ..datasets import Binned, Dataset, from_dict, split
 from ..datasets.binned import check_downsample
-from .base import Task, Trial, frozen
+from .base import Task, Trial
 
 DATA = ("train", "test")
 MOVABLE = ("cache",)  # parameters that do not change what is learnt
@@ -132,16 +132,7 @@ class Classification(Task):
     def _sample(self, index: int, split: str) -> int:
         if split == "test":
             return index
-        epoch, position = divmod(index, self.n_samples("train"))
-        return int(self._order(epoch)[position])
-
-    def _order(self, epoch: int) -> np.ndarray:
-        """The training samples in the order of an epoch; the last one is kept."""
-        kept = self.__dict__.get("_last_order")
-        if kept is None or kept[0] != epoch:
-            kept = epoch, frozen(self._rng("shared", epoch).permutation(self.n_samples("train")))
-            self.__dict__["_last_order"] = kept
-        return kept[1]
+        return self._in_epochs(index, self.n_samples("train"))
 
     def _draw(self, rng: np.random.Generator, split: str, index: int) -> Trial:
         return Trial(*self._splits[split].padded(self._sample(index, split), self.n_steps))
