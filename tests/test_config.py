@@ -191,7 +191,7 @@ def test_changes_by_dotted_keys():
         ('type = "LIF"', 'type = "LIFF"', "line {}, network.neurons[0].type: the type must be one of LIF, ALIF"),
         ("trials = 12", "trials = 0", "line {}, training.trials: Simulator.train.trials must be a positive number (got 0)"),
         ("batch = 4", "bach = 4", "line {}, training.bach: TrainingPlan has no 'bach'; it has trials, batch"),
-        ('type = "CrossEntropy"', 'type = "MeanSquaredError"', "loss: Simulator.loss must be CrossEntropy for copy"),
+        ('type = "CrossEntropy"\nof = "steps"', 'type = "MeanSquaredError"', "loss: Simulator.loss must be CrossEntropy for copy"),
         ("beta1 = 0.9", "beta1 = 1.9", "line {}, optimizer.beta1: Adam.beta1 must be in [0, 1)"),
         ("rate = 0.5", "rat = 0.5", "optimizer.lr.rat: ExponentialDecay has no 'rat'"),
         ("[rule]", "[rules]", "line {}, rules: no such section or key; it has seed"),

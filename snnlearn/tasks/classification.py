@@ -39,7 +39,7 @@ class Classification(Task):
     dt : ms
     seed : of the order of training and of what is held out
 
-    target: int label; mask 1/steps of the sample to its last event, 0 in the padding. Training is endless; the test trials are the
+    target: int label; mask 1/steps of the sample to its last event, 0 in padding. Training is endless; the test trials are the
     samples of the test split in their order. In a recording stand path and digest of the data, so that a run is resumed with the
     same content or not at all. Raises ValueError or TypeError that names the parameter or the file,
     OSError where a file cannot be read.
