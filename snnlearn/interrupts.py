@@ -64,9 +64,9 @@ class Interrupts:
         raises, self._asked = self.between or self._asked, True
         if raises:
             raise KeyboardInterrupt
-        work = "compiling kernels for this batch, and running it" if compiling() else "this batch"
-        try:
-            print(f"snnlearn: interrupted; finishing {work} first (again to stop at once)", file=sys.stderr, flush=True)
+        first = "kernels are compiling, and this batch" if compiling() else "this batch"
+        try:  # on a line of its own: terminals show ^C, and there may be a bar
+            print(f"\nsnnlearn: interrupted; {first} is finished first (again to stop at once)", file=sys.stderr, flush=True)
         except (RuntimeError, OSError, ValueError, AttributeError):
             pass  # the signal has come in the middle of another print, or there is nowhere to print
 

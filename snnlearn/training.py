@@ -119,14 +119,16 @@ def train(
     before anything runs, Divergence where a state is not finite.
     """
     check_options(simulator, task, trials, batch, start, evaluate_every, evaluate_trials, stop)
+    restore_best = _check.flag("Simulator.train.restore_best", restore_best)
+    callbacks = _check.items("Simulator.train.callbacks", callbacks, "be functions of the simulator and the history")
     check_trials(simulator, task, trials, start, evaluate_every is not None, evaluate_trials)
     kind: dict[str, Any] = {"name": type(task).__name__}
     if isinstance(task, Task):
         kind = {**task.to_dict(), "kind": task.kind, "labels": None if task.labels is None else list(task.labels)}
-    plan: dict[str, Any] = {"trials": trials, "batch": batch, "start": start, "restore_best": bool(restore_best)}
+    plan: dict[str, Any] = {"trials": trials, "batch": batch, "start": start, "restore_best": restore_best}
     plan |= {"evaluate_every": evaluate_every, "evaluate_trials": evaluate_trials, "stop": repr(stop) if callable(stop) else stop}
     simulator.context = {**simulator.context, "task": kind, "training": plan}
-    options = (evaluate_every, evaluate_trials, stop, bool(restore_best))
+    options = (evaluate_every, evaluate_trials, stop, restore_best)
     return go_on(simulator, Training(task, int(trials), int(batch), int(start), *options, int(start)), recorder, callbacks)
 
 

@@ -75,7 +75,7 @@ def same(first, second):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_team_gives_the_same_bits(small, name):
-    """Trials and a stream, learning and not, with one, two and four threads; weights change and neurons fire."""
+    """Trials and a stream, learning and quiet, with one, two and four threads; weights change and neurons fire."""
     found = []
     for threads in (1, 2, 4):
         sim, data = made(name, threads, **regularized(name))
@@ -85,9 +85,10 @@ def test_a_team_gives_the_same_bits(small, name):
         assert members(sim) == threads
         pieces = [tuple(data[k][a:b] for k in ("inputs", "targets", "mask")) for a, b in ((0, 21), (21, 42), (42, 60))]
         stream = sim.run(iter(pieces))
+        quiet = sim.run(iter(pieces), learn=False)
         step = sim.step(data["inputs"][0], data["targets"][0])
         assert runs[0].rate > 0 and np.abs(naive.plain(sim.weights)["w_rec"] - before["w_rec"]).max() > 1e-6
-        reports = [(r.loss, r.rate, r.regularization) for r in (*runs, stream)]
+        reports = [(r.loss, r.rate, r.regularization) for r in (*runs, stream, quiet)]
         found.append((sim, reports, step.readout, step.spikes))
     for other in found[1:]:
         same(found[0][0], other[0])

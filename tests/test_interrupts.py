@@ -96,11 +96,11 @@ def test_a_signal_that_waits_says_so(capfd, monkeypatch):
     """At once, in one line, that says what it waits for; a second one stops."""
     with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt), interrupts.held():
         signal.raise_signal(signal.SIGINT)
-        assert capfd.readouterr().err == "snnlearn: interrupted; finishing this batch first (again to stop at once)\n"
+        assert capfd.readouterr().err == "\nsnnlearn: interrupted; this batch is finished first (again to stop at once)\n"
     with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt), interrupts.held():
         monkeypatch.setattr(compilations.ANNOUNCER, "depth", 1)
         signal.raise_signal(signal.SIGINT)
-        text = "snnlearn: interrupted; finishing compiling kernels for this batch, and running it first (again to stop at once)\n"
+        text = "\nsnnlearn: interrupted; kernels are compiling, and this batch is finished first (again to stop at once)\n"
         assert capfd.readouterr().err == text
         signal.raise_signal(signal.SIGINT)
         raise AssertionError

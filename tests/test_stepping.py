@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 
 import naive
+import numba
 import numpy as np
 import pytest
 from twin import assert_same, draw, library, simulator
@@ -260,10 +261,12 @@ def test_quiet_pieces_are_recorded_and_replayed(tmp_path):
 
 
 # ---- what switching and starting anew cost -----------------------------------------------------------------------------
-def test_calls_stay_prepared_where_steps_learn_or_do_not_and_streams_begin(monkeypatch):
+@OVERFLOW
+@pytest.mark.parametrize("rule", ["forward", "uoro"])
+def test_calls_stay_prepared_where_steps_learn_or_do_not_and_streams_begin(rule, monkeypatch):
     """No call is prepared a second time, and each beginning gives the bits of a new simulator."""
     case = draw(T=T, **CASES["alif"])
-    sim, _ = simulator(case, RULES["forward"], sl.SGD(0.0), update_every=7, seed=1)
+    sim, _ = simulator(case, RULES[rule], sl.SGD(0.0), update_every=7, seed=1)
     prepared = []
     frame = stepping.Frame
     monkeypatch.setattr(stepping, "Frame", lambda *arguments: prepared.append(arguments) or frame(*arguments))
@@ -278,6 +281,7 @@ def test_calls_stay_prepared_where_steps_learn_or_do_not_and_streams_begin(monke
             sim.run(iter([case.x]), learn=False)
             sim.run(case.x, case.target)
     assert len(prepared) == 2
+    assert all(call.frame.prepared for call in sim._stepper.calls.values()) or not compiled() or numba.config.BOUNDSCHECK
     assert found[0][2] == 8
     for readout, grad, _ in found[1:]:
         np.testing.assert_array_equal(readout, found[0][0])

@@ -1,9 +1,9 @@
 """The package without some of Numba's private parts; run as a script, by `test_fallbacks.py`.
 
     python without.py names NAME ...    prints, for each name, what is done without it, all uses having been tried
-    python without.py run OUT NAME      writes what a small network does without it
+    python without.py run OUT NAME ...  writes what a small network does without all of these
 
-NAME is as "numba.core.event:Listener", or "" for none; "inside" breaks how helpers are compiled. A name is taken away from
+NAME is as "numba.core.event:Listener"; "inside" breaks how helpers are compiled. A name is taken away from
 snnlearn/compiler alone: Numba needs it itself.
 """
 
@@ -103,12 +103,12 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     what, *rest = sys.argv[1:]
     if what == "run":
-        out, name = rest
-        if name == "inside":
-            break_pipeline()
-        elif name:
-            hide(*name.split(":"))
-        np.savez(out, **run())
+        for name in rest[1:]:
+            if name == "inside":
+                break_pipeline()
+            else:
+                hide(*name.split(":"))
+        np.savez(rest[0], **run())
     else:
         for name in rest:
             child = os.fork()

@@ -90,5 +90,5 @@ def _fields(value: Any) -> Iterator[tuple[str, int]]:
         yield "i8" if isinstance(value, bool) else "i64", int(value)
     else:
         number = np.asarray(value)
-        kind = {"f4": "float", "f8": "double"}.get(number.dtype.str[1:], "unknown")
+        kind = {"f4": "float", "f8": "double", "i8": "i64", "u8": "i64"}.get(number.dtype.str[1:], "unknown")
         yield kind, int.from_bytes(number.tobytes(), "little", signed=True)

@@ -30,8 +30,9 @@ def belongs(thing: Any) -> bool:
 
 
 def _is_kernel(told: Any) -> bool:
-    """Whether what Numba compiles is a function of the package."""
-    return belongs(getattr((getattr(told, "data", None) or {}).get("dispatcher"), "py_func", None))
+    """Whether what Numba compiles is a function of the package; those of this folder come with others, or try what works."""
+    function = getattr((getattr(told, "data", None) or {}).get("dispatcher"), "py_func", None)
+    return belongs(function) and not function.__module__.startswith(f"{__package__}.")
 
 
 class Announcer(Listener):

@@ -32,6 +32,7 @@ from typing import Any
 
 from .. import _check
 from ..functional import check_dtype
+from ..intake import check_parts
 from ..losses import Loss, MeanSquaredError, RateRegularizer
 from ..network import Network
 from ..optimizers import Optimizer
@@ -83,13 +84,19 @@ class Config:
     folder: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "passive", (self.passive,) if isinstance(self.passive, Rule) else tuple(self.passive))
+        passive = (self.passive,) if isinstance(self.passive, Rule) else self.passive
+        object.__setattr__(self, "passive", _check.items("Config.passive", passive, "be learning rules such as [sl.BPTT()]"))
         for name, kind in (("task", Task), ("net", Network), ("weights", InitialWeights), ("training", TrainingPlan)):
             if not isinstance(getattr(self, name), kind):
                 raise _check.fail(f"Config.{name}", f"be of class {kind.__name__}", getattr(self, name), error=TypeError)
+        for rule in (self.rule, *self.passive):
+            check_parts("Config", rule, self.optimizer, self.loss, self.regularizer)
+        for name in ("recorder", "sweep"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise _check.fail(f"Config.{name}", "be a dict of options", getattr(self, name), error=TypeError)
         plan = self.training
         check_options(self, self.task, plan.trials, plan.batch, plan.start, plan.evaluate_every, plan.evaluate_trials, plan.stop)
-        if self.update_every != "trial":
+        if not isinstance(self.update_every, str) or self.update_every != "trial":
             _check.integer("Config.update_every", self.update_every, "be 'trial' or a positive number of steps", low=1)
         for rule in (self.rule, *self.passive):
             rule.direction(None if isinstance(self.update_every, str) else self.update_every, False, False)

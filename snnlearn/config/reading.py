@@ -12,7 +12,6 @@ import inspect
 import os
 import pathlib
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
@@ -60,8 +59,8 @@ def load(path: str | os.PathLike[str], make: Callable[..., T], moved: Mapping[st
         return of_recording(path, make, moved)
     try:
         text = path.read_text(encoding="utf-8")
-        values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        values = toml.parse(text)
+    except ValueError as error:
         raise ValueError(f"{path} is not TOML: {error}") from error
     return _build(_moved(values, moved), _Source(str(path), pathlib.Path(os.path.realpath(path)).parent, text), make)
 
