@@ -104,8 +104,8 @@ def train(
     """Learn `trials` trials of a task, `batch` at a time.
 
     start : number of the first training trial
-    evaluate_every : evaluate after so many batches, and at the end: on the task's validation split, which `stop` and
-        `restore_best` then look at, or on its test split where it has no other
+    evaluate_every : evaluate on the task's test split, or its validation split where it has one, after so many batches, and
+        at the end; `stop` and `restore_best` look at that
     evaluate_trials : how many trials of that split; None: all, or 128 of an endless one
     stop : a score at which to stop (accuracy at least, error at most, of an evaluation), or a function of
         the history that is asked after every batch

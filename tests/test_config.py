@@ -289,3 +289,13 @@ def test_texts_that_python_cannot_hold_are_refused(text, message, tmp_path):
     (tmp_path / "run.toml").write_text(text)
     with pytest.raises(ValueError, match=message):
         sl.load_config(tmp_path / "run.toml")
+
+
+def test_digests_are_those_of_before_an_entry_existed():
+    """A sweep goes on where its runs were named by an earlier version."""
+    config = small()
+    assert config.to_dict()["loss"]["of"] == "steps"
+    values = config.to_dict()
+    del values["loss"]["of"]
+    assert sl.Config.from_dict(values).digest == config.digest
+    assert config.updated({"loss.of": "mean"}).digest != config.digest

@@ -48,9 +48,7 @@ from .grid import points
 from .settings import VARIABLES, InitialWeights, TrainingPlan
 
 NEVER_DIGESTED = ("threads", "sweep")  # results do not depend on them
-LATER = {
-    ("loss", "of"): "steps"
-}  # fields that files of earlier versions lack, with what they mean there: a digest must not change
+MEANT = (("loss", "of", "steps"), ("task", "padded", True))  # where a section lacks an entry: digested like one that does
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -178,11 +176,11 @@ class Config:
         """
         values = {name: value for name, value in self.to_dict().items() if name not in NEVER_DIGESTED}
         values["recorder"] = {name: value for name, value in values["recorder"].items() if name != "path"}
-        for (section, name), default in LATER.items():
-            if values[section].get(name) == default:
-                values[section] = {key: value for key, value in values[section].items() if key != name}
         if isinstance(self.task, Classification):
             values["task"] = content(values["task"])
+        for section, name, meant in MEANT:
+            if isinstance(values[section], dict) and values[section].get(name) == meant:
+                values[section] = {key: value for key, value in values[section].items() if key != name}
         return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:

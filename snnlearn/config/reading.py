@@ -122,6 +122,7 @@ def _task(values: Mapping[str, Any], source: _Source) -> Any:
     parameters = {k: _value(x, ("task", k), source) for k, x in values.items()}
     if values["name"] == classification.Classification.name:
         parameters = classification.anchored(parameters, source.folder)
+    parameters = base._REGISTRY[values["name"]].unwritten(parameters)
     try:
         return _caught(lambda: base.make(**parameters), ("task",), values, source)
     except FileNotFoundError as error:  # of its data
