@@ -197,7 +197,7 @@ def _cut(file: h5py.File, streams: dict[str, Any]) -> None:
                     del parent[column]
                 elif parent[column].shape[0] != stream["n"]:
                     parent[column].resize(stream["n"], axis=0)
-    for name in {"tables", "traces", "reduced"} & set(file):
+    for name in sorted({"tables", "traces", "reduced"} & set(file)):
         if not len(file[name]):
             del file[name]
 
