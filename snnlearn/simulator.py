@@ -118,6 +118,7 @@ class Simulator:
         self._training: Training | None = None
         self._closes_recorder = False  # whether `train` closes it: `sl.resume` opened it
         self.stream_steps = 0  # of the stream so far
+        self._within = False  # whether a piece of the stream was left before its end
         self._stream_noise = Noise([np.random.default_rng([seed, 3])], self.net.n)
         self._noise_begins = self._stream_noise.mark()
         self._guards = guards.fresh()
@@ -176,7 +177,7 @@ class Simulator:
         self._engine.forget_stream()
         if self._recorder is not None:
             self._recorder.stream_begins()
-        self.stream_steps = 0
+        self.stream_steps, self._within = 0, False
         if self._engine.arrays.noise.size:
             self._stream_noise.back_to(self._noise_begins)
 
@@ -268,21 +269,24 @@ class Simulator:
         mask : weight of this step in the loss, or [n_out]
         learn : False: a quiet step. Membranes and the rule's traces go on, but the step adds nothing to the gradient, and an
             update interval of such steps alone makes no update
-        error : instead of a target, err [n_out] or a function of the readout y [n_out] that returns it
+        error : instead of a target, err [n_out] or a function of the readout y [n_out] that returns it; the network has advanced
+            when it is asked, so where it fails, the step is done and counts as one that does not learn
         learning_signal : instead of a target, L [n], used as it is
 
         Raises ValueError or TypeError for bad input, Divergence where a state is not finite.
         """
-        if target is not None:
-            self._check_stream()
+        if target is not None or self._within:
+            self._check_stream(target is not None)
         asked = self._stepper.fill(x, target, mask, learn, error, learning_signal)
         if asked is None:
             job = step_job(self, x, target, mask, learn, error, learning_signal)
             asked = self._stepper.take(job, error if callable(error) else None)
         self._engine.passive_on[0] = True
-        step = self._stepper.run(asked, self._stream_noise, self.stream_steps)
+        step, failure = self._stepper.run(asked, self._stream_noise, self.stream_steps)
         self.stream_steps += 1
         guards.count(self, int(np.count_nonzero(step.spikes)), step.loss)
+        if failure is not None:
+            raise failure
         return step
 
     def train(
@@ -359,8 +363,7 @@ class Simulator:
     def _run_piece(self, piece: Any, recorder: Recorder | None, learn: bool | None, error: Any) -> Run:
         """The next piece of the stream."""
         x, target, mask = split_piece(piece)
-        if target is not None:
-            self._check_stream()
+        self._check_stream(target is not None)
         if piece is not x and target is None and error is None and learn is None:
             learn = False  # (x, None): said not to learn
         job = make_job(self, x, target, mask, learn, error, None, single=True)._replace(noise=self._stream_noise)
@@ -368,7 +371,9 @@ class Simulator:
         if recorder is not None:
             job = ask(self, job, recorder, trial, streaming=True)
         self._engine.passive_on[0] = True
+        self._within = True
         result = self._engine.piece(job, before)
+        self._within = False
         self.stream_steps += job.n_steps
         self.trials_done += 1
         alignment = self._alignment(1, self._engine.total) if job.learn else None
@@ -377,9 +382,12 @@ class Simulator:
             record_run(self, recorder, job, result, run, trial, before)
         return run
 
-    def _check_stream(self) -> None:
-        """Raise ValueError where the loss is that of whole trials."""
-        if self.loss == MEAN:
+    def _check_stream(self, taught: bool) -> None:
+        """Raise ValueError where a piece was left before its end, or the loss of what is taught is that of whole trials."""
+        if self._within:
+            hint = "reset() begins a new one, sl.resume goes on from a checkpoint"
+            raise _check.fail("Simulator", "be between two pieces of its stream", "an error ended the last one within it", hint)
+        if taught and self.loss == MEAN:
             raise _check.fail(
                 "CrossEntropy", "have of='steps' in a stream: the mean readout is that of a whole trial", "of='mean'"
             )

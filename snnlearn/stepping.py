@@ -121,20 +121,25 @@ class Stepper:
             self.weights[1][:] = job.targets.weight
         return Asked(job.targets.kind, job.learn, error, weighted)
 
-    def run(self, asked: Asked, noise: Noise, offset: int) -> Step:
-        """One step on what the buffers hold. offset : steps of the stream before it"""
+    def run(self, asked: Asked, noise: Noise, offset: int) -> tuple[Step, BaseException | None]:
+        """One step on what the buffers hold, and why the caller's error function failed, where it did.
+
+        The network has advanced when that function is asked: where it fails, the step is one that does not learn.
+        offset : steps of the stream before it
+        """
         key = (asked.kind, asked.learn, asked.error is not None, asked.weighted)
         call = self.calls.get(key)
         if call is None or not self._stands(call):
             job = self._job(asked, noise)
             call = self._prepare(job)
             if call is None:
-                return self._piece(job, offset)
+                return self._piece(job, offset), None
             self.calls[key] = call
         if self.noise.size:
             noise.generators[0].standard_normal(dtype=self.noise.dtype, out=self.noise[0, 0])
         self.sums.fill(0)
         engine, frame, span, update, learnt = self.engine, call.frame, call.span, False, False
+        failure: BaseException | None = None
         if span.update:
             updates, learnt = engine.due(offset, offset + 1, span.quiet)
             update = updates > 0
@@ -150,18 +155,28 @@ class Stepper:
             frame.call()
             if not self.outcome.trouble[0]:
                 y = call.lane.tape.readout[0, 0].copy()
-                self.values[ERROR][0, 0] = _check.array("error(step, readout)", asked.error(y), (y.size,), self.engine.dtype)
-                for name, after in (("forward", False), ("backward", True), ("learn", span.learn), ("update", update)):
-                    frame.change(name, after)
+                try:
+                    self.values[ERROR][0, 0] = _check.array("error(step, readout)", asked.error(y), (y.size,), engine.dtype)
+                except BaseException as reason:
+                    failure = reason
+                    self.values[ERROR].fill(0)
+                    if span.update:
+                        updates, learnt = engine.due(offset, offset + 1, True)
+                        update = updates > 0
+                quiet = span.quiet or failure is not None
+                after = {"forward": False, "backward": True, "learn": span.learn, "update": update, "quiet": quiet}
+                for name, value in after.items():
+                    frame.change(name, value)
                 frame.call()
+                frame.change("quiet", span.quiet)
         trouble = self.outcome.trouble
         if trouble[0]:
             trouble[0] = 0
             raise Divergence(0, offset, int(trouble[3]))
         engine.learnt[0] = learnt
-        if asked.learn and engine.interval is None:
+        if asked.learn and engine.interval is None and failure is None:
             engine.end_piece(self.ending)
-        return Step(call.lane.state.z[0] != 0, call.lane.tape.readout[0, 0].copy(), self.sums.item(0))
+        return Step(call.lane.state.z[0] != 0, call.lane.tape.readout[0, 0].copy(), self.sums.item(0)), failure
 
     def _job(self, asked: Asked, noise: Noise) -> Job:
         function = asked.error

@@ -300,3 +300,39 @@ def test_reset_draws_the_noise_of_a_new_stream(update_every):
         found.append(np.stack([sim.step(x, y).readout for x, y in zip(case.x, case.target, strict=True)]))
         sim.reset()
     np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("update_every", [1, 10, "trial"])
+def test_a_step_whose_error_function_fails_is_quiet(update_every):
+    """The network has advanced when the function is asked: the stream stays whole, and an update is not late."""
+    rng = np.random.default_rng(0)
+    x, target = (rng.random((60, 3)) < 0.3) * 1.0, 0.1 * rng.standard_normal((60, 2))
+    net = sl.Network(3, sl.LIF(10, threshold=0.4), sl.Readout(2, tau=20.0))
+    failing = {15: lambda y: [1.0], 19: lambda y: 1 / 0, 30: lambda y: y * np.nan, 39: lambda y: None, 40: lambda y: "no"}
+    for optimizer in (sl.SGD(1e-3), sl.Adam(1e-3)):
+        options = {"rule": sl.EProp(), "optimizer": optimizer, "update_every": update_every, "seed": 1}
+        failed, quiet = sl.Simulator(net, **options), sl.Simulator(net, **options)
+        for t in range(60):
+            if t in failing:
+                with pytest.raises((ValueError, TypeError, ZeroDivisionError)):
+                    failed.step(x[t], error=failing[t])
+                quiet.step(x[t], learn=False)
+            else:
+                steps = [sim.step(x[t], error=lambda y, t=t: y - target[t]) for sim in (failed, quiet)]
+                np.testing.assert_array_equal(steps[0].readout, steps[1].readout)
+        assert failed.stream_steps == 60 and failed.updates_done == quiet.updates_done > 0
+        for a, b in zip(failed.weights, quiet.weights, strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert np.abs(failed.weights.w_in - net.init_weights(1).w_in).max() > 1e-6
+
+
+def test_a_piece_left_within_is_not_gone_on_with():
+    net = sl.Network(3, sl.LIF(10, threshold=0.4), 2)
+    sim = sl.Simulator(net, rule=sl.EProp(), optimizer=sl.SGD(1e-3), update_every=5)
+    with pytest.raises(ZeroDivisionError):
+        sim.run(iter([np.ones((20, 3))]), error=lambda t, y: 0 * y if t < 7 else 1 / 0)
+    for go_on in (lambda: sim.step(np.ones(3), np.zeros(2)), lambda: sim.run(iter([(np.ones((5, 3)), np.zeros((5, 2)))]))):
+        with pytest.raises(ValueError, match=r"Simulator must be between two pieces of its stream .*reset\(\) begins a new one"):
+            go_on()
+    sim.reset()
+    assert sim.step(np.ones(3), np.zeros(2)).loss >= 0 and sim.stream_steps == 1
