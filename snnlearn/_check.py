@@ -2,9 +2,9 @@
 
 LIF.tau_m must be a positive time in ms (got -20.0)
 
-What callers give becomes numbers and arrays here and nowhere else: `number`, `integer`, `numbers`, `array`, `csr`. They take what
-can mean one thing only, and refuse the rest: NumPy itself would drop imaginary parts and masks, read strings as numbers, turn
-what is too large into infinity, and trust the indices of a sparse matrix.
+What callers give becomes numbers and arrays here and only here: `number`, `integer`, `flag`, `items`, `numbers`, `array`, `csr`.
+They take what can mean one thing only, and refuse the rest: NumPy itself would drop imaginary parts and masks, read strings as
+numbers, turn what is too large into infinity, and trust the indices of a sparse matrix.
 """
 
 from __future__ import annotations
@@ -38,6 +38,22 @@ def need(module: str, what: str, package: str | None = None) -> Any:
     except ImportError as error:
         package = package or module.partition(".")[0]
         raise ImportError(f"{what} needs {package}: pip install {package}") from error
+
+
+def machine_bytes() -> int:
+    """Bytes of memory of this machine, or what is certainly too much where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 2**62
+
+
+def size_text(n: float) -> str:
+    """So many bytes in words."""
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if n >= scale:
+            return f"{n / scale:.3g} {unit}"
+    return f"{n:.0f} B"
 
 
 def show(value: Any) -> str:

@@ -25,7 +25,8 @@ class Batch(NamedTuple):
     mask: np.ndarray | None  # [T], [trials, T] or [trials, T, n_out]
     steps: np.ndarray | None  # [trials] lengths; None: all are T steps long
 
-    def __len__(self) -> int:
+    @property
+    def n_trials(self) -> int:
         return len(self.target)
 
 
@@ -64,7 +65,7 @@ def collate(trials: list[Any]) -> Batch:
     if np.ndim(targets[0]):
         target = _stack(targets, longest, "target")
     else:
-        target = np.stack(targets)
+        target = np.stack([_check.numbers("a task's trial", t, "return a label, or an array of targets") for t in targets])
     if (lengths == longest).all():
         one = np.ndim(masks[0]) < 2 and all(m is masks[0] for m in masks)
         mask = masks[0] if one else _masks(masks, lengths, longest)
@@ -105,7 +106,7 @@ def _longer(x: Any, longest: int) -> Any:
     if isinstance(x, Events):
         return x if x.n_steps == longest else Events(x.step, x.channel, longest)
     if sparse.issparse(x):
-        rows = sparse.csr_array(x)
+        rows = _check.csr("a task's trial", x)
         indptr = np.append(rows.indptr, np.full(longest - rows.shape[0], rows.indptr[-1]))
         return sparse.csr_array((rows.data, rows.indices, indptr), shape=(longest, rows.shape[1]))
     return _stack([x], longest, "x")[0]
@@ -113,7 +114,7 @@ def _longer(x: Any, longest: int) -> Any:
 
 def _stack(arrays: Any, longest: int, name: str) -> np.ndarray:
     """Arrays [T, ...] as one, zero after the end of each."""
-    first, *others = [np.asarray(a) for a in arrays]
+    first, *others = [_check.numbers("a task's trial", a, f"return {name} as an array of numbers") for a in arrays]
     for other in others:
         if other.shape[1:] != first.shape[1:]:
             got = f"{first.shape} and {other.shape}"
@@ -126,7 +127,10 @@ def _stack(arrays: Any, longest: int, name: str) -> np.ndarray:
 
 def _masks(masks: Any, lengths: np.ndarray, longest: int) -> np.ndarray:
     """Weights of the steps of each trial; None is one at every step."""
-    filled = [np.ones(n) if m is None else np.asarray(m) for m, n in zip(masks, lengths, strict=True)]
+    filled = [
+        np.ones(n) if m is None else _check.numbers("a task's trial", m, "return a mask of numbers")
+        for m, n in zip(masks, lengths, strict=True)
+    ]
     widest = max(filled, key=lambda m: m.ndim)
     same = [m if m.ndim == widest.ndim else np.repeat(m[:, None], widest.shape[1], axis=1) for m in filled]
     return _stack(same, longest, "mask")

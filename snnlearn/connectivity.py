@@ -395,3 +395,14 @@ class Sparse:
         """Structure and weights ~ N(0, 1)/sqrt(in-degree) as csr_array [pre, post]; O(synapses) memory."""
         skip_self = recurrent and not self.self_connections
         return draw_sparse(rng, n_pre, n_post, self.indegree, self.density, skip_self)
+
+
+def synapses_of(connectivity: Any, n_pre: int, n_post: int) -> int:
+    """Number of synapses, expected where it is drawn."""
+    if isinstance(connectivity, Sparse):
+        if connectivity.indegree is not None:
+            return connectivity.indegree * n_post
+        return int(float(connectivity.density or 0.0) * n_pre * n_post)
+    if isinstance(connectivity, Masked):
+        return int(connectivity.mask.sum())
+    return n_pre * n_post

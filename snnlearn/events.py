@@ -106,7 +106,7 @@ def _take_trials(trials: Sequence[Any], n_channels: int, where: str) -> Any:
         got = f"lengths {lengths[0]} and {lengths[k]}"
         if all(isinstance(trial, Events) for trial in trials):
             raise fail(where, f"be Events of equal length in a batch, n_steps={lengths[0]}", got)
-        raise fail(where, "be trials of equal length in a batch", got, "pad them and give a mask, or run them one by one")
+        raise fail(where, "be trials of equal length in a batch", got, "pad them and pass steps=, or run them one by one")
     dense = [not isinstance(trial, Events) and not sparse.issparse(trial) for trial in trials]
     if all(dense):
         shapes = list(dict.fromkeys(tuple(trial.shape) for trial in trials))

@@ -6,16 +6,17 @@ Nothing is allocated for what cannot fit: pages of arrays of zeros come with the
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ._check import machine_bytes as machine_bytes
+from ._check import size_text
 from .compare import describe
-from .connectivity import Masked, Sparse
+from .connectivity import Sparse, synapses_of
 from .engine import Engine
-from .family import KINDS, STANDARD, Size, parse_rule, taxonomy
+from .family import KINDS, STANDARD, Member, Size, parse_rule, taxonomy
 from .job import Job
 from .layout import TAPE_LIMIT
 from .network import Network
@@ -81,22 +82,57 @@ def refuse_run(engine: Engine, job: Job, streaming: bool, limit: float, plain: C
     raise MemoryError(f"plan: {need}, and {size_text(limit)} are there{instead}")
 
 
+def refuse_batch(engine: Engine, one: Job, per_trial: int, batch: int, streaming: bool, limit: float) -> None:
+    """MemoryError where the inputs and targets of so many trials alone do not fit, with the largest batch that does.
+
+    one : the job of a single trial; per_trial : bytes of its inputs and targets
+    """
+    if batch * per_trial <= limit:
+        return
+    job = _repeated(one, max(1, int(limit // per_trial)))
+    fits = _most_trials(job.n_trials, lambda n: bytes_of_part(engine, job, n, streaming) + n * per_trial <= limit)
+    need = f"inputs and targets of a batch of {batch} trials need {size_text(batch * per_trial)}"
+    instead = f"; what fits: batch={fits}" if fits else ""
+    raise MemoryError(f"plan: {need} and {size_text(limit)} are there{instead}")
+
+
+def bytes_of_part(engine: Engine, job: Job, trials: int, streaming: bool) -> int:
+    """Bytes that the first so many trials of a job need."""
+    return sum(bytes_needed(engine, job.part(0, trials), streaming).values())
+
+
+def _repeated(job: Job, n: int) -> Job:
+    """A job of n trials like its only one, as views."""
+
+    def repeated(array: Any) -> Any:
+        is_trial = isinstance(array, np.ndarray) and array.shape[:1] == (1,)
+        return np.broadcast_to(array, (n, *array.shape[1:])) if is_trial else array
+
+    inputs = job.inputs._replace(indptr=repeated(job.inputs.indptr), steps=repeated(job.inputs.steps))
+    targets = job.targets._replace(**{k: repeated(x) for k, x in job.targets._asdict().items()})
+    return job._replace(inputs=inputs, targets=targets)
+
+
+def _most_trials(n: int, fits: Callable[[int], bool]) -> int:
+    """The largest number of trials up to n that fits; 0 where not even one does."""
+    if fits(n):
+        return n
+    found, too_many = 0, n
+    while too_many - found > 1:
+        middle = (found + too_many) // 2
+        found, too_many = (middle, too_many) if fits(middle) else (found, middle)
+    return found
+
+
 def _nearest(engine: Engine, job: Job, streaming: bool, limit: float, plain: Callable[[], Engine]) -> str:
     """A run that fits, as a hint: without moments, with fewer trials at a time, by another rule; "" where none of it helps."""
-
-    def total(engine: Engine, trials: int) -> int:
-        return sum(bytes_needed(engine, job.part(0, trials), streaming).values())
-
     if job.learn and nbytes((engine.opt.first, engine.opt.second)):
-        found = total(plain(), job.n_trials)
+        found = bytes_of_part(plain(), job, job.n_trials, streaming)
         if found <= limit:
             return f"; what fits: sl.SGD without momentum ({size_text(found)})"
-    fits, too_many = 0, job.n_trials
-    while too_many - fits > 1:
-        middle = (fits + too_many) // 2
-        fits, too_many = (middle, too_many) if total(engine, middle) <= limit else (fits, middle)
+    fits = _most_trials(job.n_trials, lambda n: bytes_of_part(engine, job, n, streaming) <= limit)
     if fits:
-        return f"; what fits: batch={fits} ({size_text(total(engine, fits))})"
+        return f"; what fits: batch={fits} ({size_text(bytes_of_part(engine, job, fits, streaming))})"
     if engine.rule is None:
         return ""
     needed = bytes_needed(engine, job, streaming)
@@ -139,36 +175,22 @@ def _own(rule: Rule, size: Size, online: bool, itemsize: int) -> float:
 
 def floats(rule: Rule, size: Size, online: bool) -> float:
     """Numbers that a rule keeps, by the taxonomy; 0 for a rule that it does not know. ValueError where it cannot work."""
+    member, size = _member(rule, size, online)
+    return 0.0 if member is None else member.floats(size)
+
+
+def operations(net: Network, rule: Rule, n_steps: int, online: bool) -> float:
+    """Multiply-adds that a rule takes in a trial, by the taxonomy; 0 for a rule that it does not know."""
+    member, size = _member(rule, _least(net, rule, n_steps, 4)[0], online)
+    return 0.0 if member is None else n_steps * member.operations(size)
+
+
+def _member(rule: Rule, size: Size, online: bool) -> tuple[Member | None, Size]:
+    """The entry of the taxonomy that a rule is, None for one that it does not know, and the size with its number."""
     direction = "adjoint" if rule.direction(1 if online else None, online, False) == "adjoint" else "forward"
     number = next((getattr(rule, key) for key in ("order", "window", "n") if hasattr(rule, key)), 1)
     for kind, entry in KINDS.items():
         if entry.make is type(rule):
             name = kind if entry.number is None else f"{kind}:{'all' if number is None else number}"
-            return taxonomy().find(name, direction).floats(size._replace(number=number or 1))
-    return 0.0
-
-
-def synapses_of(connectivity: Any, n_pre: int, n_post: int) -> int:
-    """Number of synapses, expected where it is drawn."""
-    if isinstance(connectivity, Sparse):
-        if connectivity.indegree is not None:
-            return connectivity.indegree * n_post
-        return int(float(connectivity.density or 0.0) * n_pre * n_post)
-    if isinstance(connectivity, Masked):
-        return int(connectivity.mask.sum())
-    return n_pre * n_post
-
-
-def machine_bytes() -> int:
-    """Bytes of memory of this machine, or what is certainly too much where the system does not tell."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return 2**62
-
-
-def size_text(n: float) -> str:
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if n >= scale:
-            return f"{n / scale:.3g} {unit}"
-    return f"{n:.0f} B"
+            return taxonomy().find(name, direction), size._replace(number=number or 1)
+    return None, size

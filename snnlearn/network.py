@@ -15,7 +15,7 @@ from scipy import sparse
 
 from . import _check
 from .compiler.dispatch import SOURCE, kernel, summing
-from .connectivity import Dense, DenseProjection, Masked, Sparse, SparseProjection
+from .connectivity import Dense, DenseProjection, Masked, Sparse, SparseProjection, synapses_of
 from .neurons import base
 from .neurons.base import Neuron
 
@@ -213,7 +213,7 @@ class Network:
         seed : of the weights and, for `Sparse`, of which synapses there are
         gain : a factor, or one for each of "w_in", "w_rec", "w_out"
 
-        Raises ValueError or TypeError that names the parameter.
+        Raises ValueError or TypeError that names the parameter, MemoryError where the machine is too small for them.
         """
         _check.seed("Network.init_weights.seed", seed)
         if isinstance(gain, Mapping):
@@ -223,6 +223,11 @@ class Network:
             gains = {n: _check.number(f"{where}[{n!r}]", gain.get(n, 1.0), "be a number") for n in WEIGHT_NAMES[:3]}
         else:
             gains = dict.fromkeys(WEIGHT_NAMES[:3], _check.number("Network.init_weights.gain", gain, "be a number"))
+        count = synapses_of(self.inputs, self.n_inputs, self.n) + synapses_of(self.recurrent, self.n, self.n)
+        if 8 * count > _check.machine_bytes():
+            sizes = f"{_check.size_text(8 * count)} and {_check.size_text(_check.machine_bytes())} are there"
+            hint = "sl.Sparse(indegree=...) keeps its synapses alone"
+            raise MemoryError(f"Network.init_weights: weights of {count} synapses need {sizes}; {hint}")
         rng = np.random.default_rng(seed)
         w_in = self.inputs.draw(rng, self.n_inputs, self.n, recurrent=False)
         w_rec = self.recurrent.draw(rng, self.n, self.n, recurrent=True)

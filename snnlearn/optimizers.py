@@ -109,7 +109,11 @@ class Optimizer:
         """Learning rates of the next updates, [updates]; raises ValueError where a schedule gives no finite number."""
         if not callable(self.lr):
             return np.full(updates, self.lr)
-        rates = np.array([self.lr(count + i) for i in range(updates)], np.float64)
+        try:
+            rates = np.array([self.lr(count + i) for i in range(updates)], np.float64)
+        except OverflowError:
+            need = "give a finite learning rate, not negative"
+            raise _check.fail(f"{type(self).__name__}.lr({count})", need, "one that overflows") from None
         if not np.isfinite(rates).all() or (rates < 0).any():
             bad = int(np.argmax(~np.isfinite(rates) | (rates < 0)))
             where = f"{type(self).__name__}.lr({count + bad})"

@@ -19,12 +19,12 @@ import numpy as np
 from . import _check
 from .compare import describe
 from .compiler.barrier import cores
-from .events import dense, is_batch, take
+from .events import Events, dense, is_batch, take
 from .guards import RunWarning
 from .intake import make_job
 from .lanes import sharing
 from .losses import CrossEntropy
-from .memory import bytes_needed, machine_bytes, refuse, refuse_run, size_text
+from .memory import bytes_needed, machine_bytes, nbytes, refuse, refuse_batch, refuse_run, size_text
 from .network import Network, Weights
 from .optimizers import SGD
 from .recording import Recorder
@@ -75,7 +75,7 @@ class RunPlan(NamedTuple):
 
     def duration(self, trials: int, n_steps: int) -> str:
         """How long so many trials take, as text."""
-        return _duration(self.seconds_per_step / self.batch * trials * n_steps)
+        return duration(self.seconds_per_step / self.batch * trials * n_steps)
 
     def recording_size(self, trials: int, n_steps: int) -> str:
         """How much the recording of so many trials of so many steps each holds, in words."""
@@ -89,7 +89,7 @@ class RunPlan(NamedTuple):
         if self.seconds_per_step == self.seconds_per_step:
             speed = f"{1e6 * self.seconds_per_step:.3g} us a step of {self.batch} trial{'s' if self.batch > 1 else ''}"
             lines.append(f"time     {speed}; {self.real_time_factor:.3g} s a simulated second; at {self.rate:.1f} Hz")
-            lines.append(f"         10^6 steps of a trial take {_duration(1e6 * self.seconds_per_step / self.batch)}")
+            lines.append(f"         10^6 steps of a trial take {duration(1e6 * self.seconds_per_step / self.batch)}")
         if self.recording_bytes_per_step == self.recording_bytes_per_step:
             simulated = size_text(self.recording_bytes_per_step / self.batch * 3.6e6 / self.dt)
             hour = size_text(self.recording_bytes_per_hour)
@@ -142,6 +142,9 @@ def plan(
     simulator = Simulator(net, weights, rule, still, **options)
     engine, x = simulator._engine, _inputs(net, inputs, n_steps)
     learn = rule is not None and optimizer is not None
+    one = make_job(simulator, *_feed(simulator, x, 1), None, learn, None, None)
+    per_trial = nbytes((tuple(one.inputs), tuple(one.targets))) + (0 if _are_counts(x) else x.nbytes)
+    refuse_batch(engine, one, per_trial, batch, streaming, limit)
     job = make_job(simulator, *_feed(simulator, x, batch), None, learn, None, None)
     refuse_run(engine, job, streaming, limit, lambda: Simulator(net, simulator.weights, rule, SGD(0.0), **options)._engine)
     path, reason = _path(simulator, job, streaming)
@@ -255,17 +258,31 @@ def _inputs(net: Network, inputs: Any, n_steps: int) -> np.ndarray:
     return (np.random.default_rng(0).random((n_steps, net.n_inputs)) < 0.01 * net.dt).astype(float)
 
 
-def _feed(simulator: Simulator, x: np.ndarray, batch: int) -> tuple[np.ndarray, Any]:
+def _feed(simulator: Simulator, x: np.ndarray, batch: int) -> tuple[Any, Any]:
     """Inputs and targets of a batch of the same trial, without the leading axis where it is one."""
-    target = 0 if isinstance(simulator.loss, CrossEntropy) else np.zeros((x.shape[0], simulator.net.n_outputs))
-    return (x, target) if batch == 1 else (np.stack([x] * batch), np.stack([target] * batch))
+    target = np.zeros((() if isinstance(simulator.loss, CrossEntropy) else (x.shape[0], simulator.net.n_outputs)), np.int8)
+    if batch == 1:
+        return x, target
+    if _are_counts(x):  # as a training has them: a batch of dense arrays may need more than all else
+        step, channel = np.nonzero(x)
+        count = x[step, channel].astype(np.int64)
+        trials: Any = [Events(np.repeat(step, count), np.repeat(channel, count), x.shape[0])] * batch
+    else:
+        trials = np.broadcast_to(x, (batch, *x.shape))
+    return trials, np.broadcast_to(target, (batch, *target.shape))
+
+
+def _are_counts(x: np.ndarray) -> bool:
+    """Whether inputs are numbers of spikes."""
+    return bool((x >= 0).all() and (x < 1000).all() and (x == np.rint(x)).all())
 
 
 def _zero(done: int) -> float:
     return 0.0
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """So many seconds in words."""
     for unit, scale in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= scale:
             return f"{seconds / scale:.3g} {unit}"

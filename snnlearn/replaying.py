@@ -120,7 +120,7 @@ class Watcher(Recorder):
             return
         s = rec.segments
         for k in range(*np.searchsorted(s.trial, [trial, trial + 1])):
-            begin, origin = int(s.start[k] - s.origin[k]), int(s.origin[k])
+            begin, origin = int(s.start[k]), int(s.origin[k])
             a, b = max(low, begin), min(high, begin + int(s.n_steps[k]))
             if a >= b:
                 continue

@@ -102,13 +102,13 @@ class Stepper:
     def _plain(self, value: Any, shape: tuple[int, ...]) -> np.ndarray | None:
         """An array of numbers of this shape that are finite in the engine's dtype; None for all else."""
         try:
-            array = value if type(value) is np.ndarray else np.asarray(value) if type(value) is list else None
+            array = value if type(value) is np.ndarray else np.asarray(value) if type(value) in (list, tuple) else None
         except (TypeError, ValueError, Warning):
             return None
-        if array is None or array.shape != shape or array.dtype.kind not in "fiub":
+        if array is None or array.shape != shape or (kind := array.dtype.kind) not in "fiub":
             return None
-        inside = -self.limit <= float(np.minimum.reduce(array)) and float(np.maximum.reduce(array)) <= self.limit
-        return array if inside else None
+        # a sum of squares that is finite has no entry that is not, nor one too large; a single pass over a few numbers
+        return array if kind != "f" or float(array.dot(array)) <= self.limit else None
 
     def take(self, job: Job, error: Callable[[np.ndarray], Any] | None) -> Asked:
         """Write a job of one step, which has been checked, into the buffers."""

@@ -104,8 +104,8 @@ def train(
     """Learn `trials` trials of a task, `batch` at a time.
 
     start : number of the first training trial
-    evaluate_every : evaluate after so many batches, and at the end: on the task's validation split, which `stop` and
-        `restore_best` then look at, or on its test split where it has no other
+    evaluate_every : evaluate on the task's test split, or its validation split where it has one, after so many batches, and
+        at the end; `stop` and `restore_best` look at that
     evaluate_trials : how many trials of that split; None: all, or 128 of an endless one
     stop : a score at which to stop (accuracy at least, error at most, of an evaluation), or a function of
         the history that is asked after every batch
@@ -119,14 +119,16 @@ def train(
     before anything runs, Divergence where a state is not finite.
     """
     check_options(simulator, task, trials, batch, start, evaluate_every, evaluate_trials, stop)
+    restore_best = _check.flag("Simulator.train.restore_best", restore_best)
+    callbacks = _check.items("Simulator.train.callbacks", callbacks, "be functions of the simulator and the history")
     check_trials(simulator, task, trials, start, evaluate_every is not None, evaluate_trials)
     kind: dict[str, Any] = {"name": type(task).__name__}
     if isinstance(task, Task):
         kind = {**task.to_dict(), "kind": task.kind, "labels": None if task.labels is None else list(task.labels)}
-    plan: dict[str, Any] = {"trials": trials, "batch": batch, "start": start, "restore_best": bool(restore_best)}
+    plan: dict[str, Any] = {"trials": trials, "batch": batch, "start": start, "restore_best": restore_best}
     plan |= {"evaluate_every": evaluate_every, "evaluate_trials": evaluate_trials, "stop": repr(stop) if callable(stop) else stop}
     simulator.context = {**simulator.context, "task": kind, "training": plan}
-    options = (evaluate_every, evaluate_trials, stop, bool(restore_best))
+    options = (evaluate_every, evaluate_trials, stop, restore_best)
     return go_on(simulator, Training(task, int(trials), int(batch), int(start), *options, int(start)), recorder, callbacks)
 
 
@@ -325,8 +327,11 @@ def check_task(simulator: Any, task: Any, where: str) -> None:
             raise _check.fail(f"{where}.task.{name}", f"be {getattr(net, name)}, as the network has", getattr(task, name))
     classifies = isinstance(simulator.loss, CrossEntropy)
     if isinstance(task, Task) and classifies != (task.kind == "classification"):
-        wanted = "CrossEntropy" if task.kind == "classification" else "MeanSquaredError"
-        raise _check.fail("Simulator.loss", f"be {wanted} for {task.name}", type(simulator.loss).__name__)
+        labelled = task.kind == "classification"
+        wanted, targets = ("CrossEntropy", "class labels") if labelled else ("MeanSquaredError", "continuous")
+        raise _check.fail(
+            "Simulator.loss", f"be {wanted} for {task.name}, whose targets are {targets}", type(simulator.loss).__name__
+        )
     if isinstance(task, Task) and not _check.same_time(task.dt, net.dt):
         raise _check.fail(f"{where}.task.dt", f"be {net.dt} ms, as the network has", task.dt)
 

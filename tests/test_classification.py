@@ -166,7 +166,7 @@ def test_wrapped_data_are_cached_under_a_key(tmp_path):
 
 
 def test_task_shows_every_sample_once_an_epoch(words):
-    task = Classification(words, test=words, dt=5.0, downsample=50, seed=2)
+    task = Classification(words, test=words, dt=5.0, downsample=50, padded=True, seed=2)
     assert (task.n_inputs, task.n_outputs, task.labels) == (14, 3, ("low", "middle", "high"))
     assert (task.n_trials("train"), task.n_trials("test"), task.n_samples()) == (None, 30, 30)
     epochs = [[task.sample_index(i) for i in range(30 * e, 30 * e + 30)] for e in range(2)]
@@ -179,6 +179,38 @@ def test_task_shows_every_sample_once_an_epoch(words):
         assert_array_equal(x.step, (sample.t / 5.0 + 1e-6).astype(int))
         assert np.flatnonzero(mask)[-1] == x.step[-1]
     assert [t.target for t in task.trials(split="test")] == words.targets.tolist()
+
+
+def test_a_trial_lasts_as_long_as_its_sample(words):
+    own, padded = (Classification(words, test=words, dt=5.0, downsample=50, padded=p) for p in (False, True))
+    for i in range(30):
+        short, long = own.trial(i), padded.trial(i)
+        n = short.x.n_steps
+        assert n == short.x.step[-1] + 1 <= long.x.n_steps == own.n_steps
+        assert_array_equal(short.mask, long.mask[:n])
+        assert not long.mask[n:].any()
+        assert_array_equal(short.x.channel, long.x.channel)
+    assert min(own.trial(i).x.n_steps for i in range(30)) < own.n_steps
+
+    def trained(task, **options):
+        net = sl.Network(task.n_inputs, sl.LIF(10, threshold=0.5), task.n_outputs, dt=5.0)
+        sim = sl.Simulator(net, rule=sl.EProp(), optimizer=sl.Adam(1e-2), loss=sl.CrossEntropy(), **options)
+        return sim.train(task, trials=16, batch=4)
+
+    assert trained(own).loss == trained(padded).loss  # what follows the last event has no error
+    assert trained(own).rate != trained(padded).rate
+    regularized = [trained(task, regularizer=sl.RateRegularizer(20.0, 10.0)).loss for task in (own, padded)]
+    assert regularized[0][-1] != regularized[1][-1]
+
+
+def test_a_description_that_does_not_say_so_is_of_padded_trials(words):
+    values = Classification(words, dt=5.0).to_dict()
+    assert values.pop("padded") is False
+    assert sl.tasks.Task.from_dict(values).padded
+    assert Classification(words, dt=5.0, padded=True).matches(values)
+    assert not Classification(words, dt=5.0).matches(values)
+    with pytest.raises(TypeError, match=r"Classification\.padded must be True or False"):
+        Classification(words, padded="yes")
 
 
 def test_task_comes_back_from_its_description(words, tmp_path):
@@ -298,7 +330,7 @@ def test_padded_batches_run(words):
     task = Classification(words, dt=5.0, downsample=50)
     sim = simulator(task)
     for batch in Binned(words, 5.0, downsample=50).batches(15):
-        assert np.isfinite(sim.run(batch.x, batch.target, batch.mask).loss)
+        assert np.isfinite(sim.run(batch.x, batch.target, batch.mask, steps=batch.steps).loss)
     assert sim.updates_done == 2
 
 

@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 
 import snnlearn as sl
 from snnlearn.family import rule_names
+from snnlearn.recipes import RECIPES
 
+TASKS = ", ".join(repr(name) for name in sorted(RECIPES))
 SMALL = ["--neurons", "20", "--iterations", "4", "--batch", "4", "--quiet"]
 
 
@@ -80,6 +83,30 @@ def test_plan():
     assert "adjoints on the tape of a trial" in done.stdout and "bytes a synapse" in done.stdout
 
 
+def test_a_length_is_a_number_of_trials_or_of_updates(tmp_path):
+    found = [command("init", "digits", "--batch", "4", *words).stdout for words in (["--trials", "24"], ["--iterations", "6"])]
+    assert found[0] == found[1] and "trials = 24 " in found[0]
+    odd = command("init", "digits", "--batch", "4", "--trials", "25").stdout
+    assert "trials = 25 " in odd and "every = 7}" in odd  # updates until the learning rate has fallen
+
+
+def test_every_task_that_draws_its_trials_has_a_recipe():
+    assert set(RECIPES) == set(sl.tasks.names()) - {"classification"}  # which is that of --data
+    told = [command(name, "--help").stdout.split() for name in ("train", "init", "plan", "compare")]
+    assert all(f"{name}" in " ".join(words) for name in RECIPES for words in told)
+
+
+def test_minutes_for_one_update_are_announced(capsys, monkeypatch):
+    from snnlearn.cli import training
+
+    for rule, announced in (("rtrl", True), ("eprop", False)):
+        recipe = RECIPES["digits"](rule=rule, threads=1, neurons=200)
+        monkeypatch.setattr("snnlearn.planning.plan", lambda *_, **__: types.SimpleNamespace(seconds_per_step=1.0))
+        training.warn_of_cost(recipe.net, recipe.parts, recipe.task, 640, 32)
+        said = capsys.readouterr().out
+        assert ("RTRL an update takes about" in said and "h" in said) if announced else not said
+
+
 def test_plan_of_a_configuration(tmp_path):
     path = tmp_path / "run.toml"
     made = command("init", "digits", "--neurons", "20", "--iterations", "6", "--batch", "4", "--out", path)
@@ -118,8 +145,8 @@ def test_taxonomy():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["train", "digit"], "train TASK must be one of 'digits', 'evidence-accumulation', 'pattern-generation' (got 'digit')"),
-        (["plan", "digit"], "plan TASK must be one of 'digits', 'evidence-accumulation', 'pattern-generation' (got 'digit')"),
+        (["train", "digit"], f"train TASK must be one of {TASKS} (got 'digit')"),
+        (["plan", "digit"], f"plan TASK must be one of {TASKS} (got 'digit')"),
         (["train", "digits", "--rule", "magic"], "rule must be one of bptt, tbptt:m, rtrl, eprop, eprop:m, "),
         (["train", "digits", "--rule", "snap"], "rule must have a number, as snap:2 (got 'snap')"),
         (
@@ -127,15 +154,22 @@ def test_taxonomy():
             "BPTT must run on whole trials with update_every='trial' (got 'update_every=5')",
         ),
         (["train", "digits", "--rule", "rtrl", "--update-every", "10"], "RTRL needs"),
-        (["compare", "digit"], "compare TASK must be one of 'digits', 'evidence-accumulation', 'pattern-generation'"),
+        (["compare", "digit"], f"compare TASK must be one of {TASKS}"),
         (["compare", "digits", "--rules", "eprop", "magic"], "--rules must be one of bptt, "),
         (["compare", "digits", "--dtype", "int"], "--dtype must be 'float32' or 'float64' (got 'int')"),
         (["compare", "digits", "--neurons", "1"], "--neurons must be a number >= 2 (got 1)"),
+        (["plan", "digits", "--neurons", "1000000"], "synapses need 12 TB and"),
+        (["train", "digits", "--neurons", "1000000"], "Network.init_weights: weights of 1000064000000 synapses need 8 TB and"),
+        (["plan", "digits", "--batch", "1000000000"], "are there; what fits: batch="),
+        (["plan", "digits", "--neurons", "9" * 5000], "argument --neurons: invalid int value"),
+        (["train", "digits", "--neurons", "9" * 30], "--neurons must be a positive number (got 9999"),
+        (["train", "digits", "--trials", "9", "--iterations", "3"], "--iterations must come without --trials"),
+        (["plan", "digits", "--lr", "inf"], "--lr must be a positive number (got inf)"),
         (["train", "digits", "--iterations", "0"], "--iterations must be a positive number (got 0)"),
         (["train", "digits", "--update-every", "x"], "--update-every must be 'trial' or a positive number of steps (got 'x')"),
         (["train", "digits", "--out", "missing/run.h5"], "folder"),
         (["info", "missing.h5"], "missing.h5"),
-        (["train", "digits", "--lr", "-1"], "ExponentialDecay.lr must be a learning rate, not negative (got -1.0)"),
+        (["train", "digits", "--lr", "-1"], "--lr must be a positive number (got -1.0)"),
         (["train", "digits", "--stop", "nan"], "--stop must be a score (got nan)"),
         (["init", "digits", "--out", "."], "--out must be a file, not a folder (got '.')"),
         (["compare", "digits", "--plot", "missing/x.png"], "--plot must be in a folder that exists"),
@@ -148,7 +182,7 @@ def test_taxonomy():
 )
 def test_errors_are_one_sentence(arguments, sentence, tmp_path):
     done = command(*arguments, cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
-    assert done.returncode == 1
+    assert done.returncode == (2 if "invalid int" in sentence else 1)
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
 

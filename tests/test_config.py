@@ -73,7 +73,7 @@ def test_recipes_come_back(task):
     config = of_recipe(RECIPES[task](neurons=10, iterations=3))
     text = config.to_toml()
     assert sl.Config.from_dict(tomllib.loads(text)) == config
-    assert "membrane time constant, ms" in text and "test split" in text
+    assert "membrane time constant, ms" in text and "validation split" in text
     assert max(map(len, text.splitlines())) < 160
 
 
@@ -191,7 +191,11 @@ def test_changes_by_dotted_keys():
         ('type = "LIF"', 'type = "LIFF"', "line {}, network.neurons[0].type: the type must be one of LIF, ALIF"),
         ("trials = 12", "trials = 0", "line {}, training.trials: Simulator.train.trials must be a positive number (got 0)"),
         ("batch = 4", "bach = 4", "line {}, training.bach: TrainingPlan has no 'bach'; it has trials, batch"),
-        ('type = "CrossEntropy"', 'type = "MeanSquaredError"', "loss: Simulator.loss must be CrossEntropy for copy"),
+        (
+            'type = "CrossEntropy"\nof = "steps"',
+            'type = "MeanSquaredError"',
+            "loss: Simulator.loss must be CrossEntropy for copy",
+        ),
         ("beta1 = 0.9", "beta1 = 1.9", "line {}, optimizer.beta1: Adam.beta1 must be in [0, 1)"),
         ("rate = 0.5", "rat = 0.5", "optimizer.lr.rat: ExponentialDecay has no 'rat'"),
         ("[rule]", "[rules]", "line {}, rules: no such section or key; it has seed"),
@@ -271,3 +275,27 @@ def test_commands_write_run_and_repeat_a_configuration(tmp_path, capsys):
     ]:
         with pytest.raises(ValueError, match=sentence):
             command(*words)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed = " + "[" * 5000 + "]" * 5000, "is not TOML: its tables or lists are nested too deeply"),
+        ("seed = " + "9" * 5000, "is not TOML: Exceeds the limit"),
+        ("x" + ".a" * 3000 + " = 1", "nested too deeply|unknown|x"),
+    ],
+)
+def test_texts_that_python_cannot_hold_are_refused(text, message, tmp_path):
+    (tmp_path / "run.toml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        sl.load_config(tmp_path / "run.toml")
+
+
+def test_digests_are_those_of_before_an_entry_existed():
+    """A sweep goes on where its runs were named by an earlier version."""
+    config = small()
+    assert config.to_dict()["loss"]["of"] == "steps"
+    values = config.to_dict()
+    del values["loss"]["of"]
+    assert sl.Config.from_dict(values).digest == config.digest
+    assert config.updated({"loss.of": "mean"}).digest != config.digest

@@ -37,6 +37,8 @@ def _short(self, task=None, trials=None, batch=1, recorder=None, **options):
         options["evaluate_every"] = 1
     return _train(self, task, 1, 1, recorder, **options)
 sl.Simulator.train = _short
+_evaluate = sl.Simulator.evaluate
+sl.Simulator.evaluate = lambda self, task, trials=None, split="test": _evaluate(self, task, 1, split)
 import matplotlib
 matplotlib.use("Agg")
 """
@@ -58,6 +60,20 @@ def test_page_runs(page, tmp_path):
     # classes of the page need a file, from which Numba and dataclasses take their sources
     (tmp_path / "page.py").write_text(SHORT + "\n".join(blocks(page)), encoding="utf-8")
     run("import page", tmp_path, NUMBA_DISABLE_JIT="1", PYTHONPATH=str(ROOT))
+
+
+@pytest.mark.slow
+def test_own_data_is_learnt(tmp_path):
+    """The page's trainings, in full, end at figures like those that it prints."""
+    source = "\n".join(blocks(DOCS / "how-to" / "own-data.md"))
+    source += """
+assert gestures.score >= 0.9, gestures
+assert followed.score <= 0.05, followed
+assert arrays.accuracy >= 0.9, arrays
+assert counting.score >= 0.9, counting
+"""
+    (tmp_path / "page.py").write_text("import warnings\nwarnings.simplefilter('error')\n" + source, encoding="utf-8")
+    run("import page", tmp_path, PYTHONPATH=str(ROOT))
 
 
 @pytest.mark.slow

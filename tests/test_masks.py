@@ -200,7 +200,7 @@ class Own:
         self.batch = batch
 
     def n_trials(self, split="train"):
-        return TRIALS
+        return None
 
     def trial(self, index, split="train"):
         x, target, mask = (array[index % TRIALS] for array in self.batch)
@@ -254,3 +254,10 @@ def test_what_a_mask_must_be(trial, batch):
     ):
         with pytest.raises(ValueError, match=sentence):
             call()
+
+
+def test_a_trial_of_a_task_hides_nothing(batch):
+    x, target, mask = batch
+    hidden = np.ma.array(target, mask=mask == 0)
+    with pytest.raises(ValueError, match=r"a task's trial must hold values that all count \(got 'a masked array that hides"):
+        learner().train(Own((x, hidden, mask)), trials=3, batch=3)

@@ -82,6 +82,25 @@ def test_what_cannot_fit_is_refused_before_anything_is_allocated():
         sl.plan(sl.Network(10, sl.LIF(200_000), sl.Readout(1)), max_bytes=200 * 200_000 * 20)
 
 
+def test_a_batch_that_cannot_fit_is_counted_before_it_is_made():
+    """Of numbers of spikes as events, of others as arrays; the batch that is named fits."""
+    for x in (np.ones((50, 5)), np.full((50, 5), 0.5)):
+        with pytest.raises(
+            MemoryError, match=r"inputs and targets of a batch of 1000000000 trials need .* TB .* what fits: batch=\d+"
+        ) as e:
+            sl.plan(NET, sl.EProp(), SGD, inputs=x, n_steps=50, batch=10**9, max_bytes=10**7, **QUIET)
+        fits = int(str(e.value).rpartition("=")[2])
+        assert fits > 10
+        sl.plan(NET, sl.EProp(), SGD, inputs=x, n_steps=50, batch=fits, max_bytes=10**7, **QUIET)
+
+
+def test_weights_that_the_machine_cannot_hold_are_refused_before_they_are_drawn():
+    net = sl.Network(10, sl.LIF(10_000_000), 1)
+    for make in (net.init_weights, lambda: sl.Simulator(net)):
+        with pytest.raises(MemoryError, match=r"Network.init_weights: weights of \d+ synapses need 800 TB and .* sl.Sparse"):
+            make()
+
+
 def test_a_refusal_names_the_nearest_run_that_fits():
     def nearest(rule, optimizer, pattern, max_bytes, **options):
         with pytest.raises(MemoryError, match=f"of it for .* are there; what fits: {pattern}") as caught:

@@ -6,12 +6,11 @@ import argparse
 import dataclasses
 import pathlib
 import shlex
-import tomllib
 from collections.abc import Callable
 from typing import Any
 
 from .. import _check
-from ..config import Config, TrainingPlan, load_config
+from ..config import Config, TrainingPlan, load_config, toml
 from ..datasets.base import split_paths
 from ..recipes import Recipe
 from ..tasks.base import Task
@@ -20,9 +19,10 @@ from .looking import check_folder
 from .training import recipe_of
 
 OF_TASKS = {"rule": "eprop", "feedback": "random", "update_every": "trial", "dtype": "float32", "seed": 0}  # and their defaults
-OF_TASKS |= dict.fromkeys(("neurons", "iterations", "batch", "lr", "coding", "dt", "downsample", "cache"))
+OF_TASKS |= dict.fromkeys(("neurons", "trials", "iterations", "batch", "lr", "coding", "dt", "downsample", "cache"))
 KEYS = {
     "neurons": "network.neurons.0.n",
+    "trials": "training.trials",
     "iterations": "training.trials",
     "batch": "training.batch",
     "lr": "optimizer.lr",
@@ -38,14 +38,12 @@ def of_recipe(
     recipe: Recipe, stop: float | None = None, checkpoint_every: int | None = None, keep_every: int | None = None
 ) -> Config:
     """The configuration of a recipe, recorded as `snnlearn train TASK` does."""
-    simulator, net = recipe.simulator, recipe.simulator.net
-    names = ("rule", "optimizer", "loss", "regularizer", "update_every", "seed")
+    names = ("rule", "optimizer", "loss", "regularizer", "update_every", "seed", "dtype")
     updates = -(-recipe.trials // recipe.batch)
     return Config(
         task=recipe.task,
-        net=net,
-        **{name: getattr(simulator, name) for name in names},
-        dtype=simulator.dtype.name,
+        net=recipe.net,
+        **{name: recipe.parts[name] for name in names},
         training=TrainingPlan(recipe.trials, recipe.batch, stop=stop, **recipe.options),
         recorder={  # raw data of some twenty trials; tables hold all of them
             "v": recipe.shown,
@@ -121,8 +119,8 @@ def parse_change(text: str) -> tuple[str, Any]:
     if not equals or not key.strip():
         raise _check.fail("--set", "have the form KEY=VALUE, as optimizer.lr=1e-3", text)
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+        parsed = toml.parse(f"value = {value}")["value"]
+    except ValueError:
         parsed = value.strip()
     return key.strip(), parsed
 

@@ -6,8 +6,10 @@ import argparse
 import pathlib
 
 from .._version import __version__
+from ..recipes import RECIPES
 from . import configurations, forking, looking, training
 
+TASKS = ", ".join(sorted(RECIPES))
 RULES = "bptt, tbptt:STEPS, rtrl, eprop, eprop:ORDER, eprop:all, snap:N, rflo or uoro"  # of `family.parse_rule`
 FORK = """\
 keys of --set, each with the keys of its table in a configuration (snnlearn init writes one):
@@ -33,7 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"snnlearn {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    text = "Learn a task (digits, evidence-accumulation or pattern-generation), recorded events (--data), or run a configuration."
+    text = f"Learn a task ({TASKS}), recorded events (--data), or run a configuration."
     train = commands.add_parser("train", help="learn a task", description=text, formatter_class=Help)
     add_recipe(train, "; or a configuration FILE.toml, as init writes it")
     text = "instead of TASK: repeat the run of this recording; of events that have moved, --data and --test say where they are"
@@ -156,7 +158,7 @@ def make_parser() -> argparse.ArgumentParser:
         "Compare the gradients of learning rules with BPTT's, on the first trial of a task and a network at its initial weights."
     )
     compare = commands.add_parser("compare", help="rules side by side", description=text, formatter_class=Help)
-    compare.add_argument("task", metavar="TASK", help="digits, evidence-accumulation or pattern-generation")
+    compare.add_argument("task", metavar="TASK", help=TASKS)
     compare.add_argument("--rules", nargs="+", metavar="RULE", help=f"{RULES}; default: the rules that the network's size allows")
     compare.add_argument("--neurons", type=int, metavar="N", help="recurrent neurons; default: the task's")
     compare.add_argument("--dtype", default="float64", help="float32 or float64")
@@ -205,8 +207,7 @@ def add_going_on(command: argparse.ArgumentParser) -> None:
 
 def add_recipe(command: argparse.ArgumentParser, more: str = "") -> None:
     """The options that `training.recipe` reads. more : of the task's help"""
-    text = "digits, evidence-accumulation or pattern-generation" + more
-    command.add_argument("task", nargs="?", metavar="TASK", help=text)
+    command.add_argument("task", nargs="?", metavar="TASK", help=TASKS + more)
     text = "instead of a task, classify recorded events: shd or ssc and the HDF5 file, or nmnist and its folder"
     command.add_argument("--data", nargs=2, metavar=("FORMAT", "PATH"), help=text)
     command.add_argument("--test", type=pathlib.Path, metavar="PATH", help="data to test on; default: a fifth of --data")
@@ -218,7 +219,8 @@ def add_recipe(command: argparse.ArgumentParser, more: str = "") -> None:
     command.add_argument("--feedback", default="random", help="symmetric, random or adaptive")
     command.add_argument("--coding", help="digits only: poisson (all pixels at once) or rows (row by row)")
     command.add_argument("--neurons", type=int, metavar="N", help="recurrent neurons; default: the task's")
-    command.add_argument("--iterations", type=int, metavar="N", help="updates (batches); default: the task's")
+    command.add_argument("--trials", type=int, metavar="N", help="trials in all; default: the task's")
+    command.add_argument("--iterations", type=int, metavar="N", help="the same as a number of updates, of a batch each")
     command.add_argument("--batch", type=int, metavar="N", help="trials of a batch; default: the task's")
     command.add_argument("--lr", type=float, help="learning rate; default: the task's")
     command.add_argument("--update-every", default="trial", metavar="K", help="trial, or a number of steps (1: strictly online)")

@@ -13,6 +13,9 @@ import numpy as np
 
 from .. import _check
 
+MOST = 2**53  # of a number of trials: one that a float tells from its neighbours
+SLOW, FEW = 2e11, 3  # multiply-adds of an update that may take minutes; steps on which that is measured
+
 
 def recipe_of(options: argparse.Namespace) -> Any:
     """The recipe of a task with the options of `parser.add_recipe`."""
@@ -25,11 +28,16 @@ def recipe_of(options: argparse.Namespace) -> Any:
                 raise _check.fail(f"--{name}", "come with --data", getattr(options, name))
     if options.coding is not None and options.task != "digits":
         raise _check.fail("--coding", "be used with the task digits", options.task)
-    names = ("neurons", "iterations", "batch", "lr", "coding", "dt", "downsample", "cache")
+    if options.trials is not None and options.iterations is not None:
+        raise _check.fail("--iterations", "come without --trials, of which it is the number in updates", options.iterations)
+    names = ("neurons", "trials", "iterations", "batch", "lr", "coding", "dt", "downsample", "cache")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    for name in ("neurons", "iterations", "batch"):
+    for name in ("neurons", "trials", "iterations", "batch", "downsample"):
         if name in given:
-            _check.integer(f"--{name}", given[name], "be a positive number", low=2 if name == "neurons" else 1)
+            _check.integer(f"--{name}", given[name], "be a positive number", low=2 if name == "neurons" else 1, high=MOST)
+    for name in ("lr", "dt"):
+        if name in given:
+            _check.number(f"--{name}", given[name], "be a positive number", low=0.0, strict=True)
     update_every = options.update_every
     if update_every != "trial":
         if not update_every.isdigit():
@@ -49,7 +57,8 @@ def train(options: argparse.Namespace) -> int:
     if options.stop is not None:
         _check.number("--stop", options.stop, "be a score")
     recipe = recipe_of(options)
-    net, n_updates = recipe.simulator.net, -(-recipe.trials // recipe.batch)
+    simulator = recipe.simulator
+    net, n_updates = recipe.net, -(-recipe.trials // recipe.batch)
     recorder = None
     for name in ("checkpoint_every", "keep_every"):
         if getattr(options, name) is not None and options.out is None:
@@ -69,16 +78,36 @@ def train(options: argparse.Namespace) -> int:
         )
     groups = " + ".join(f"{g.n} {type(g).__name__}" for g in net.neurons)
     print(f"{recipe.task.name}: {net.n_inputs} inputs, {groups}, {net.n_outputs} outputs, {recipe.task.n_steps} steps a trial")
-    rule = type(recipe.simulator.rule).__name__
+    rule = type(recipe.parts["rule"]).__name__
     print(f"{recipe.trials} trials in batches of {recipe.batch}, {rule} ({options.rule}), {options.feedback} feedback")
+    warn_of_cost(recipe.net, recipe.parts, recipe.task, recipe.trials, recipe.batch)
     progress = Progress(recipe.task, recipe.batch, n_updates, options.quiet)
     configurations.sign(recipe, options)
-    recipe.simulator.context["command"] = command_of(options)
+    simulator.context["command"] = command_of(options)
     planned = (recipe.task, recipe.trials, recipe.batch)
     with contextlib.closing(progress):
-        history = train_to_end(recipe.simulator, recorder, *planned, callbacks=[progress], stop=options.stop, **recipe.options)
+        history = train_to_end(simulator, recorder, *planned, callbacks=[progress], stop=options.stop, **recipe.options)
     summary(recipe.task, history, options.out)
     return 130 if history.status == "interrupted" else 0
+
+
+def warn_of_cost(net: Any, parts: dict[str, Any], task: Any, trials: int, batch: int) -> None:
+    """Say so, and how long, where one update takes minutes: it is measured on a few steps where the rule does that much."""
+    from ..compiler.barrier import cores
+    from ..memory import operations
+    from ..planning import duration, plan
+
+    work = operations(net, parts["rule"], task.n_steps, parts["update_every"] != "trial") * batch
+    threads = min(parts["threads"] or cores(), batch)
+    if work / threads < SLOW:
+        return
+    few = {"n_steps": FEW, "seconds": 1e-9, "inputs": task.trial(0)[0]}
+    per_step = plan(net, **few, **parts | {"threads": 1}).seconds_per_step
+    update, total = (per_step * task.n_steps * n / threads for n in (batch, trials))
+    if update > 60.0:
+        rule = type(parts["rule"]).__name__
+        print(f"with {rule} an update takes about {duration(update)}, the training about {duration(total)};", end=" ")
+        print("snnlearn taxonomy lists rules that cost less", flush=True)
 
 
 def resume(options: argparse.Namespace) -> int:
@@ -118,21 +147,27 @@ def moved_task(planned: dict[str, Any], options: argparse.Namespace) -> Any:
 
 
 def plan(options: argparse.Namespace) -> int:
+    from ..memory import machine_bytes, refuse
     from ..planning import plan as find
     from . import configurations
 
     if configurations.is_configuration(options):
         config = configurations.configuration(options)
-        s, task, trials, batch = config.simulator(options.threads), config.task, config.training.trials, config.training.batch
+        net, task, trials, batch = config.net, config.task, config.training.trials, config.training.batch
+        names = ("rule", "optimizer", "loss", "regularizer", "update_every", "dtype", "seed", "passive")
+        parts = {name: getattr(config, name) for name in names}
+        refuse(
+            net, parts["rule"], task.n_steps, np.dtype(parts["dtype"]).itemsize, machine_bytes(), parts["update_every"] != "trial"
+        )
+        parts["weights"] = config.weights.make(net, config.seed, pathlib.Path(config.folder))
         every = config.recorder.get("every", 1)
     else:
         recipe = recipe_of(options)
-        s, task, trials, batch = recipe.simulator, recipe.task, recipe.trials, recipe.batch
+        net, task, trials, batch, parts = recipe.net, recipe.task, recipe.trials, recipe.batch, dict(recipe.parts)
         every = max(1, trials // 20)  # as `train` records it
-    kept = {name: getattr(s, name) for name in ("loss", "regularizer", "update_every", "dtype", "seed", "passive")}
-    shape = {"n_steps": task.n_steps, "batch": batch, "seconds": options.seconds, "threads": options.threads}
-    x = task.trial(0)[0]
-    found = find(s.net, s.rule, s.optimizer, weights=s.weights, inputs=x, record={}, **shape, **kept)
+    parts["threads"] = options.threads
+    shape = {"n_steps": task.n_steps, "batch": batch, "seconds": options.seconds}
+    found = find(net, inputs=task.trial(0)[0], record={}, **shape, **parts)
     print(found)
     if options.seconds > 0:
         print(f"training {trials} trials take about {found.duration(trials, task.n_steps)}")

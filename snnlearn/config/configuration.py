@@ -32,6 +32,7 @@ from typing import Any
 
 from .. import _check
 from ..functional import check_dtype
+from ..intake import check_parts
 from ..losses import Loss, MeanSquaredError, RateRegularizer
 from ..network import Network
 from ..optimizers import Optimizer
@@ -47,6 +48,7 @@ from .grid import points
 from .settings import VARIABLES, InitialWeights, TrainingPlan
 
 NEVER_DIGESTED = ("threads", "sweep")  # results do not depend on them
+MEANT = (("loss", "of", "steps"), ("task", "padded", True))  # where a section lacks an entry: digested like one that does
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -83,13 +85,19 @@ class Config:
     folder: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "passive", (self.passive,) if isinstance(self.passive, Rule) else tuple(self.passive))
+        passive = (self.passive,) if isinstance(self.passive, Rule) else self.passive
+        object.__setattr__(self, "passive", _check.items("Config.passive", passive, "be learning rules such as [sl.BPTT()]"))
         for name, kind in (("task", Task), ("net", Network), ("weights", InitialWeights), ("training", TrainingPlan)):
             if not isinstance(getattr(self, name), kind):
                 raise _check.fail(f"Config.{name}", f"be of class {kind.__name__}", getattr(self, name), error=TypeError)
+        for rule in (self.rule, *self.passive):
+            check_parts("Config", rule, self.optimizer, self.loss, self.regularizer)
+        for name in ("recorder", "sweep"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise _check.fail(f"Config.{name}", "be a dict of options", getattr(self, name), error=TypeError)
         plan = self.training
         check_options(self, self.task, plan.trials, plan.batch, plan.start, plan.evaluate_every, plan.evaluate_trials, plan.stop)
-        if self.update_every != "trial":
+        if not isinstance(self.update_every, str) or self.update_every != "trial":
             _check.integer("Config.update_every", self.update_every, "be 'trial' or a positive number of steps", low=1)
         for rule in (self.rule, *self.passive):
             rule.direction(None if isinstance(self.update_every, str) else self.update_every, False, False)
@@ -170,6 +178,9 @@ class Config:
         values["recorder"] = {name: value for name, value in values["recorder"].items() if name != "path"}
         if isinstance(self.task, Classification):
             values["task"] = content(values["task"])
+        for section, name, meant in MEANT:
+            if isinstance(values[section], dict) and values[section].get(name) == meant:
+                values[section] = {key: value for key, value in values[section].items() if key != name}
         return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import inspect
 import os
 import pathlib
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
@@ -60,8 +59,8 @@ def load(path: str | os.PathLike[str], make: Callable[..., T], moved: Mapping[st
         return of_recording(path, make, moved)
     try:
         text = path.read_text(encoding="utf-8")
-        values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        values = toml.parse(text)
+    except ValueError as error:
         raise ValueError(f"{path} is not TOML: {error}") from error
     return _build(_moved(values, moved), _Source(str(path), pathlib.Path(os.path.realpath(path)).parent, text), make)
 
@@ -123,6 +122,7 @@ def _task(values: Mapping[str, Any], source: _Source) -> Any:
     parameters = {k: _value(x, ("task", k), source) for k, x in values.items()}
     if values["name"] == classification.Classification.name:
         parameters = classification.anchored(parameters, source.folder)
+    parameters = base._REGISTRY[values["name"]].unwritten(parameters)
     try:
         return _caught(lambda: base.make(**parameters), ("task",), values, source)
     except FileNotFoundError as error:  # of its data

@@ -62,6 +62,8 @@ class TrainingPlan:
     evaluate_every, evaluate_trials : updates between two evaluations, and trials of one
     stop : end once an evaluation reaches this score
     restore_best : keep the weights of the best evaluation
+
+    Raises TypeError unless restore_best is True or False; `Config` checks the numbers, with the task at hand.
     """
 
     trials: int
@@ -71,6 +73,9 @@ class TrainingPlan:
     evaluate_trials: int | None = None
     stop: float | None = None
     restore_best: bool = False
+
+    def __post_init__(self) -> None:
+        _check.flag("TrainingPlan.restore_best", self.restore_best)
 
     def options(self) -> dict[str, Any]:
         """As keyword arguments, besides trials and batch."""

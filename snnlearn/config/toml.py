@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,6 +20,18 @@ Path = tuple[Any, ...]  # of keys and positions, as ("network", "neurons", 0, "t
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]#]+?)\s*\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"\s*((?:\"[^\"]*\"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:\"[^\"]*\"|'[^']*'|[A-Za-z0-9_-]+))*)\s*=")
+
+
+def parse(text: str) -> dict[str, Any]:
+    """The values of a TOML text. ValueError for what is none, is nested too deeply, or has a number of thousands of digits."""
+    try:
+        values = tomllib.loads(text)
+        json.dumps(values, default=str)
+    except RecursionError:
+        raise ValueError("its tables or lists are nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(str(error).partition("; use sys.")[0]) from None
+    return values
 
 
 def value(x: Any) -> str:

@@ -139,7 +139,8 @@ _TRAIN = {
 _CLASSIFICATION = {
     "train": "format and path of the data, relative to this file; with a digest, a run begins only on the same content",
     "test": "the same of the test split",
-    "n_steps": "length of a trial in steps; later events are left out. Left out: that of the longest sample",
+    "n_steps": "most steps of a trial; later events are left out. Left out: those of the longest sample",
+    "padded": "whether all trials last n_steps, with silence at the end; left out: true",
     "downsample": "neighbouring channels, or pixels [along x, along y], that become one",
     "polarity": "keep polarities of events apart",
     "binary": "at most one event a step and channel",

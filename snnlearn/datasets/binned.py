@@ -25,12 +25,13 @@ ROUNDING = 1e-6  # of a step
 
 
 class Batch(NamedTuple):
-    """Samples padded to the longest: ``simulator.run(batch.x, batch.target, batch.mask)``."""
+    """Samples padded to the longest: ``simulator.run(batch.x, batch.target, batch.mask, steps=batch.steps)``."""
 
     x: list[Events]  # of equal n_steps
     target: np.ndarray  # int64 [samples], labels
     mask: np.ndarray  # [samples, T], 1 / steps of the sample within it, 0 in the padding
     number: np.ndarray  # int64 [samples], which samples they are
+    steps: np.ndarray  # int64 [samples], length of each; behind it is padding
 
 
 class Binned:
@@ -147,7 +148,8 @@ class Binned:
             for row, (x, _) in zip(mask, single, strict=True):
                 row[: x.n_steps] = 1 / x.n_steps
             xs = [Events(x.step, x.channel, longest) for x, _ in single]
-            yield Batch(xs, np.array([label for _, label in single]), mask, index)
+            steps = np.array([x.n_steps for x, _ in single])
+            yield Batch(xs, np.array([label for _, label in single]), mask, index, steps)
 
     def order(self, seed: int = 0, epoch: int = 0) -> np.ndarray:
         """The numbers of all samples in an order that seed and epoch fix."""

@@ -14,6 +14,7 @@ from .._check import fail
 from ..recording import Recording, open_recording
 from ..recording.access import record
 from ..report import Run
+from ..spec import CLASSES
 from ..training import History
 from .style import BLUE, COLORS
 
@@ -32,6 +33,7 @@ class Group(NamedTuple):
     stop: int
     threshold: np.ndarray | None
     color: str
+    adapts: bool = True  # whether the threshold may change in time
 
 
 class Reported:
@@ -124,7 +126,7 @@ def shown(recording: Recording, trial: int | None, time: Span) -> Shown:
         raise fail("plot.trial", f"be a trial with raw data ({trials[0]} .. {trials[-1]})", trial, error=IndexError)
     if recording.is_stream and trial is None:
         s = recording.segments
-        last = max(int(s.start[0]), int(s.stop[-1]) - SHOWN_STEPS)
+        last = max(int(s.begin[0]), int(s.stop[-1]) - SHOWN_STEPS)
         return Shown(None, (last * recording.dt, None) if time is None else time, "the stream")
     trial = int(trials[-1] if trial is None else trial)
     piece = recording.segments.streams and recording.segments.line[np.searchsorted(recording.segments.trial, trial)] != trial
@@ -140,7 +142,8 @@ def neuron_groups(recording: Recording) -> list[Group]:
     groups, start = [], 0
     for k, (entry, n) in enumerate(zip(entries, sizes, strict=True)):
         rest = None if entry.get("threshold") is None else np.broadcast_to(np.asarray(entry["threshold"], float), (n,))
-        groups.append(Group(str(entry.get("type", "neurons")), start, start + n, rest, COLORS[k % len(COLORS)]))
+        name = str(entry.get("type", "neurons"))
+        groups.append(Group(name, start, start + n, rest, COLORS[k % len(COLORS)], getattr(CLASSES.get(name), "adapts", True)))
         start += n
     return groups
 

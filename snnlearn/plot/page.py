@@ -63,7 +63,7 @@ def _panels(recording: Any, trial: int | None) -> tuple[list[Any], list[Any]]:
         part = shown(recording, trial, None)
         chosen, s = {"trial": part.trial}, recording.segments
         index, _, _ = recording._within(recording._segments_of(part.trial), part.time)
-        whole = bool((s.start[index][1:] == s.stop[index][:-1]).all())  # signals are drawn only without a gap
+        whole = bool((s.begin[index][1:] == s.stop[index][:-1]).all())  # signals are drawn only without a gap
         if recording.has_spikes:
             left.append((raster, 1.5, chosen))
         left += [(draw, 1.0, chosen) for name, draw in (("v", membrane), ("readout", readout)) if whole and name in recording]

@@ -69,14 +69,14 @@ def membrane(
     at = np.asarray(signal.steps(part.trial, part.time)) * recording.dt
     ax = axes_or_new(ax)
     ticks: dict[float, str] = {}
-    limits: list[bool] = []  # of each threshold that is drawn: was it recorded
+    limits: list[bool] = []  # of each threshold that is drawn: is it that of each step
     for row, neuron in enumerate(chosen.tolist()):
         group = next(g for g in neuron_groups(recording) if g.start <= neuron < g.stop)
         limit = None if group.threshold is None else np.full(at.size, group.threshold[neuron - group.start])
         recorded = "threshold" in recording and neuron in np.asarray(recording["threshold"].neurons)
         if recorded:
             limit = recording["threshold"].read(part.trial, part.time, neuron)[:, 0]
-        limits += [] if limit is None else [recorded]
+        limits += [] if limit is None else [recorded or not group.adapts]
         drawn = np.concatenate([v[:, row], [0.0], [] if limit is None else limit])
         low, high = float(np.nanmin(drawn)), float(np.nanmax(drawn))
         base = 1.3 * (len(chosen) - 1 - row)  # the first neuron on top
@@ -164,7 +164,7 @@ def _bounds(recording: Recording, part: Shown) -> tuple[np.ndarray, np.ndarray]:
     """First steps, and the steps behind the last ones, of what is shown, for each segment."""
     index, low, high = recording._within(recording._segments_of(part.trial), part.time)
     s = recording.segments
-    return np.maximum(s.start[index], low), np.minimum(s.stop[index], high)
+    return np.maximum(s.begin[index], low), np.minimum(s.stop[index], high)
 
 
 def _duration(recording: Recording, part: Shown) -> float:

@@ -241,7 +241,7 @@ def _columns(signal: Any, neurons: Any) -> list[int]:
 def _n_steps(recording: Recording, index: np.ndarray, low: int, high: int) -> int:
     """Steps of these segments between two steps."""
     s = recording.segments
-    return int(np.maximum(np.minimum(s.stop[index], high) - np.maximum(s.start[index], low), 0).sum())
+    return int(np.maximum(np.minimum(s.stop[index], high) - np.maximum(s.begin[index], low), 0).sum())
 
 
 def _spike_bytes(recording: Recording, index: np.ndarray, wanted: list[str]) -> int:

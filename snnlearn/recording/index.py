@@ -26,7 +26,7 @@ class Segments(NamedTuple):
     """Contiguous pieces of trials, sorted by trial and start; int64 arrays [segments]."""
 
     trial: np.ndarray  # number of the trial, or of the piece of a stream
-    start: np.ndarray  # first step, of the trial or of the stream
+    start: np.ndarray  # first step, counted within the trial or piece
     n_steps: np.ndarray
     row: np.ndarray
     spike: np.ndarray
@@ -35,7 +35,8 @@ class Segments(NamedTuple):
     line: np.ndarray  # the trial, or the first piece of its stream: what shares an axis of time
     input: np.ndarray  # first entry of inputs, and
     n_inputs: np.ndarray  # how many there are; zeros where inputs were not recorded
-    stop: np.ndarray  # the step behind the last one
+    begin: np.ndarray  # first step, of the trial or of the stream
+    stop: np.ndarray  # the step behind the last one, likewise
     streams: bool  # whether there is any piece of a stream
 
     def __repr__(self) -> str:
@@ -69,7 +70,8 @@ def load(h5: h5py.File, committed: Mapping[str, int], config: Mapping[str, Any],
         anew = np.concatenate(([True], (number[1:] != number[:-1]) & (begin[1:] <= begin[:-1])))
         line[pieces] = number[anew][np.cumsum(anew) - 1]
     origin = np.maximum(origin, 0)
-    arrays = (trial, start + origin, *rest[:-2], origin, line, *rest[-2:], start + origin + rest[0])
+    begins = start + origin
+    arrays = (trial, start, *rest[:-2], origin, line, *rest[-2:], begins, begins + rest[0])
     return Segments(*map(frozen, arrays), bool(pieces.size))  # type: ignore[arg-type, call-arg]
 
 

@@ -74,7 +74,7 @@ def extents(recording: Recording, trials: Any = None) -> Extent:
     s = recording.segments
     first = np.searchsorted(s.trial, recording.trials)
     last = np.searchsorted(s.trial, recording.trials, side="right") - 1
-    found = Extent(recording.trials, s.start[first], s.stop[last], s.line[first])
+    found = Extent(recording.trials, s.begin[first], s.stop[last], s.line[first])
     if trials is None:
         return found
     at = np.searchsorted(recording.trials, choose("trials", trials, recording.trials))
@@ -102,8 +102,8 @@ def iter_windows(recording: Recording, length: float, trials: Any = None) -> Ite
         index = chosen[a:b]
         for start in range(first, last, n):
             stop = min(start + n, last)
-            inside = index[np.searchsorted(s.stop[index], start, side="right") : np.searchsorted(s.start[index], stop)]
-            before = index[max(int(np.searchsorted(s.start[index], start, side="right")) - 1, 0)]
+            inside = index[np.searchsorted(s.stop[index], start, side="right") : np.searchsorted(s.begin[index], stop)]
+            before = index[max(int(np.searchsorted(s.begin[index], start, side="right")) - 1, 0)]
             yield Piece(recording, int(s.trial[before]), range(start, stop), inside)
 
 
@@ -135,9 +135,9 @@ def iter_batches(recording: Recording, entries: int, trials: Any = None) -> Iter
             cut = first[i]
             for j in range(first[i], last[i]):
                 if total[j + 1] - total[cut] > entries and j > cut:
-                    yield Batch(extent.trial[i : i + 1], range(int(s.start[cut]), int(s.start[j])))
+                    yield Batch(extent.trial[i : i + 1], range(int(s.begin[cut]), int(s.begin[j])))
                     cut = j
-            yield Batch(extent.trial[i : i + 1], range(int(s.start[cut]), int(extent.stop[i])))
+            yield Batch(extent.trial[i : i + 1], range(int(s.begin[cut]), int(extent.stop[i])))
             begin = i + 1
         else:
             held += int(size[i])

@@ -284,7 +284,7 @@ class Recording(Summaries):
         index, low, high = self._within(one_line(self, trial, "Recording.inputs.trial"), time)
         need_no_gap(self, index, "inputs")
         s = self.segments
-        start, stop = (max(int(s.start[index[0]]), low), min(int(s.stop[index[-1]]), high)) if index.size else (0, 0)
+        start, stop = (max(int(s.begin[index[0]]), low), min(int(s.stop[index[-1]]), high)) if index.size else (0, 0)
         if stop <= start:
             raise fail("Recording.inputs.time", "hold at least one step", time, error=IndexError)
         _, step, channel, value = self._inputs(index, start, stop)
@@ -326,11 +326,11 @@ class Recording(Summaries):
     def _within(self, index: np.ndarray, time: Any) -> tuple[np.ndarray, int, int]:
         """Those of the segments that overlap with a time, and its steps. Raises IndexError where there are none."""
         s, (low, high) = self.segments, window(self.dt, time)
-        inside = index[(s.start[index] < high) & (s.stop[index] > low)]
+        inside = index[(s.begin[index] < high) & (s.stop[index] > low)]
         if time is None or inside.size or not (index.size or not s.trial.size):
             return inside, low, high
         begin, end = 0.0 if time[0] is None else float(time[0]), math.inf if time[1] is None else float(time[1])
-        if begin < end and not ((s.start[index] * self.dt < end) & (s.stop[index] * self.dt > begin)).any():
+        if begin < end and not ((s.begin[index] * self.dt < end) & (s.stop[index] * self.dt > begin)).any():
             unsure = not s.streams and before_streams(self.attrs) and not self.config.get("training")
             hint = "where trials are the pieces of a stream, open_recording(path, stream=True) says so" if unsure else ""
             raise fail("Recording.time", f"overlap with what was recorded, {self._spans(index)}", time, hint, IndexError)
@@ -341,8 +341,8 @@ class Recording(Summaries):
         s = self.segments
         if not index.size:
             return "which is nothing"
-        order = index[np.argsort(s.start[index], kind="stable")]
-        start, stop = s.start[order], np.maximum.accumulate(s.stop[order])
+        order = index[np.argsort(s.begin[index], kind="stable")]
+        start, stop = s.begin[order], np.maximum.accumulate(s.stop[order])
         cuts = np.flatnonzero(start[1:] > stop[:-1]) + 1
         spans = list(zip(start[np.r_[0, cuts]] * self.dt, stop[np.r_[cuts - 1, -1]] * self.dt, strict=True))
         shown = [f"{low:g} to {high:g} ms" for low, high in (spans if len(spans) <= 4 else [*spans[:2], spans[-1]])]

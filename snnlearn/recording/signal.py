@@ -55,9 +55,8 @@ class Signal:
         self.units, self.description, self.dtype, width, self.neurons, self.pairs = recording._read(read)
         self.every = int(recording.attrs.get("every_steps", 1))
         s = recording.segments
-        start = s.start - s.origin
-        self._before = self._row(start)  # rows of the piece before each segment
-        self._rows = self._row(start + s.n_steps) - self._before  # of each segment
+        self._before = self._row(s.start)  # rows of the piece before each segment
+        self._rows = self._row(s.start + s.n_steps) - self._before  # of each segment
         self.shape: tuple[int, ...] = (int(self._rows.sum()), *width)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -79,7 +78,7 @@ class Signal:
             return self.read(integer(f"{self.name}[trial]", key, need))
         index = self._index(None)
         s = self._recording.segments
-        first, last = (int(s.start[index[0]]), int(s.stop[index[-1]])) if index.size else (0, 0)
+        first, last = (int(s.begin[index[0]]), int(s.stop[index[-1]])) if index.size else (0, 0)
         steps = range(*key.indices(last))
         if not steps:
             if key.start is None or key.start >= last or not index.size:
@@ -88,7 +87,7 @@ class Signal:
         low, high = max(min(steps[0], steps[-1]), first), max(steps[0], steps[-1]) + 1
         if low >= high:
             self._outside(key, first, last)
-        index = index[(s.start[index] < high) & (s.stop[index] > low)]
+        index = index[(s.begin[index] < high) & (s.stop[index] > low)]
         if not index.size:
             self._outside(key, first, last)
         need_no_gap(self._recording, index, self.name)
@@ -130,7 +129,7 @@ class Signal:
     def rows(self, index: np.ndarray, low: int = 0, high: int = LAST_STEP, neurons: Any = None) -> np.ndarray:
         """The rows from step `low` to step `high` - 1 of these segments of one trial or stream. Raises ValueError for a gap."""
         s = self._recording.segments
-        index = index[(s.start[index] < high) & (s.stop[index] > low)]
+        index = index[(s.begin[index] < high) & (s.stop[index] > low)]
         need_no_gap(self._recording, index, self.name)
         parts = [part.values for part in self.read_rows(index, low, high, neurons)]
         return frozen(parts[0] if len(parts) == 1 else np.concatenate(parts))
@@ -210,8 +209,8 @@ def one_line(recording: Recording, trial: Any, where: str) -> np.ndarray:
 def need_no_gap(recording: Recording, index: np.ndarray, name: str) -> None:
     """Raise ValueError unless each of these segments begins where the one before ends."""
     s = recording.segments
-    gap = np.flatnonzero(s.start[index][1:] != s.stop[index][:-1])
+    gap = np.flatnonzero(s.begin[index][1:] != s.stop[index][:-1])
     if gap.size:
-        at = int(s.stop[index][gap[0]]), int(s.start[index][gap[0] + 1])
+        at = int(s.stop[index][gap[0]]), int(s.begin[index][gap[0] + 1])
         what = "the stream" if s.line[index[0]] != s.trial[index[-1]] else f"trial {s.trial[index[0]]}"
         raise ValueError(f"{what} has no {name} from step {at[0]} to {at[1]}; choose a time on one side of it")

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count
 from typing import Any, ClassVar, NamedTuple
 
@@ -124,7 +124,13 @@ class Task(ABC):
         """The task that `to_dict` described. ValueError for an unknown name or parameter."""
         if not isinstance(values, dict) or "name" not in values:
             raise _check.fail("Task.from_dict values", "be a dict with a 'name'", values, error=TypeError)
-        return make(**values)
+        cls = _REGISTRY.get(values["name"])
+        return make(**(values if cls is None else cls.unwritten(values)))
+
+    @classmethod
+    def unwritten(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """A description of such a task with what an entry that is left out stands for where the class has another default."""
+        return dict(values)
 
     def matches(self, values: dict[str, Any]) -> bool:
         """Whether this task stands in for the one that `to_dict` described, whose data lie in files that may have moved."""

@@ -1,13 +1,14 @@
 """Classify recorded events: any data set of `snnlearn.datasets` as a task.
 
-A trial is a sample in steps of dt, padded with silence to n_steps; the loss is the mean over the sample's own steps, from its
-first to its last event. Training shows all samples in an order that is shuffled anew for each epoch.
+A trial is a sample in steps of dt, from its beginning to its last event; the loss is the mean over its steps.
+Training shows all samples in an order that is shuffled anew for each epoch.
 """
 
 from __future__ import annotations
 
 import os
 import pathlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -17,7 +18,7 @@ import numpy as np
 from .. import _check
 from ..datasets import Binned, Dataset, from_dict, split
 from ..datasets.binned import check_downsample
-from .base import Task, Trial
+from .base import Task, Trial, frozen
 
 DATA = ("train", "test")
 MOVABLE = ("cache",)  # parameters that do not change what is learnt
@@ -30,15 +31,17 @@ class Classification(Task):
     train : Dataset
     test : Dataset of the test split; None: `holdout` of `train`, the same share of every class, is kept apart from training
     holdout : fraction of every class that is kept apart where there is no `test`
-    n_steps : length of a trial in steps; later events are left out. None: as long as the longest sample of both splits, for
-        which all are read once
+    n_steps : most steps of a trial; later events are left out. None: those of the longest sample of both splits, for which all
+        are read once
+    padded : whether all trials last n_steps, with silence after the sample. What neurons fire in it then counts in rates and for
+        a `RateRegularizer`. Files and configurations that do not say so are of padded trials
     downsample, polarity, binary, cache : as of `snnlearn.datasets.Binned`
     dt : ms
     seed : of the order of training and of what is held out
 
-    target: int label; mask [n_steps] 1/steps of the sample from the first step to its last event, else 0. Training is endless;
-    the test trials are the samples of the test split in their order. In a recording stand path and digest of the data, so that
-    a run is resumed with the same content or not at all. Raises ValueError or TypeError that names the parameter or the file,
+    target: int label; mask 1/steps of the sample to its last event, 0 in padding. Training is endless; the test trials are the
+    samples of the test split in their order. In a recording stand path and digest of the data, so that a run is resumed with the
+    same content or not at all. Raises ValueError or TypeError that names the parameter or the file,
     OSError where a file cannot be read.
     """
 
@@ -53,6 +56,7 @@ class Classification(Task):
     polarity: bool = True
     binary: bool = False
     cache: str | None = None
+    padded: bool = False
     dt: float = 10.0
     seed: int = 0
 
@@ -64,6 +68,8 @@ class Classification(Task):
                 self._set(key, from_dict(value))
             elif not isinstance(value, Dataset) and not (key == "test" and value is None):
                 raise _check.fail(self._where(key), "be a data set such as sl.datasets.SHD(path)", value, error=TypeError)
+        if not isinstance(self.padded, (bool, np.bool_)):
+            raise _check.fail(self._where("padded"), "be True or False", self.padded, error=TypeError)
         self._check_number("be a fraction above 0 and below 1", "holdout", low=0.0, high=1.0, strict=True)
         self._set("downsample", check_downsample(self._where("downsample"), self.downsample))
         if self.cache is not None:
@@ -127,7 +133,12 @@ class Classification(Task):
 
     def matches(self, values: dict[str, Any]) -> bool:
         """Whether `values`, of `to_dict`, describe the same trials, wherever the data lie now."""
-        return content(self.to_dict()) == content(values)
+        return content(self.to_dict()) == content(self.unwritten(values))
+
+    @classmethod
+    def unwritten(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Task.unwritten`."""
+        return {"padded": True, **values}
 
     def _sample(self, index: int, split: str) -> int:
         if split == "test":
@@ -135,7 +146,11 @@ class Classification(Task):
         return self._in_epochs(index, self.n_samples("train"))
 
     def _draw(self, rng: np.random.Generator, split: str, index: int) -> Trial:
-        return Trial(*self._splits[split].padded(self._sample(index, split), self.n_steps))
+        data, number = self._splits[split], self._sample(index, split)
+        if self.padded:
+            return Trial(*data.padded(number, self.n_steps))
+        x, label = data[number]
+        return Trial(x, label, frozen(np.full(x.n_steps, 1 / x.n_steps)))
 
 
 def moved(values: dict[str, Any], **paths: Any) -> dict[str, Any]:
