@@ -138,15 +138,18 @@ class Stepper:
         if self.noise.size:
             noise.generators[0].standard_normal(dtype=self.noise.dtype, out=self.noise[0, 0])
         self.sums.fill(0)
-        engine, frame, span, update, learnt = self.engine, call.frame, call.span, False, False
+        engine, frame, span = self.engine, call.frame, call.span
         failure: BaseException | None = None
-        if span.update:
-            updates, learnt = engine.due(offset, offset + 1, span.quiet)
-            update = updates > 0
-            if update:
+        update, ends, learnt = span.update, False, False
+        if update:
+            ends = (offset + 1) % span.interval == 0
+            learnt = asked.learn or bool(engine.learnt[0])
+            if ends and learnt:
                 self.lr[0] = engine.rate()
+            if span.quiet:
+                update = ends and learnt
+                frame.change("update", update)
         frame.change("offset", offset)
-        frame.change("update", update)
         if asked.error is None:
             frame.call()
         else:  # the network first, then the error that the caller's function gives, then what is learnt from it
@@ -161,8 +164,8 @@ class Stepper:
                     failure = reason
                     self.values[ERROR].fill(0)
                     if span.update:
-                        updates, learnt = engine.due(offset, offset + 1, True)
-                        update = updates > 0
+                        learnt = bool(engine.learnt[0])
+                        update = ends and learnt
                 quiet = span.quiet or failure is not None
                 after = {"forward": False, "backward": True, "learn": span.learn, "update": update, "quiet": quiet}
                 for name, value in after.items():
@@ -173,7 +176,8 @@ class Stepper:
         if trouble[0]:
             trouble[0] = 0
             raise Divergence(0, offset, int(trouble[3]))
-        engine.learnt[0] = learnt
+        if span.update:
+            engine.learnt[0] = learnt and not ends
         if asked.learn and engine.interval is None and failure is None:
             engine.end_piece(self.ending)
         return Step(call.lane.state.z[0] != 0, call.lane.tape.readout[0, 0].copy(), self.sums.item(0)), failure
