@@ -25,7 +25,8 @@ class Batch(NamedTuple):
     mask: np.ndarray | None  # [T], [trials, T] or [trials, T, n_out]
     steps: np.ndarray | None  # [trials] lengths; None: all are T steps long
 
-    def __len__(self) -> int:
+    @property
+    def n_trials(self) -> int:
         return len(self.target)
 
 

@@ -28,6 +28,8 @@ def open_recorder(simulator: Any, recorder: Recorder) -> None:
     if recorder.wants_norms and (simulator._engine.interval is not None or not learns):
         got = f"update_every={simulator.update_every!r}" if learns else "a simulator that does not learn"
         raise _check.fail("Recorder.gradient_norms", "come with update_every='trial' and an optimizer", got)
+    if recorder is simulator._recorder:
+        recorder.go_on()
     if recorder is not simulator._recorder or not recorder.is_open:
         recorder.open(
             simulator.config(),

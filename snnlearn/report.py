@@ -192,18 +192,18 @@ class Pieces:
             column.extend(getattr(run, name).reshape(-1))
         self._alignment = run.alignment or self._alignment
 
-    def run(self) -> Run | None:
-        """Means over pieces, the rate over time; None where there was no piece."""
+    def run(self, n_outputs: int) -> Run:
+        """Means over pieces, the rate over time; zeros, nan scores and empty arrays where there was no piece."""
+        means = {name: float(total / max(self._pieces, 1)) for name, total in self._sums.items()}
         if not self._pieces:
-            return None
-        means = {name: float(total / self._pieces) for name, total in self._sums.items()}
+            means["nmse"] = np.nan
         means["accuracy"] = self._sums["accuracy"] / self._judged if self._judged else np.nan
         return Run(
             **means,
-            rate=self._rate / self._steps,
+            rate=self._rate / max(self._steps, 1),
             losses=np.array(self._joined["losses"]),
             scores=np.array(self._joined["scores"]),
-            prediction=np.array(self._joined["prediction"]).reshape(self._pieces, -1),
+            prediction=np.array(self._joined["prediction"]).reshape(self._pieces, n_outputs),
             n_steps=self._steps,
             alignment=self._alignment,
         )

@@ -54,7 +54,8 @@ def resume(
         a task also where it is the file's on data that have moved
     threads : None: all cores; results do not depend on it
 
-    A recording goes on in the same file, `simulator.recorder`, which is open after this unless the training has ended.
+    A recording goes on in the same file, `simulator.recorder`, which is open after this unless the training has ended. A file
+    that is complete stays as it is, to the last byte, until something is recorded; any other is cut back at once.
     Raises FileNotFoundError, IsADirectoryError, ValueError (no recording, no checkpoint, unknown classes, something given that
     the file holds or lacks), OSError (truncated, damaged, locked by another process, read-only).
     """
@@ -63,8 +64,8 @@ def resume(
     simulator = rebuild(checkpoint, str(path), given, {}, threads)
     values = checkpoint.values
     ended = simulator._training is not None and simulator._training.history.status != "running"
-    if values["recorder"] is not None and not (ended and _is_closed(path)):
-        recorder = reopen(path, values["recorder"], simulator.weights, checkpoint.arrays)
+    if values["recorder"] is not None and not (ended and _status(path) != "running"):
+        recorder = reopen(path, values["recorder"], simulator.weights, checkpoint.arrays, later=_status(path) == "complete")
         if ended:  # killed after the last checkpoint, before it could be closed
             recorder.close()
             return simulator
@@ -72,9 +73,9 @@ def resume(
     return simulator
 
 
-def _is_closed(path: str | os.PathLike[str]) -> bool:
+def _status(path: str | os.PathLike[str]) -> str:
     with open_recording(path) as recording:
-        return recording.status != "running"
+        return recording.status
 
 
 def rebuild(checkpoint: Checkpoint, path: str, given: dict[str, Any], changes: dict[str, Any], threads: int | None) -> Simulator:

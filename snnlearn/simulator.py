@@ -335,27 +335,26 @@ class Simulator:
 
     def _run_stream(self, pieces: Iterable[Any], recorder: Recorder | None, learn: bool | None, error: Any) -> Run:
         pieces_done = Pieces()
-        safe = recorder is not None and recorder.checkpoints
-        with Interrupts(safe) as interrupts:
+        safe = recorder if recorder is not None and recorder.checkpoints else None
+        with Interrupts(safe is not None) as interrupts:
             try:
-                if safe:
+                if safe is not None and not safe.waits:
                     with interrupts.held():
-                        self._checkpoint(recorder)
+                        self._checkpoint(safe)
                 for piece in pieces:
                     with interrupts.held():
+                        if safe is not None and safe.waits:
+                            self._checkpoint(safe)
                         pieces_done.add(self._run_piece(piece, recorder, learn, error))
                         if recorder is not None and recorder.checkpoint_due():
                             self._checkpoint(recorder)
             except KeyboardInterrupt:
-                if safe and interrupts.between:
-                    self._checkpoint(recorder, wait=True)
+                if safe is not None and interrupts.between and not safe.waits:
+                    self._checkpoint(safe, wait=True)
                 raise
-        joined = pieces_done.run()
-        if joined is None:
-            raise _check.fail("Simulator.run.inputs", "yield at least one piece", "none")
-        if safe:
-            self._checkpoint(recorder)
-        return joined
+        if safe is not None and not safe.waits:
+            self._checkpoint(safe)
+        return pieces_done.run(self.net.n_outputs)
 
     def _run_piece(self, piece: Any, recorder: Recorder | None, learn: bool | None, error: Any) -> Run:
         """The next piece of the stream."""

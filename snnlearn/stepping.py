@@ -134,14 +134,17 @@ class Stepper:
         if self.noise.size:
             noise.generators[0].standard_normal(dtype=self.noise.dtype, out=self.noise[0, 0])
         self.sums.fill(0)
-        engine, frame, span, update, learnt = self.engine, call.frame, call.span, False, False
-        if span.update:
-            updates, learnt = engine.due(offset, offset + 1, span.quiet)
-            update = updates > 0
-            if update:
+        engine, frame, span = self.engine, call.frame, call.span
+        update, ends, learnt = span.update, False, False
+        if update:
+            ends = (offset + 1) % span.interval == 0
+            learnt = asked.learn or bool(engine.learnt[0])
+            if ends and learnt:
                 self.lr[0] = engine.rate()
+            if span.quiet:
+                update = ends and learnt
+                frame.change("update", update)
         frame.change("offset", offset)
-        frame.change("update", update)
         if asked.error is None:
             frame.call()
         else:  # the network first, then the error that the caller's function gives, then what is learnt from it
@@ -158,7 +161,8 @@ class Stepper:
         if trouble[0]:
             trouble[0] = 0
             raise Divergence(0, offset, int(trouble[3]))
-        engine.learnt[0] = learnt
+        if span.update:
+            engine.learnt[0] = learnt and not ends
         if asked.learn and engine.interval is None:
             engine.end_piece(self.ending)
         return Step(call.lane.state.z[0] != 0, call.lane.tape.readout[0, 0].copy(), self.sums.item(0))

@@ -327,8 +327,11 @@ def check_task(simulator: Any, task: Any, where: str) -> None:
             raise _check.fail(f"{where}.task.{name}", f"be {getattr(net, name)}, as the network has", getattr(task, name))
     classifies = isinstance(simulator.loss, CrossEntropy)
     if isinstance(task, Task) and classifies != (task.kind == "classification"):
-        wanted = "CrossEntropy" if task.kind == "classification" else "MeanSquaredError"
-        raise _check.fail("Simulator.loss", f"be {wanted} for {task.name}", type(simulator.loss).__name__)
+        labelled = task.kind == "classification"
+        wanted, targets = ("CrossEntropy", "class labels") if labelled else ("MeanSquaredError", "continuous")
+        raise _check.fail(
+            "Simulator.loss", f"be {wanted} for {task.name}, whose targets are {targets}", type(simulator.loss).__name__
+        )
     if isinstance(task, Task) and not _check.same_time(task.dt, net.dt):
         raise _check.fail(f"{where}.task.dt", f"be {net.dt} ms, as the network has", task.dt)
 

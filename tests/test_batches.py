@@ -145,7 +145,7 @@ def test_equal_trials_are_a_batch_without_lengths():
     assert batch.mask is mask
     assert batch.steps is None
     assert batch.x.shape == (2, 20, 4)
-    assert len(batch) == 2
+    assert batch.n_trials == 2
 
 
 def test_what_evaluate_refuses():

@@ -53,6 +53,30 @@ def test_trials_come_out_as_recorded(training):
     assert np.abs(again["learning_signal"]).max() > 0 and (again["psi"] > 0).any()
 
 
+@pytest.mark.parametrize("batch", [1, 2, 3, 5])
+def test_batches_of_any_size(batch, tmp_path):
+    with sl.Recorder(tmp_path / "run.h5") as recorder:
+        simulator().train(TASK, trials=10, batch=batch, recorder=recorder)
+    again = sl.replay(tmp_path / "run.h5", 2, 9)
+    assert again.compared_losses == again.compared_spikes == 7
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_trials_of_different_lengths(batch, tmp_path):
+    rng = np.random.default_rng(0)
+    xs = [(rng.random((steps, TASK.n_inputs)) < 0.3) * 1.0 for steps in (20, 35, 15, 40, 25, 30, 22, 18)]
+    task = sl.tasks.Arrays(xs, [rng.standard_normal((len(x), TASK.n_outputs)) for x in xs], holdout=0, validation=0)
+    net = sl.Network(TASK.n_inputs, sl.LIF(8, threshold=0.4), TASK.n_outputs)
+    with sl.Recorder(tmp_path / "run.h5", v=True) as recorder:
+        sim = sl.Simulator(net, rule=sl.EProp(), optimizer=sl.SGD(1e-4), seed=1)
+        sim.train(task, trials=9, batch=batch, recorder=recorder)
+    again = sl.replay(tmp_path / "run.h5", 0, 9, ("v",), task=task)
+    assert again.compared_losses == again.compared_spikes == 9 and again.spikes.step.size > 20
+    with sl.open_recording(tmp_path / "run.h5") as rec:
+        for trial, v in enumerate(again["v"]):
+            np.testing.assert_array_equal(v, rec["v"][trial])
+
+
 def test_a_stream_comes_out_as_recorded(stream):
     start, stop = 20 * PIECE + 17, 23 * PIECE + 5
     again = sl.replay(stream, start, stop, {"v": [0, 3]}, inputs=feed)

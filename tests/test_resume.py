@@ -398,3 +398,82 @@ def test_killed_runs_go_on(tmp_path, kind):
 def test_killed_runs_of_every_rule_go_on(tmp_path, kind):
     tally = kill_and_compare(kind, 6, tmp_path, seed=1)
     assert (tally.unreadable, tally.lost, tally.differing) == ([], [], [])
+
+
+def finished(path, **options):
+    """A stream of 4 pieces whose recording is complete, and more pieces."""
+    net = sl.Network(3, sl.LIF(10, threshold=0.3), 1)
+    sim = sl.Simulator(net, rule=sl.EProp(), optimizer=sl.SGD(1e-5), update_every=10)
+    follows = {"eligibility": {"w_in": [(0, 1)]}, "reduce": {"intervals": 100.0}}
+    with sl.Recorder(path, checkpoint_every=1, **follows | options) as recorder:
+        sim.run(fed(0, 4), recorder=recorder)
+    return sim
+
+
+def fed(first, stop):
+    return (((np.arange(150).reshape(50, 3) % (k + 2) == 0) * 1.0, np.ones((50, 1))) for k in range(first, stop))
+
+
+def test_a_finished_stream_stays_as_it_is_until_something_is_recorded(tmp_path, monkeypatch):
+    path = tmp_path / "done.h5"
+    finished(path)
+    whole = path.read_bytes()
+    sim = sl.resume(path)
+    assert sim.recorder.waits and sim.recorder.is_open and sim.stream_steps == 200
+    with sim.recorder as recorder:
+        run = sim.run(iter([]), recorder=recorder)
+    assert run.n_steps == 0 and run.loss == 0 and run.losses.shape == (0,) and run.prediction.shape == (0, 1)
+    assert np.isnan(run.nmse) and run.rate == 0 and not recorder.is_open
+    del sim, recorder
+    assert path.read_bytes() == whole
+    path.chmod(0o444)
+    assert sl.resume(path).weights.w_in.any()
+    path.chmod(0o644)
+    first, second = sl.resume(path), sl.resume(path)
+    monkeypatch.chdir(tmp_path.parent)
+    with first.recorder as recorder:
+        first.run(fed(4, 6), recorder=recorder)
+    with (
+        sl.open_recording(path) as rec,
+        pytest.raises(OSError, match=r"done.h5 cannot go on: it was written since; resume it again"),
+    ):
+        assert rec.status == "complete" and rec.n_trials == 6
+        second.run(fed(4, 6), recorder=second.recorder)
+    finished(tmp_path / "whole.h5")
+    straight = sl.resume(tmp_path / "whole.h5")
+    straight.run(fed(4, 6))
+    np.testing.assert_array_equal(straight.weights.w_in, first.weights.w_in)
+
+
+def test_what_is_recorded_by_hand_opens_a_finished_recording(tmp_path):
+    path = tmp_path / "done.h5"
+    finished(path)
+    sim = sl.resume(path)
+    sim.recorder.event("note", "looked at")
+    assert sim.recorder.is_open and sl.open_recording(path).status == "running"
+    sim.recorder.close()
+    with sl.open_recording(path) as rec:
+        assert rec.status == "complete" and rec.events[-1].message == "looked at"
+
+
+def test_a_reset_before_a_finished_stream_goes_on(tmp_path):
+    runs = []
+    for waits in (True, False):
+        path = tmp_path / f"{waits}.h5"
+        finished(path)
+        sim = sl.resume(path)
+        if not waits:
+            sim.recorder.flush()
+        sim.reset()
+        with sim.recorder as recorder:
+            sim.run(fed(4, 6), recorder=recorder)
+        with sl.open_recording(path) as rec:
+            runs.append([rec["eligibility_w_in"].read(5), rec.reduction("intervals").intervals, rec.spikes(5).step])
+    for one, other in zip(*runs, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_empty_feed_is_zero_steps():
+    sim = sl.Simulator(sl.Network(3, sl.LIF(10), sl.Readout(2)))
+    run = sim.run(x for x in ())
+    assert run.n_steps == 0 and run.prediction.shape == (0, 2) and sim.stream_steps == 0 and "n_steps=0" in repr(run)

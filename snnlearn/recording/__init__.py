@@ -2,7 +2,8 @@
 
 schema.py     the documented layout
 store.py      data sets that grow, are written in chunks and committed: column.py one of them, encoding.py its chunks, compressed
-              by a thread, journal.py the file that a kill does not tear, slots.py checkpoints in it
+              by a thread, journal.py the file that a kill does not tear, slots.py checkpoints in it,
+              integrity.py checksums
 sections.py   raw data, tables and snapshots of weights, as they are written
 reducers.py   what is summed up while a run goes on; reductions.py cuts it into bins
 choices.py    what a recorder can be asked for; asked.py: what it was asked for, and what is due

@@ -15,7 +15,7 @@ import numpy as np
 from .._check import fail
 from ..interrupts import shielded
 from . import integrity
-from .access import open_file
+from .access import open_file, stamp
 from .choices import MATRICES
 from .integrity import attributes, members, set_attributes, text
 from .journal import JournaledFile
@@ -104,18 +104,47 @@ def load_checkpoints(path: str | os.PathLike[str], where: str) -> list[Checkpoin
     return checkpoints
 
 
-@shielded
 def reopen(
-    path: str | os.PathLike[str], state: dict[str, Any], weights: Any, arrays: Mapping[str, np.ndarray] = MappingProxyType({})
+    path: str | os.PathLike[str],
+    state: dict[str, Any],
+    weights: Any,
+    arrays: Mapping[str, np.ndarray] = MappingProxyType({}),
+    *,
+    later: bool = False,
 ) -> Recorder:
     """A recorder that goes on in a file, cut back to the checkpoint that holds this state and these arrays.
 
     weights : NamedTuple (w_in, w_rec, w_out, b_out) as the simulation has them
+    later : leave the file as it is until something is recorded; the recorder is not open until then
     Raises OSError where the file cannot be written, as when another process does.
     """
     from .writer import Recorder
 
-    path = pathlib.Path(path)
+    recorder = Recorder(os.path.abspath(path), overwrite=True, variables=state["variables"], **state["options"])
+    recorder._network = {name: tuple(x) if isinstance(x, list) else x for name, x in state["network"].items()}
+    recorder._configuration = state["configuration"]
+    recorder._kept, recorder._since_kept = state.get("kept", [0, 0])
+    if recorder.eligibility:
+        recorder._pairs = {name: recorder.eligibility[_matrix(name)] for name in state.get("pairs", ())}
+    recorder.followed = _own(arrays, FOLLOWED)
+    seen = stamp(recorder.path)
+
+    def begin() -> None:
+        if stamp(recorder.path) != seen:
+            raise OSError(f"the recording {path} cannot go on: it was written since; resume it again")
+        _begin(recorder, state["streams"], weights, _own(arrays, REDUCED))
+
+    if later:
+        recorder.go_on_with(begin)
+    else:
+        begin()
+    return recorder
+
+
+@shielded
+def _begin(recorder: Recorder, streams: dict[str, Any], weights: Any, sums: Mapping[str, np.ndarray]) -> None:
+    """Open the file of a recorder that goes on. streams : their lengths and columns; sums : of reducers"""
+    path = recorder.path
     try:
         journal = JournaledFile(path, "r+")
     except OSError as error:
@@ -124,25 +153,17 @@ def reopen(
     file = None
     try:
         file = integrity.reopen(journal)
-        _cut(file, state["streams"])
-        kept = state.get("kept", [0, 0])
-        for name in [name for name in members(file, "checkpoint/kept") if int(name) >= kept[0]]:
+        _cut(file, streams)
+        for name in [name for name in members(file, "checkpoint/kept") if int(name) >= recorder._kept]:
             del file["checkpoint/kept"][name]
-        recorder = Recorder(path, overwrite=True, variables=state["variables"], **state["options"])
-        recorder._network = {name: tuple(x) if isinstance(x, list) else x for name, x in state["network"].items()}
-        recorder._configuration = state["configuration"]
-        recorder._kept, recorder._since_kept = kept
-        matrices = {name: recorder.eligibility[_matrix(name)] for name in state.get("pairs", ())} if recorder.eligibility else {}
-        recorder._pairs = matrices
         resumed = json.loads(text(file.attrs["resumed"])) if "resumed" in file.attrs else []
         set_attributes(file, status="running", resumed=json.dumps([*resumed, now()]))
         if "closed" in file.attrs:
             del file.attrs["closed"]
         recorder._begin(file, journal, recorder._wanted, weights)
-        if recorder._reductions is not None and arrays:
-            recorder._reductions.restore(_own(arrays, REDUCED))
-        recorder.followed = _own(arrays, FOLLOWED)
-        _attach(recorder, file, state["streams"], weights)
+        if recorder._reductions is not None and sums:
+            recorder._reductions.restore(sums)
+        _attach(recorder, file, streams, weights)
         recorder.flush()
     except BaseException as error:  # nothing is committed: the file stays as it is
         if file is not None:
@@ -151,7 +172,6 @@ def reopen(
         if isinstance(error, (KeyError, RuntimeError, OSError)):
             raise OSError(f"the recording {path} cannot go on: {error}") from error
         raise
-    return recorder
 
 
 def _own(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
@@ -177,15 +197,14 @@ def _cut(file: h5py.File, streams: dict[str, Any]) -> None:
                     del parent[column]
                 elif parent[column].shape[0] != stream["n"]:
                     parent[column].resize(stream["n"], axis=0)
-    for name in ("tables", "traces", "reduced"):
-        if name in file and not len(file[name]):
+    for name in sorted({"tables", "traces", "reduced"} & set(file)):
+        if not len(file[name]):
             del file[name]
 
 
 def _growing(file: h5py.File) -> Iterator[tuple[str, h5py.Group]]:
-    for name in ("segments", "events", "weights", "synapses"):
-        if name in file:
-            yield name, file[name]
+    for name in sorted({"segments", "events", "weights", "synapses"} & set(file)):
+        yield name, file[name]
     for parent in ("tables", "reduced"):
         for name, group in members(file, parent).items():
             yield f"{parent}/{name}", group
@@ -199,7 +218,8 @@ def _parents(file: h5py.File, stream: str) -> list[h5py.Group]:
 
 def _columns(parent: h5py.Group) -> list[str]:
     """Names of the data sets of a group that grow."""
-    return [name for name, x in parent.items() if isinstance(x, h5py.Dataset) and x.ndim and x.maxshape[0] is None]
+    known = {name: parent[name] for name in parent}
+    return [name for name, x in known.items() if isinstance(x, h5py.Dataset) and x.ndim and x.maxshape[0] is None]
 
 
 def _attach(recorder: Recorder, file: h5py.File, streams: dict[str, Any], weights: Any) -> None:

@@ -6,7 +6,7 @@
                             created, closed (ISO 8601, UTC), versions (JSON: snnlearn, python, numpy, numba, h5py),
                             dt (ms), dt_units, n_neurons, n_outputs, every, every_steps, weights_every (0: no weights),
                             seed (where the configuration has one)
-    /configuration          the full configuration, JSON text
+    /configuration          the full configuration, JSON text; attribute "digest": BLAKE2b, 16 bytes, hexadecimal
     /segments/<column>      one entry per block of steps: trial, start, n_steps, row, spike, n_spikes; stream, input and
                             n_inputs where there are any
     /spikes/step, neuron    [spikes], in the order of the segments
@@ -25,7 +25,8 @@
     /reduced/<reducer>/<column>     [bins, ...] sums over bins of simulated time (attributes "bin", "bin_units"); "stop" is the
                             step at a bin's end, edges of histograms stand beside (`snnlearn.recording.reducers`)
     /tables/<table>/<column>    trials, updates, evaluations, predictions, alignment, gradient_norms: one value per row
-    /events/time, kind, message     what happened during the run, as text
+    /events/time, kind, message     what happened during the run, as text of fixed width, which goes on in the next row where
+                            /events/continues says 1
     /checkpoint/slot<number>        [bytes] a state from which the run goes on exactly, see below
     /checkpoint/kept/<number>       [bytes] states kept for replays and forks, as in a slot, without a training's history;
                             attributes "trials", "steps" (of a stream) and "updates" before it
@@ -64,6 +65,11 @@ zeros are left out.
 
 A file whose last bytes are a journal (`snnlearn.recording.journal`) was killed in the middle of a commit; the package's reader
 sees it as if it had been applied, and whoever writes it next applies it, as `snnlearn repair` does.
+
+Bytes that were changed are not read as if they had been written: the file has the formats of HDF5 1.10, in which headers,
+groups and indices carry checksums; data sets in chunks, compressed or not, the filter Fletcher32; the rest has digests. Texts
+are UTF-8 of fixed size, also in attributes, where h5py gives bytes. Files before version 1.3 have none of this, and texts of
+variable size.
 
 Data sets have the attributes "units" ("1": a pure number) and "description". Weights, traces and signals have no physical
 unit: they are in units of the membrane potential v, in which the threshold is given.

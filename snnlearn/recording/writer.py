@@ -7,7 +7,7 @@ import os
 import pathlib
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import h5py
@@ -119,6 +119,8 @@ class Recorder(Asked):
         self._network: dict[str, Any] = {}
         self._configuration = ""
         self._status = "not open"
+        self._goes_on: Callable[[], None] | None = None  # opens the file of a recording that goes on
+        self._anew = False  # whether its stream does not
 
     def __repr__(self) -> str:
         return f"Recorder({str(self.path)!r}, {self._status})"
@@ -136,8 +138,29 @@ class Recorder(Asked):
 
     @property
     def is_open(self) -> bool:
-        """Whether the file is open for writing."""
-        return self._status == "running"
+        """Whether it records: the file is open for writing, or will be when something comes (`waits`)."""
+        return self._status == "running" or self.waits
+
+    @property
+    def waits(self) -> bool:
+        """Whether it goes on in a file that `sl.resume` has left closed, which is opened when something is recorded."""
+        return self._goes_on is not None
+
+    def go_on_with(self, begin: Callable[[], None]) -> None:
+        """Call `begin`, which opens the file, when something is recorded."""
+        self._goes_on, self._status = begin, "complete until something is recorded"
+
+    def go_on(self) -> None:
+        """Open the file of a recording that goes on, where it waits."""
+        begin, self._goes_on = self._goes_on, None
+        if begin is not None:
+            try:
+                begin()
+            except BaseException:
+                self._goes_on = begin
+                raise
+            if self._anew:
+                self.stream_begins()
 
     @property
     def buffered_bytes(self) -> int:
@@ -168,6 +191,7 @@ class Recorder(Asked):
         adaptive : neurons whose threshold adapts
         Raises as `Recorder` and `selection` do, ValueError after `close` or for another network, OSError.
         """
+        self.go_on()
         layout = {name: tuple(np.shape(w)) for name, w in weights._asdict().items()}
         network = {"n_neurons": int(n_neurons), "n_outputs": int(n_outputs), "dt": float(dt), **layout}
         text = to_json(config, "Recorder.open.config")
@@ -289,6 +313,7 @@ class Recorder(Asked):
         """The stream begins anew from the initial state: traces of synapses and intervals do not go on."""
         if self.follower is not None:
             self.follower.restore({})
+        self.followed, self._anew = {}, True
         if self._store is not None and self._reductions is not None:
             self._reductions.stream_begins()
 
@@ -373,12 +398,15 @@ class Recorder(Asked):
         """
         if status not in FINAL_STATUS[:2] and not str(status).startswith("failed: "):
             raise fail("Recorder.close.status", "be " + ", ".join(repr(s) for s in FINAL_STATUS), status)
-        if self._store is not None and self.is_open:
+        if self.waits:
+            self._goes_on, self._status = None, "closed"
+        elif self._store is not None and self.is_open:
             self._status = status
             self._store.close(status[:1000])
             self._finalizer.detach()
 
     def _opened(self, method: str) -> Store:
+        self.go_on()
         if self._store is None or not self.is_open:
             raise fail(f"Recorder.{method}", "be called between open() and close()", self._status)
         return self._store

@@ -133,6 +133,16 @@ class Arrays(Task, listed=False):
                 raise _check.fail(self._where("ys"), "have the same number of outputs in all series", sorted(widths))
             self._set("_n_outputs", widths.pop())
             return
+        for key, part in parts.items():
+            if part.masks is not None and part.masks[0].ndim == 2:
+                where = self._where("masks" if key == "xs" else key)
+                raise _check.fail(where, "be [T_k], a weight for each step, where targets are labels", part.masks[0].shape)
+        if self.classes is None:
+            known = set(series.labels(parts["xs"]))
+            for key, part in parts.items():
+                if unknown := sorted(set(map(str, series.labels(part))) - set(map(str, known))):
+                    need = "hold labels that occur in ys, or are among classes"
+                    raise _check.fail(self._where(key), need, ", ".join(map(repr, unknown[:8])))
         found, given = {x for part in parts.values() for x in series.labels(part)}, self.classes is not None
         names = series.check_classes(self.classes, list(found))
         self._set("classes", names)
@@ -175,14 +185,19 @@ class Arrays(Task, listed=False):
             rng = np.random.default_rng([self.seed, HELD_OUT, k])
             held = series.held_out(rng, fraction, rest, labels, groups)
             if not 0 < held.size < rest.size:
-                unit = "series" if groups is None else "groups"
+                unit, left = "series", rest.size
+                if groups is not None:
+                    unit, left = "groups", np.unique(groups[rest]).size
                 hint = (
                     "give more of them, or validation=0"
                     if key == "validation"
                     else "cut long series into pieces, or give test=(xs, ys)"
                 )
                 raise _check.fail(
-                    self._where("xs"), f"hold enough {unit} to hold some out for {key}", f"{rest.size} series left", hint
+                    self._where("xs"),
+                    f"hold enough {unit} to hold some out for {key} and keep others to train",
+                    f"{left} {unit}, of which {fraction:g} are to be held out",
+                    hint,
                 )
             own[key], rest = held, np.setdiff1d(rest, held)
         order = {"train": rest} | {key: own[key] for key in ("test", "validation") if key in own}

@@ -11,6 +11,8 @@ from scipy import sparse
 from .. import _check
 from ..events import Events
 
+LABELS = "be a label, labels [T], or targets [T, n_outputs]"
+
 
 class Series(NamedTuple):
     """Series with their targets, checked."""
@@ -57,16 +59,8 @@ def check_x(where: str, x: Any) -> Any:
     if isinstance(x, Events):
         return x
     if sparse.issparse(x):
-        x = sparse.csr_array(x)
-        _check.finite(where, x.data)
-        return x
-    try:
-        array = np.asarray(x)
-        array = array if array.dtype.kind in "fbui" else array.astype(np.float64)
-    except (TypeError, ValueError):
-        raise _check.fail(
-            where, "be an array [T, n_inputs] of numbers, a scipy.sparse array or Events", x, error=TypeError
-        ) from None
+        return _check.csr(where, x)
+    array = _check.numbers(where, x, "be an array [T, n_inputs] of numbers, a scipy.sparse array or Events")
     if array.ndim != 2 or 0 in array.shape:
         hint = "x[:, None] is a series of one channel" if array.ndim == 1 else ""
         raise _check.fail(where, "have shape [T, n_inputs]", array.shape, hint)
@@ -92,11 +86,17 @@ def check_classes(names: Any, occurring: list[Any]) -> tuple[str, ...]:
         if len({isinstance(x, str) for x in occurring}) > 1:
             raise _check.fail("Arrays.ys", "hold names or numbers, not both", sorted(map(str, occurring))[:8], error=TypeError)
         names = [str(x) for x in sorted(occurring)]
-    elif isinstance(names, str) or not all(isinstance(x, str) for x in names):
-        raise _check.fail(where, "be names", names, error=TypeError)
+        if len(names) < 2:
+            hint = "continuous targets are floats [T, n_outputs]; classes= names those that do not occur"
+            raise _check.fail("Arrays.ys", "hold two different labels or more", f"only {', '.join(map(repr, names))}", hint)
+    else:
+        given = names
+        names = () if isinstance(given, str) else _check.items(where, given, "be a list of names")
+        if isinstance(given, str) or not all(isinstance(x, str) for x in names):
+            raise _check.fail(where, "be names", given, error=TypeError)
     names = tuple(names)
     if len(names) < 2 or len(set(names)) < len(names):
-        raise _check.fail(where, "be two different names or more", list(names), "continuous targets are floats [T, n_outputs]")
+        raise _check.fail(where, "be two different names or more", list(names))
     return names
 
 
@@ -120,10 +120,13 @@ def numbers(y: np.ndarray, names: tuple[str, ...], given: bool, mask: np.ndarray
 
 def check_groups(groups: Any, n: int) -> np.ndarray:
     """A number of its group for each series."""
-    found = np.asarray(groups)
-    if found.shape != (n,):
-        raise _check.fail("Arrays.groups", f"hold a value for each of {n} series", found.shape)
-    return np.unique(found.astype(str), return_inverse=True)[1]
+    given = _items("Arrays.groups", groups)
+    if len(given) != n:
+        raise _check.fail("Arrays.groups", f"hold a value for each of {n} series", f"{len(given)} of them")
+    for k, value in enumerate(given):
+        if value is None or value != value:  # nan: nobody knows whose series they are
+            raise _check.fail(f"Arrays.groups[{k}]", "be known, so that nobody is in two splits", value)
+    return np.unique([str(value) for value in given], return_inverse=True)[1]
 
 
 def held_out(
@@ -191,13 +194,16 @@ def _items(where: str, values: Any) -> list[Any]:
 
 def _check_y(where: str, y: Any, n_steps: int, mask: np.ndarray | None) -> np.ndarray:
     """A label [], labels [T], or floats [T, n_out]."""
-    array = np.asarray(y)
-    if array.dtype.kind == "O":
-        array = np.array(array.tolist())
+    names = np.asarray(y) if not isinstance(y, np.ma.MaskedArray) else None
+    if names is not None and names.dtype.kind == "O":
+        names = np.array(names.tolist())
+    array = (
+        names if names is not None and names.dtype.kind == "U" else _check.numbers(where, y if names is None else names, LABELS)
+    )
     if array.ndim and array.shape[0] != n_steps:
         raise _check.fail(where, f"have as many steps as its series, {n_steps}, or be one label", array.shape)
     if array.dtype.kind not in "biufU" or array.ndim > 2:
-        raise _check.fail(where, "be a label, labels [T], or targets [T, n_outputs]", y, error=TypeError)
+        raise _check.fail(where, LABELS, y, error=TypeError)
     if array.ndim == 0 and array.dtype.kind == "f":
         if not np.isfinite(array) or array != np.rint(array):
             hint = "np.full((T, 1), y) is one target for all steps"
@@ -215,7 +221,7 @@ def _check_y(where: str, y: Any, n_steps: int, mask: np.ndarray | None) -> np.nd
 
 
 def _check_mask(where: str, mask: Any, n_steps: int) -> np.ndarray:
-    found = np.ones(n_steps) if mask is None else np.asarray(mask, np.float64)
+    found = np.ones(n_steps) if mask is None else _check.numbers(where, mask).astype(np.float64)
     if found.ndim not in (1, 2) or found.shape[0] != n_steps:
         raise _check.fail(where, f"have shape [{n_steps}] or [{n_steps}, n_outputs]", found.shape)
     _check.finite(where, found)

@@ -168,6 +168,14 @@ def write_journal(path: Path) -> None:
     part.unlink()
 
 
+def write_inputs(path: Path) -> None:
+    """A complete stream with its inputs and a long event, no compression; since format 1.3."""
+    sim = sl.Simulator(lif(), rule=sl.EProp(), optimizer=sl.SGD(5e-4, momentum=0.9), update_every=7, seed=6, threads=1)
+    with sl.Recorder(path, v=[1, 5], inputs=True, compression=None, checkpoint_every=2) as recorder:
+        sim.run(pieces(0, LEFT_AT), recorder=recorder)
+        recorder.event("note", "µ" * 600)
+
+
 RULES: dict[str, Any] = {
     "rtrl": (sl.RTRL(), sl.SGD(1e-3, momentum=0.5), 11),
     "snap": (sl.SnAp(2), sl.Adam(1e-2), 7),
@@ -312,6 +320,18 @@ def read(path: Path) -> Numbers:
     return found
 
 
+def read_inputs(path: Path) -> Numbers:
+    with sl.open_recording(path) as rec:
+        fed = rec.inputs()
+        found = {
+            "inputs.step": fed.step,
+            "inputs.channel": fed.channel,
+            "inputs.n_steps": fed.n_steps,
+            "delay": rec.network().delay,
+        }
+    return read(path) | found
+
+
 def state(sim: sl.Simulator) -> Numbers:
     """Weights and counters of a simulator."""
     weights = {f"end.{n}": w.toarray() if hasattr(w, "toarray") else w.copy() for n, w in sim.weights._asdict().items()}
@@ -418,6 +438,7 @@ CASES = {
     "batches.h5": Case(write_batches, read, go_on_batches),
     "stream.h5": Case(write_stream, read, go_on_stream),
     "journal.h5": Case(write_journal, read, go_on_stream),
+    "inputs.h5": Case(write_inputs, read_inputs, go_on_stream),
     **{f"{name}.h5": Case(write_rule, read, go_on_rule) for name in RULES},
     "configuration.toml": Case(write_configuration, nothing, run_configuration),
     "no-delay.toml": Case(write_configuration_without_delay, nothing, run_configuration),
