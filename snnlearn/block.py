@@ -281,12 +281,8 @@ def _errors(targets, tape, outcome, b, span, start, stop, ends):
     Sums are local, because trials that run at the same time have neighbouring entries of `outcome`.
     """
     n_out = tape.readout.shape[2]
-    _sum_up(targets, tape, outcome, b, span, start, stop)
-    if targets.mean.shape[0] > 0:
-        _errors_of_mean(targets, tape, outcome, b, span, start, stop, ends)
-        return
     loss, correct = outcome.loss[b], outcome.correct[b]
-    for t in range(start, stop):
+    for t in range(start, stop if targets.mean.shape[0] == 0 else start):
         row = t - span.origin
         y, err, mask = tape.readout[b, row], tape.error[b, row], targets.mask[b, t]
         if targets.kind == ENTROPY:
@@ -307,11 +303,7 @@ def _errors(targets, tape, outcome, b, span, start, stop, ends):
         else:
             loss += error_step(targets.kind, mask, y, targets.value[b, t], 0, err)
     outcome.loss[b], outcome.correct[b] = loss, correct
-
-
-@device
-def _sum_up(targets, tape, outcome, b, span, start, stop):
-    for k in range(tape.readout.shape[2]):
+    for k in range(n_out):
         summed = outcome.summed[b, k]
         if targets.weight.shape[0] > 0:
             for t in range(start, stop):
@@ -320,6 +312,8 @@ def _sum_up(targets, tape, outcome, b, span, start, stop):
             for t in range(start, stop):
                 summed += targets.mask[b, t] * tape.readout[b, t - span.origin, k]
         outcome.summed[b, k] = summed
+    if targets.mean.shape[0] > 0:
+        _errors_of_mean(targets, tape, outcome, b, span, start, stop, ends)
 
 
 @device

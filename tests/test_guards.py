@@ -294,3 +294,21 @@ def test_what_guards_remember_goes_on_from_a_checkpoint(tmp_path):
     whole = contents(tmp_path / "whole.h5", cut=False)
     assert len(whole["events/kind"]) >= 1
     assert not differing(whole, contents(tmp_path / "cut.h5", cut=False), prefix=False)
+
+
+def test_a_first_loss_far_above_the_variance_of_the_targets_is_told(rng):
+    net = sl.Network(3, sl.LIF(10, threshold=0.3), sl.Readout(1))
+    x, varied = np.ones((2, 30, 3)), np.sin(np.arange(60)).reshape(2, 30, 1)
+
+    def said(targets, **options):
+        sim = sl.Simulator(net, rule=sl.EProp(), optimizer=sl.SGD(1e-9), **options)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for _ in range(2):
+                sim.run(x, targets)
+        return [str(w.message) for w in caught if "times the variance of the targets" in str(w.message)]
+
+    assert len(said(100 + 0.1 * varied)) == 1
+    assert "Readout(normalize_input=True)" in said(100 + 0.1 * varied)[0]
+    assert said(varied) == []
+    assert said(np.full((2, 30, 1), 100.0)) == []  # without variance nothing is known
