@@ -20,8 +20,11 @@ from snnlearn import datasets
 from snnlearn.cli import main
 from snnlearn.datasets import Binned
 from snnlearn.datasets.cache import Cache
+from snnlearn.recipes import RECIPES
 from snnlearn.tasks import Classification, Task
 from snnlearn.tasks.classification import moved
+
+TASKS = ", ".join(sorted(RECIPES))
 
 SAMPLES = [([0.0005, 0.25, 0.25, 0.3], [699, 0, 4, 340]), SILENT, ([0.125], [5])]
 TIMES = [0.5, 250.0, 250.0, 300.048828125]  # ms; 0.3 s in half precision
@@ -437,7 +440,7 @@ def test_a_configuration_of_moved_data_names_its_line(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["init"], "init must name a TASK (digits, evidence-accumulation, pattern-generation) or --data FORMAT PATH (got None)"),
+        (["init"], f"init must name a TASK ({TASKS}) or --data FORMAT PATH (got None)"),
         (["init", "--data", "shd", "x.h5"], "SHD('x.h5') must be a file (got 'nothing at this path')"),
         (
             ["train"],
