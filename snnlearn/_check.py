@@ -57,14 +57,17 @@ def size_text(n: float) -> str:
 
 
 def show(value: Any) -> str:
-    """A value in a few characters on one line: arrays by shape and dtype, long texts cut."""
+    """A value in a few characters on one line: arrays by shape and dtype, long texts cut, paths at their beginning."""
     if isinstance(value, np.ndarray) and value.size > 4:
         return f"array of shape {value.shape} and dtype {value.dtype}"
     try:
         text = " ".join(repr(value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value).split())
     except Exception:  # an integer of thousands of digits, or an object whose own `repr` fails
         text = f"<{type(value).__name__}>"
-    return text if len(text) <= 80 else text[:77] + "..."
+    if len(text) <= 80:
+        return text
+    is_path = isinstance(value, os.PathLike) or (isinstance(value, str) and os.sep in value and "\n" not in value)
+    return f"'...{text[-76:]}" if is_path and text.endswith("'") else text[:77] + "..."  # which file it is, its end tells
 
 
 def brief(record: Any) -> str:

@@ -51,7 +51,7 @@ def test_a_mask_comes_back_from_a_checkpoint(path):
 
 def test_load_config_reads_a_recording(path):
     task = sl.tasks.PatternGeneration()
-    net = sl.Network(task.n_inputs, sl.LIF(10, threshold=0.05), sl.Readout(task.n_outputs, tau=20.0))
+    net = sl.Network(task.n_inputs, sl.LIF(10, threshold=0.05), sl.Readout(task.n_outputs, tau=20.0, normalize_input=True))
     sim = sl.Simulator(net, rule=sl.EProp(), optimizer=sl.SGD(1e-8))
     with sl.Recorder(path) as recorder:
         sim.train(task, trials=2, batch=1, recorder=recorder)
