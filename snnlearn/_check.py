@@ -22,6 +22,7 @@ from scipy import sparse
 
 WIDEST = 2**63
 MOST = 2**31 - 1  # neurons, channels and steps are counted by int32 in places
+MOST_THREADS = 4096  # more than any machine has cores
 TOLERANCE = 1e-6  # relative, of times: a step of float32(0.1) ms, or the difference of two times, is one of 0.1 ms
 LONGEST = 400  # characters of the line that stands for a record
 
@@ -60,6 +61,9 @@ def show(value: Any) -> str:
     """A value in a few characters on one line: arrays by shape and dtype, long texts cut, paths at their beginning."""
     if isinstance(value, np.ndarray) and value.size > 4:
         return f"array of shape {value.shape} and dtype {value.dtype}"
+    if isinstance(value, slice):
+        bounds = (value.start, value.stop, value.step)[: 2 if value.step is None else 3]
+        return ":".join("" if x is None else str(x) for x in bounds)
     try:
         text = " ".join(repr(value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value).split())
     except Exception:  # an integer of thousands of digits, or an object whose own `repr` fails
@@ -131,6 +135,12 @@ def seed(where: str, value: Any, need: str = "be a whole number, not negative", 
     if value < low:
         raise fail(where, need, value)
     return int(value)
+
+
+def threads(where: str, value: Any) -> int:
+    """A number of threads or processes."""
+    count = integer(where, value, "be a positive number", low=1)
+    return integer(where, count, f"be at most {MOST_THREADS}", high=MOST_THREADS)
 
 
 def flag(where: str, value: Any) -> bool:

@@ -13,6 +13,7 @@ from scipy import sparse
 
 from . import _check
 from .events import Events
+from .tasks.base import no_split
 
 ENDLESS = 128  # trials of an endless split that an evaluation takes
 
@@ -83,9 +84,10 @@ def check_number(where: str, task: Any, split: str, trials: int | None, start: i
 
     trials : None: all that there are, or 128 of an endless split
     """
-    found = task.n_trials(split)
+    found = task.n_trials(split) if split in getattr(task, "splits", (split,)) else 0
     if found is not None and not found:
-        raise _check.fail(where, f"be of a task with trials for split {split!r}", f"{type(task).__name__} without one")
+        got, hint = f"{type(task).__name__} without one", no_split(task, split)
+        raise _check.fail(where, f"be of a task with trials for split {split!r}", got, hint)
     if found is not None and start + (trials or 1) > found:
         again = "; another epoch is another call" if split == "train" else ""
         hint = f"{type(task).__name__}.n_trials({split!r}) is {found}{again}"

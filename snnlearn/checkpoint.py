@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import copy
 import os
-import pathlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -26,6 +25,7 @@ from .layout import Plan
 from .network import WEIGHT_NAMES, FlatWeights, Network, Weights, flatten, unflatten
 from .record import open_recorder
 from .recording import Recorder
+from .recording.writer import check_new_file
 from .report import Alignment
 from .rules.several import carried
 from .spec import encode
@@ -96,8 +96,7 @@ def go_back(simulator: Any, state: dict[str, Any]) -> None:
 
 def save(simulator: Any, path: str | os.PathLike[str], overwrite: bool) -> None:
     """Write the state to a file of its own; see `Simulator.save`."""
-    path = pathlib.Path(path)
-    Recorder(path, overwrite=overwrite)  # checks the path
+    path = check_new_file("Simulator.save.path", path, _check.flag("Simulator.save.overwrite", overwrite))
     part, used = path.with_name(f"{path.name}.part"), simulator._recorder
     recorder = Recorder(part, spikes=False, readout=False, target=False, overwrite=True)
     try:

@@ -154,7 +154,7 @@ def gradient(
     check_parts("gradient", rule, None, loss, regularizer)
     seed = _check.seed("gradient.seed", seed)
     if threads is not None:
-        threads = _check.integer("gradient.threads", threads, "be a positive number", low=1)
+        threads = _check.threads("gradient.threads", threads)
     engine = Engine(
         check_network(net),
         net.check_weights(weights),

@@ -48,10 +48,12 @@ def check_interval(
     update_every: Any, rules: Iterable[Rule], loss: Loss | None, regularizer: RateRegularizer | None
 ) -> int | None:
     """`update_every` in steps, None for "trial"; ValueError or TypeError unless rules, loss and regularizer can work with it."""
-    if isinstance(update_every, str):
-        _check.choice("Simulator.update_every", update_every, ("trial",))
+    if isinstance(update_every, str) and update_every == "trial":
         return None
-    interval = _check.integer("Simulator.update_every", update_every, "be 'trial' or a positive number of steps", 1, LONGEST)
+    need = "be 'trial' or a positive number of steps"
+    if isinstance(update_every, str):
+        raise _check.fail("Simulator.update_every", need, update_every)
+    interval = _check.integer("Simulator.update_every", update_every, need, 1, LONGEST)
     for rule in rules:
         rule.direction(interval, False, False)
     if isinstance(loss, CrossEntropy) and loss.of == "mean":

@@ -55,7 +55,8 @@ def refuse(net: Network, rule: Rule | None, n_steps: int, itemsize: int, limit: 
     """MemoryError where the network or the rule cannot fit, from the configuration alone: nothing is allocated for it."""
     size, least, per_synapse = _least(net, rule, n_steps, itemsize)
     if least > limit:
-        fit = int(float(f"{limit / per_synapse / net.n:.2g}"))  # a figure to begin with: the rule's own comes on top
+        room = limit / net.n - net.n_outputs * (8 + itemsize)  # of a neuron, beside its weights to the readout
+        fit = int(float(f"{max(0.0, room) / per_synapse:.2g}"))  # a figure to begin with: the rule's own comes on top
         hint = "sl.Sparse(indegree=...) keeps its synapses alone" + (f", about {fit} a neuron fit" if fit else "")
         need = f"the network's {size.synapses} synapses need {size_text(least)}"
         raise MemoryError(f"plan: {need} and {size_text(limit)} are there; {hint}")
@@ -63,8 +64,9 @@ def refuse(net: Network, rule: Rule | None, n_steps: int, itemsize: int, limit: 
         return
     own = _own(rule, size, online, itemsize)
     if least + own > limit:
-        instead = _rules_that_fit(rule, size, online, itemsize, limit - least)
-        raise MemoryError(f"plan: {describe(rule)} needs {size_text(own)} and {size_text(limit)} are there{instead}")
+        instead = _rules_that_fit(rule, size, online, itemsize, limit - least, least)
+        need = f"the run with {describe(rule)} needs {size_text(least + own)}"
+        raise MemoryError(f"plan: {need} and {size_text(limit)} are there{instead}")
 
 
 def refuse_run(engine: Engine, job: Job, streaming: bool, limit: float, plain: Callable[[], Engine]) -> None:
@@ -138,8 +140,8 @@ def _nearest(engine: Engine, job: Job, streaming: bool, limit: float, plain: Cal
     needed = bytes_needed(engine, job, streaming)
     itemsize, online = engine.dtype.itemsize, streaming or engine.interval is not None
     size, *_ = _least(engine.net, engine.rule, job.n_steps, itemsize)
-    room = limit - sum(needed[name] for name in ("weights", "gradient", "optimizer", "state"))
-    return _rules_that_fit(engine.rule, size, online, itemsize, room)
+    rest = sum(needed[name] for name in ("weights", "gradient", "optimizer", "state"))
+    return _rules_that_fit(engine.rule, size, online, itemsize, limit - rest, rest)
 
 
 def _least(net: Network, rule: Rule | None, n_steps: int, itemsize: int) -> tuple[Size, float, int]:
@@ -153,8 +155,11 @@ def _least(net: Network, rule: Rule | None, n_steps: int, itemsize: int) -> tupl
     return size, least, 8 + itemsize + 2 * 4
 
 
-def _rules_that_fit(instead_of: Rule, size: Size, online: bool, itemsize: int, room: float) -> str:
-    """Standard rules that need no more than this room, and less than the one that does not fit, as a hint."""
+def _rules_that_fit(instead_of: Rule, size: Size, online: bool, itemsize: int, room: float, rest: float) -> str:
+    """Standard rules that need no more than this room, and less than the one that does not fit, as a hint.
+
+    rest : bytes of the run beside the rule's, so that what stands in the hint compares with what was asked for
+    """
     fit, refused = [], _own(instead_of, size, online, itemsize) or math.inf  # nothing is known of a rule of one's own
     for name in STANDARD:
         try:
@@ -162,7 +167,7 @@ def _rules_that_fit(instead_of: Rule, size: Size, online: bool, itemsize: int, r
         except ValueError:  # a rule that cannot work in this setting
             continue
         if own <= room and own < refused:
-            fit.append(f"{name} ({size_text(own)})")
+            fit.append(f"{name} ({size_text(rest + own)})")
     return f"; what fits: {', '.join(fit[:4])}" if fit else ""
 
 

@@ -180,7 +180,7 @@ class Network:
         for name in frozen:
             _check.choice("Network.frozen", name, WEIGHT_NAMES)
         set_(self, "frozen", frozen)
-        base.join(groups, self.dt, np.float64)
+        base.join([base.sample(group) for group in groups], self.dt, np.float64)  # checks them, and costs nothing
 
     @property
     def n(self) -> int:

@@ -89,7 +89,7 @@ class Simulator:
         self.seed = _check.seed("Simulator.seed", seed)
         check_parts("Simulator", rule, optimizer, loss, regularizer)
         if threads is not None:
-            threads = _check.integer("Simulator.threads", threads, "be a positive number", low=1)
+            threads = _check.threads("Simulator.threads", threads)
         self._threads = threads
         self.passive = check_passive(passive, rule is not None and optimizer is not None)
         self.passive_every = _check.integer("Simulator.passive_every", passive_every, "be a positive number of updates", low=1)
@@ -304,7 +304,7 @@ class Simulator:
         """
         if task is None:
             return go_on_as_planned(self, trials, batch, recorder, **options)
-        return train(self, task, 0 if trials is None else trials, batch, recorder, **options)
+        return train(self, task, trials, batch, recorder, **options)
 
     def evaluate(self, task: Any, trials: int | None = None, split: str = "test") -> Evaluation:
         """How well the network does on trials of a task, without learning: loss, score, labels, predictions, ...

@@ -18,7 +18,7 @@ from .losses import CrossEntropy
 from .network import Weights
 from .recording import Recorder
 from .report import Evaluation, evaluation
-from .tasks.base import Task
+from .tasks.base import Task, no_split
 
 EVALUATION_BATCH = 64  # trials that an evaluation runs at a time
 
@@ -90,7 +90,7 @@ class Training:
 def train(
     simulator: Any,
     task: Task,
-    trials: int,
+    trials: int | None = None,
     batch: int = 1,
     recorder: Recorder | None = None,
     *,
@@ -103,7 +103,7 @@ def train(
 ) -> History:
     """Learn `trials` trials of a task, `batch` at a time.
 
-    start : number of the first training trial
+    trials : how many to learn; start : number of the first training trial
     evaluate_every : evaluate on the task's test split, or its validation split where it has one, after so many batches, and
         at the end; `stop` and `restore_best` look at that
     evaluate_trials : how many trials of that split; None: all, or 128 of an endless one
@@ -119,6 +119,7 @@ def train(
     before anything runs, Divergence where a state is not finite.
     """
     check_options(simulator, task, trials, batch, start, evaluate_every, evaluate_trials, stop)
+    assert trials is not None
     restore_best = _check.flag("Simulator.train.restore_best", restore_best)
     callbacks = _check.items("Simulator.train.callbacks", callbacks, "be functions of the simulator and the history")
     check_trials(simulator, task, trials, start, evaluate_every is not None, evaluate_trials)
@@ -249,7 +250,9 @@ def evaluate(simulator: Any, task: Any, trials: int | None = None, split: str = 
     where = "Simulator.evaluate"
     check_task(simulator, task, where)
     if hasattr(task, "splits"):
-        _check.choice(f"{where}.split", split, task.splits)
+        names = ", ".join(map(repr, task.splits))
+        if not isinstance(split, str) or split not in task.splits:
+            raise _check.fail(f"{where}.split", f"be one of {names}", split, no_split(task, split))
     if trials is not None:
         _check.integer(f"{where}.trials", trials, "be a positive number or None", low=1)
     n, runs = check_number(f"{where}.trials", task, split, trials), []
@@ -302,6 +305,8 @@ def check_options(simulator: Any, task: Any, trials: Any, batch: Any, start: Any
     """Raise ValueError or TypeError for options of `train` that do not fit; simulator : or a `Config`"""
     where = "Simulator.train"
     check_task(simulator, task, where)
+    if trials is None:
+        raise _check.fail(f"{where}.trials", "be given with a task: how many trials to learn", None, _epoch(task))
     _check.integer(f"{where}.trials", trials, "be a positive number", low=1)
     _check.integer(f"{where}.batch", batch, "be a positive number", low=1)
     _check.integer(f"{where}.start", start, "be a whole number, not negative", low=0)
@@ -314,6 +319,12 @@ def check_options(simulator: Any, task: Any, trials: Any, batch: Any, start: Any
         _check.number(f"{where}.stop", stop, "be a score or a function of the history")
         if every is None:
             raise _check.fail(f"{where}.evaluate_every", "be given where stop is a score", None)
+
+
+def _epoch(task: Any) -> str:
+    """As a hint, how many trials there are."""
+    n = task.n_samples("train") if hasattr(task, "n_samples") else task.n_trials("train")
+    return "the task draws as many as are asked for" if n is None else f"trials={n} is each of the task's once"
 
 
 def check_task(simulator: Any, task: Any, where: str) -> None:

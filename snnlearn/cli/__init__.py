@@ -9,6 +9,7 @@ looking.py         what reads a recording or prints a table
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
@@ -19,6 +20,19 @@ from .. import _startup
 from .parser import make_parser
 
 __all__ = ["main", "make_parser"]
+
+OPTIONS = {  # how errors of the package call what came from an option: its name, and how it is written
+    "Recorder.path": ("out", "--out"),
+    "Simulator.threads": ("threads", "--threads"),
+    "sweep.threads": ("threads", "--threads"),
+    "sweep.workers": ("workers", "--workers"),
+    "plot.trial": ("trial", "--trial"),
+    "export.trials": ("trials", "--trials"),
+    "Recording.trials": ("trials", "--trials"),
+    "export.format": ("format", "--format"),
+    "replay.start": ("start", "START"),
+    "replay.stop": ("stop", "STOP"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,8 +62,16 @@ def _main(arguments: Sequence[str] | None) -> int:
         return 0
     except (ValueError, TypeError, OSError, FloatingPointError, ImportError, LookupError, MemoryError) as error:
         text = str(error.args[0] if isinstance(error, KeyError) else error)
-        print(f"snnlearn: {text.replace('overwrite=True', '--overwrite')}", file=sys.stderr)
+        print(f"snnlearn: {_by_options(text, options)}", file=sys.stderr)
         return 1
     finally:
         if ends is not None:
             signal.signal(ends, before)
+
+
+def _by_options(text: str, options: argparse.Namespace) -> str:
+    """An error of the package in the words of the command line."""
+    for where, (name, option) in OPTIONS.items():
+        if text.startswith(f"{where} ") and getattr(options, name, None) is not None:
+            text = option + text.removeprefix(where)
+    return text.replace("overwrite=True", "--overwrite")

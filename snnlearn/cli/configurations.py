@@ -157,6 +157,9 @@ def sweep(options: argparse.Namespace) -> int:
     config = load_config(options.config)
     changes = dict(parse_change(text) for text in options.set or ())
     over = config.sweep
+    if not over:
+        hint = "snnlearn train runs a single configuration"
+        raise _check.fail("sweep FILE", "have a table [sweep] that says what varies, as seeds = 3", str(options.config), hint)
     if changes:
         config = config.updated(changes)
     folder = options.out or options.config.with_suffix("")

@@ -34,7 +34,10 @@ def recipe_of(options: argparse.Namespace) -> Any:
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     for name in ("neurons", "trials", "iterations", "batch", "downsample"):
         if name in given:
-            _check.integer(f"--{name}", given[name], "be a positive number", low=2 if name == "neurons" else 1, high=MOST)
+            least, most = (2, _check.MOST) if name == "neurons" else (1, MOST)
+            need = "be a positive number" if least == 1 else f"be a number >= {least}"
+            _check.integer(f"--{name}", given[name], need, low=least)
+            _check.integer(f"--{name}", given[name], f"be at most {most}", high=most)
     for name in ("lr", "dt"):
         if name in given:
             _check.number(f"--{name}", given[name], "be a positive number", low=0.0, strict=True)

@@ -97,8 +97,13 @@ class Config:
                 raise _check.fail(f"Config.{name}", "be a dict of options", getattr(self, name), error=TypeError)
         plan = self.training
         check_options(self, self.task, plan.trials, plan.batch, plan.start, plan.evaluate_every, plan.evaluate_trials, plan.stop)
-        if not isinstance(self.update_every, str) or self.update_every != "trial":
-            _check.integer("Config.update_every", self.update_every, "be 'trial' or a positive number of steps", low=1)
+        need, every = "be 'trial' or a positive number of steps", self.update_every
+        if isinstance(every, str) and every != "trial":
+            raise _check.fail("Config.update_every", need, every)
+        if not isinstance(every, str):
+            _check.integer("Config.update_every", every, need, low=1)
+        if self.threads is not None:
+            _check.threads("Config.threads", self.threads)
         for rule in (self.rule, *self.passive):
             rule.direction(None if isinstance(self.update_every, str) else self.update_every, False, False)
             rule.feedback_matrix(self.net)

@@ -19,9 +19,17 @@ import h5py
 import numpy as np
 
 from .. import _check, spec
+from ..connectivity import Dense, Masked, Sparse
+from ..losses import CrossEntropy, MeanSquaredError, RateRegularizer
+from ..network import Network, Readout
+from ..neurons.base import Neuron
+from ..optimizers import Optimizer
 from ..recording import Recording, open_recording
 from ..recording.going_on import OPTIONS as RECORDER_OPTIONS
 from ..recording.integrity import CheckedFile
+from ..rules import Rule
+from ..schedules import CosineDecay, ExponentialDecay, StepDecay
+from ..surrogate import Surrogate
 from ..tasks import base, classification
 from . import toml
 from .settings import SCALARS, SECTIONS, SPECS, VARIABLES, InitialWeights, TrainingPlan
@@ -29,6 +37,18 @@ from .toml import NONE, Path
 
 T = TypeVar("T")
 TABLES = {"weights": InitialWeights, "training": TrainingPlan}
+KINDS: dict[str, Any] = {  # of what stands at a key
+    **dict.fromkeys(("rule", "passive"), Rule),
+    **dict.fromkeys(("inputs", "recurrent"), (Dense, Masked, Sparse)),
+    "optimizer": Optimizer,
+    "loss": (MeanSquaredError, CrossEntropy),
+    "regularizer": RateRegularizer,
+    "network": Network,
+    "readout": Readout,
+    "neurons": Neuron,
+    "surrogate": Surrogate,
+    "lr": (ExponentialDecay, StepDecay, CosineDecay),
+}
 IMPLIED = {("network",): "Network", ("network", "readout"): "Readout", ("regularizer",): "RateRegularizer"}
 
 
@@ -144,12 +164,20 @@ def _value(value: Any, path: Path, source: _Source) -> Any:
         source.fail(path, f"the table must have a type, the name of a class such as {_example(path)}")
     if name is None:
         return {k: _value(x, (*path, k), source) for k, x in value.items()}
-    if not isinstance(name, str) or name not in spec.CLASSES:
-        near = difflib.get_close_matches(str(name), spec.CLASSES, 1)
+    known = _types(path)
+    if not isinstance(name, str) or name not in known:
+        near = difflib.get_close_matches(str(name), known, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        source.fail((*path, "type"), f"the type must be one of {', '.join(spec.CLASSES)} (got {name!r}){hint}")
+        source.fail((*path, "type"), f"the type must be one of {', '.join(known)} (got {name!r}){hint}")
     parameters = {k: _value(x, (*path, k), source) for k, x in value.items() if k != "type"}
     return _made(spec.CLASSES[name], spec.unwritten(name, parameters), path, source)
+
+
+def _types(path: Path) -> list[str]:
+    """Names of the classes that may stand here."""
+    key = next((part for part in reversed(path) if isinstance(part, str)), "")
+    kind = KINDS.get(key, object)
+    return [name for name, cls in spec.CLASSES.items() if issubclass(cls, kind)]
 
 
 def _is_spec(path: Path) -> bool:
@@ -204,6 +232,11 @@ def _find(word: str, values: Mapping[str, Any]) -> Path:
     """The path of a key of this name in the sections that are checked together; () where there is none."""
     if word in values:
         return (word,)
+    network = values.get("network")
+    if isinstance(network, Mapping) and word in ("n_inputs", "dt") and word in network:
+        return ("network", word)
+    if isinstance(network, Mapping) and word == "n_outputs" and "n" in (network.get("readout") or {}):
+        return ("network", "readout", "n")
     for section in ("training", "recorder", "sweep", "rule", "regularizer"):
         if isinstance(values.get(section), Mapping) and (word in values[section] or values[section].get("type") == word):
             return (section, word) if word in values[section] else (section,)

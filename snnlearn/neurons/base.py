@@ -24,7 +24,7 @@ present (a LIF neuron is an ALIF neuron with beta = 0).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -126,6 +126,14 @@ class Neuron:
         return self._array("v_init")[None]
 
 
+def sample(group: Neuron) -> Neuron:
+    """A group that is refused where this one is: one neuron of a large group whose parameters are numbers."""
+    values = [getattr(group, f.name) for f in fields(group)]
+    plain = all(isinstance(x, (bool, int, float, str, surrogate.Surrogate)) for x in values)
+    return replace(group, n=1) if plain and group.n > FEW else group
+
+
+FEW = 1000  # neurons of a group that is not large
 NAMES = {"thr": "threshold", "inv_thr": "1/threshold"}  # of factors a step, where kernels call a parameter otherwise
 PROMOTIONS: dict[tuple[type, type], Any] = {}  # (params class, wider params class) -> function
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._check import fail
 from ..recording import Recording, open_recording
-from ..recording.access import record
+from ..recording.access import listed, record
 from ..report import Run
 from ..spec import CLASSES
 from ..training import History
@@ -123,7 +123,7 @@ def shown(recording: Recording, trial: int | None, time: Span) -> Shown:
     if not trials.size:
         raise fail("plot.recording", "have a trial with raw data", str(recording.path))
     if trial is not None and trial not in trials:
-        raise fail("plot.trial", f"be a trial with raw data ({trials[0]} .. {trials[-1]})", trial, error=IndexError)
+        raise fail("plot.trial", f"be among the trials with raw data, {listed(trials)}", trial, error=IndexError)
     if recording.is_stream and trial is None:
         s = recording.segments
         last = max(int(s.begin[0]), int(s.stop[-1]) - SHOWN_STEPS)

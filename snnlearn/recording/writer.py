@@ -110,10 +110,7 @@ class Recorder(Asked):
     ):
         given = locals()
         self._set_options({name: given[name] for name in OPTIONS} | {"overwrite": overwrite})
-        if not isinstance(path, (str, os.PathLike)):
-            raise fail("Recorder.path", "be the name of a file", path, error=TypeError)
-        self.path = pathlib.Path(path)
-        self._check_path()
+        self.path = check_new_file("Recorder.path", path, self.overwrite)
         self._choose({"v": v, "a": a, "psi": psi, "threshold": threshold, "learning_signal": learning_signal}, variables)
         self._store: Store | None = None
         self._network: dict[str, Any] = {}
@@ -209,7 +206,7 @@ class Recorder(Asked):
         self.adaptive = np.asarray(adaptive, np.int64)
         selection = self.selection(n_neurons, variables, model)
         self._pairs = self.check_synapses(weights, dt, hidden)
-        self._check_path()
+        check_new_file("Recorder.path", self.path, self.overwrite)
         try:
             journal = JournaledFile(self.path, "w" if self.overwrite else "x")
         except OSError as error:
@@ -411,13 +408,18 @@ class Recorder(Asked):
             raise fail(f"Recorder.{method}", "be called between open() and close()", self._status)
         return self._store
 
-    def _check_path(self) -> None:
-        if self.path.is_dir():
-            raise fail("Recorder.path", "be a file, not a folder", str(self.path), error=IsADirectoryError)
-        if not self.path.parent.is_dir():
-            raise fail("Recorder.path", "be in a folder that exists", str(self.path), error=FileNotFoundError)
-        if self.path.exists():
-            regular_file("Recorder.path", self.path)
-        if self.path.exists() and not self.overwrite:
-            hint = "the file exists; overwrite=True replaces it"
-            raise fail("Recorder.path", "name a new file", str(self.path), hint, FileExistsError)
+
+def check_new_file(where: str, path: Any, overwrite: bool) -> pathlib.Path:
+    """The path of a file to write; OSError, ValueError or TypeError where there can be none or, unless `overwrite`, is one."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise fail(where, "be the name of a file", path, error=TypeError)
+    path = pathlib.Path(path)
+    if path.is_dir():
+        raise fail(where, "be a file, not a folder", str(path), error=IsADirectoryError)
+    if not path.parent.is_dir():
+        raise fail(where, "be in a folder that exists", str(path), error=FileNotFoundError)
+    if path.exists():
+        regular_file(where, path)
+    if path.exists() and not overwrite:
+        raise fail(where, "name a new file", str(path), "the file exists; overwrite=True replaces it", FileExistsError)
+    return path

@@ -131,7 +131,8 @@ def sweep(
     after Ctrl-C, when the runs have taken their checkpoints: the same call goes on.
     """
     config = config if isinstance(config, Config) else load_config(config)
-    workers = None if workers is None else _check.integer("sweep.workers", workers, "be a positive number", low=1)
+    workers = None if workers is None else _check.threads("sweep.workers", workers)
+    threads = None if threads is None else _check.threads("sweep.threads", threads)
     _check.integer("sweep.retries", retries, "be a number, not negative", low=0)
     if executor is not None and scheduler is not None:
         raise _check.fail("sweep", "get either executor or scheduler", f"{executor}, {scheduler}")

@@ -29,6 +29,7 @@ from ..events import Events
 SPLITS = ("train", "test")
 STREAMS = (*SPLITS, "shared", "validation")  # the second number of (1); "shared" draws what trials have in common
 SPARSE_BELOW = 0.25  # above this probability a test of every cell is faster than (2)
+SHARES = {"test": "holdout", "validation": "validation"}  # parameters of tasks that divide what they are given
 
 _REGISTRY: dict[str, type[Task]] = {}
 
@@ -152,7 +153,10 @@ class Task(ABC):
         return np.random.default_rng([self.seed, STREAMS.index(stream), index])  # (1)
 
     def _split(self, split: str) -> str:
-        return _check.choice(f"{type(self).__name__} split", split, self.splits)
+        if not isinstance(split, str) or split not in self.splits:
+            names = ", ".join(map(repr, self.splits))
+            raise _check.fail(f"{type(self).__name__} split", f"be one of {names}", split, no_split(self, split))
+        return split
 
     def _index(self, what: str, index: int, split: str, past_end: bool = False) -> int:
         where = f"{type(self).__name__}.{what}"
@@ -285,3 +289,9 @@ def frozen(array: np.ndarray) -> np.ndarray:
     """The array, made read-only."""
     array.flags.writeable = False
     return array
+
+
+def no_split(task: Any, split: Any) -> str:
+    """As a hint, why a task has no trials of this split; "" where nothing is known."""
+    share = SHARES.get(split) if isinstance(split, str) else None
+    return f"{share} above 0 keeps some apart for it" if share is not None and hasattr(task, share) else ""
