@@ -33,19 +33,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import snnlearn as sl
-from snnlearn.compare import closeness, describe
-from snnlearn.plot.style import (
-    BLACK,
-    BLUE,
-    DASHED,
-    GREEN,
-    GREY,
-    LIGHT,
-    PURPLE,
-    SKY,
-    STYLE,
-    VERMILLION,
-)
+from snnlearn.analysis.compare import closeness, describe
+from snnlearn.plot.style import BLACK, BLUE, DASHED, GREEN, GREY, LIGHT, PURPLE, SKY, STYLE, VERMILLION
 
 SHORT = os.environ.get("SNNLEARN_SHORT") == "1"  # small sizes, for the tests
 plt.rcParams.update(

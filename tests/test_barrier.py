@@ -8,8 +8,9 @@ from numpy.testing import assert_array_equal
 from twin import draw, simulator
 
 import snnlearn as sl
-from snnlearn import optimizers, parts
 from snnlearn.compiler import barrier
+from snnlearn.engine import partition
+from snnlearn.optimizers import optimizers
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="plain Python does not run kernels at the same time")
 
@@ -41,9 +42,9 @@ NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in slow)) for name 
 @pytest.fixture
 def small(monkeypatch):
     """Members of a few neurons."""
-    monkeypatch.setattr(parts, "NEURONS", 8)
-    monkeypatch.setattr(parts, "ALIGNED", 4)
-    monkeypatch.setattr(parts, "SYNAPSES", 10)
+    monkeypatch.setattr(partition, "NEURONS", 8)
+    monkeypatch.setattr(partition, "ALIGNED", 4)
+    monkeypatch.setattr(partition, "SYNAPSES", 10)
 
 
 def regularized(name):
@@ -189,6 +190,6 @@ def test_a_member_that_is_missing_in_an_update_changes_nothing(small):
         return optimizers.apply_gradient(*arguments)
 
     with pytest.raises(KeyboardInterrupt):
-        parts.apply_together(kernel, engine.pool, 2, engine.update_arguments(1, engine.grad), 0.1)
+        partition.apply_together(kernel, engine.pool, 2, engine.update_arguments(1, engine.grad), 0.1)
     assert len(began) == 2
     assert_array_equal(engine.weights.w_rec, before)

@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 import snnlearn as sl
-from snnlearn.batches import collate
+from snnlearn.tasks.batches import collate
 
 
 class Own:

@@ -3,7 +3,7 @@
 import pytest
 
 import snnlearn as sl
-from snnlearn import bench
+from snnlearn.cli import bench
 
 
 def test_bandwidth_is_a_finite_speed():

@@ -20,7 +20,7 @@ from snnlearn import datasets
 from snnlearn.cli import main
 from snnlearn.datasets import Binned
 from snnlearn.datasets.cache import Cache
-from snnlearn.recipes import RECIPES
+from snnlearn.experiments.recipes import RECIPES
 from snnlearn.tasks import Classification, Task
 from snnlearn.tasks.classification import moved
 

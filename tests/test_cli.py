@@ -11,8 +11,8 @@ import types
 import pytest
 
 import snnlearn as sl
-from snnlearn.family import rule_names
-from snnlearn.recipes import RECIPES
+from snnlearn.experiments.recipes import RECIPES
+from snnlearn.rules.taxonomy import rule_names
 
 TASKS = ", ".join(repr(name) for name in sorted(RECIPES))
 SMALL = ["--neurons", "20", "--iterations", "4", "--batch", "4", "--quiet"]
@@ -101,7 +101,7 @@ def test_minutes_for_one_update_are_announced(capsys, monkeypatch):
 
     for rule, announced in (("rtrl", True), ("eprop", False)):
         recipe = RECIPES["digits"](rule=rule, threads=1, neurons=200)
-        monkeypatch.setattr("snnlearn.planning.plan", lambda *_, **__: types.SimpleNamespace(seconds_per_step=1.0))
+        monkeypatch.setattr("snnlearn.experiments.plan.plan", lambda *_, **__: types.SimpleNamespace(seconds_per_step=1.0))
         training.warn_of_cost(recipe.net, recipe.parts, recipe.task, 640, 32)
         said = capsys.readouterr().out
         assert ("RTRL an update takes about" in said and "h" in said) if announced else not said

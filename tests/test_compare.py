@@ -7,7 +7,7 @@ import pytest
 from twin import draw, library
 
 import snnlearn as sl
-from snnlearn.compare import VacuousComparisonWarning
+from snnlearn.analysis.compare import VacuousComparisonWarning
 
 RULES = [sl.EProp(reset_gradient=True), sl.EProp(order=2), sl.RTRL(), sl.SnAp(1)]
 

@@ -7,8 +7,8 @@ import pytest
 from kills import BATCH, LIF, TASK, contents, differing
 
 import snnlearn as sl
-from snnlearn.config import toml
-from snnlearn.recipes import RECIPES
+from snnlearn.experiments import toml
+from snnlearn.experiments.recipes import RECIPES
 
 MASK = np.random.default_rng(1).random((8, 8)) < 0.5
 NET = sl.Network(TASK.n_inputs, LIF, sl.Readout(2, tau=5.0), delay=2.0)
@@ -68,7 +68,7 @@ def test_a_configuration_comes_back_from_toml(config, comments, tmp_path):
 
 @pytest.mark.parametrize("task", RECIPES)
 def test_recipes_come_back(task):
-    from snnlearn.cli.configurations import of_recipe
+    from snnlearn.cli.configure import of_recipe
 
     config = of_recipe(RECIPES[task](neurons=10, iterations=3))
     text = config.to_toml()

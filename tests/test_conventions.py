@@ -7,7 +7,7 @@ import pytest
 
 import snnlearn as sl
 from snnlearn import conventions
-from snnlearn.published import superimposed_sines
+from snnlearn.verification.published import superimposed_sines
 
 NEST = {  # of NEST's tutorial on sine waves
     **{"C_m": 1.0, "E_L": 0.0, "I_e": 0.0, "V_m": 0.0, "V_th": 0.03, "t_ref": 0.0, "tau_m": 30.0, "gamma": 0.3},

@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 from twin import draw, simulator
 
 import snnlearn as sl
-from snnlearn import parts
+from snnlearn.engine import partition
 
 HOWS = {"copy": copy.copy, "deepcopy": copy.deepcopy, "pickle": lambda thing: pickle.loads(pickle.dumps(thing))}
 SETTINGS = {
@@ -173,9 +173,9 @@ def in_child(function):
 def test_a_forked_child_makes_its_own_threads(monkeypatch, members):
     """Batches whose trials are dealt to threads, and a trial whose neurons are shared."""
     if members > 1:
-        monkeypatch.setattr(parts, "NEURONS", 3)
-        monkeypatch.setattr(parts, "ALIGNED", 1)
-        monkeypatch.setattr(parts, "SYNAPSES", 1)
+        monkeypatch.setattr(partition, "NEURONS", 3)
+        monkeypatch.setattr(partition, "ALIGNED", 1)
+        monkeypatch.setattr(partition, "SYNAPSES", 1)
     sim, data = simulator(draw(kind="alif", T=25, n_ref=2), sl.EProp(), sl.Adam(1e-3), threads=2)
     batch = data if members > 1 else {key: np.stack([value] * 4) for key, value in data.items()}
     sim.run(**batch)  # the threads exist now

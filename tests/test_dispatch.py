@@ -15,10 +15,10 @@ from numba import config, njit
 from twin import assert_same, draw, library, simulator
 
 import snnlearn as sl
-from snnlearn.block import run_block
 from snnlearn.compiler import dispatch
 from snnlearn.compiler.cache import SOURCE, kernel_sources
 from snnlearn.compiler.compilations import Announcer
+from snnlearn.engine.block_loop import run_block
 
 compiled = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled")
 CASES = {
@@ -88,7 +88,7 @@ def test_a_helper_has_no_machine_code_of_its_own():
 @compiled
 def test_a_second_start_compiles_nothing():
     code = (
-        "import test_dispatch as t; from snnlearn.block import run_block\n"
+        "import test_dispatch as t; from snnlearn.engine.block_loop import run_block\n"
         "net, weights, trial = t.library(t.draw(**t.CASES['lif']))\n"
         "t.sl.gradient(net, weights, rule=t.RULES['adjoint'], **trial)\n"
         "s = run_block.stats; print(sum(s.cache_hits.values()), sum(s.cache_misses.values()))"

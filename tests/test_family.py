@@ -10,8 +10,8 @@ from scipy import sparse
 from twin import distance, draw, library, simulator
 
 import snnlearn as sl
-from snnlearn.family import KINDS, MEMBERS, STANDARD, affordable, parse_rule, rule_names, size_of
-from snnlearn.network import flatten
+from snnlearn.network.network import flatten
+from snnlearn.rules.taxonomy import KINDS, MEMBERS, STANDARD, affordable, parse_rule, rule_names, size_of
 
 MEMBER = partial(pytest.mark.parametrize, "member", MEMBERS, ids=lambda m: f"{m.name} {m.direction}")
 FACTOR = 4.0  # leading terms leave out scratch, indices and small arrays

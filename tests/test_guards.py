@@ -8,9 +8,9 @@ import pytest
 from kills import BATCH, LIF, TASK, contents, differing
 
 import snnlearn as sl
-from snnlearn import guards
-from snnlearn.intake import make_job
 from snnlearn.losses import ENTROPY, SIGNAL, SQUARED
+from snnlearn.simulator import guards
+from snnlearn.simulator.inputs import make_job
 
 NET = sl.Network(TASK.n_inputs, LIF, sl.Readout(2, tau=5.0), delay=2.0)
 ADAPTIVE = sl.EProp(feedback="adaptive", seed=2)
@@ -234,7 +234,7 @@ def test_a_closed_loop_is_looked_at_now_and_then(tmp_path):
 
 
 def test_norms_of_gradients_are_taken_now_and_then(monkeypatch):
-    from snnlearn.engine import Engine
+    from snnlearn.engine.engine import Engine
 
     taken, norms = [], Engine._norms
     monkeypatch.setattr(Engine, "_norms", lambda *arguments: taken.append(0) or norms(*arguments))

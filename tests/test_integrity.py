@@ -13,8 +13,9 @@ from event_files import sweeps
 from recording_twin import TRIALS, N, T, record, sparse_weights, start
 
 import snnlearn as sl
-from snnlearn.recording import Recorder, describe, integrity, journal, open_recording
-from snnlearn.recording.going_on import load_checkpoints
+from snnlearn.recording import Recorder, describe, open_recording
+from snnlearn.recording.reopen import load_checkpoints
+from snnlearn.storage import integrity, journal
 
 CONFIG = {"seed": 3, "threshold": 0.4, "text": "µ" * 9}
 DATA = Path(__file__).parent / "data"

@@ -11,7 +11,8 @@ from recording_twin import DT, N_OUT, N, T, record, start
 
 import snnlearn.interop.common as common
 from snnlearn.interop import export
-from snnlearn.recording import Recorder, access, open_recording, reader, summaries
+from snnlearn.recording import Recorder, open_recording, recording, summaries
+from snnlearn.storage import open_file
 
 LENGTH = T + 25 + T  # steps of the axis
 
@@ -54,9 +55,9 @@ def test_sonata_is_read_by_libsonata(run, twin, tmp_path):
         "trials.csv",
     }
     z, v = axis_of(twin)
-    reader = libsonata.SpikeReader(str(tmp_path / "out/spikes.h5"))
-    assert reader.get_population_names() == ["neurons"]
-    spikes = reader["neurons"]
+    recording = libsonata.SpikeReader(str(tmp_path / "out/spikes.h5"))
+    assert recording.get_population_names() == ["neurons"]
+    spikes = recording["neurons"]
     assert spikes.sorting == "by_time"
     found = spikes.get_dict()
     assert_array_equal(found["timestamps"], np.nonzero(z)[0] * DT)
@@ -112,8 +113,8 @@ def test_neo_reads_exported_nwb(run, twin, tmp_path):
     neo = pytest.importorskip("neo")
     pytest.importorskip("pynwb")
     export(run, "nwb", tmp_path / "run.nwb")
-    reader = neo.io.NWBIO(str(tmp_path / "run.nwb"), "r")
-    (block,) = reader.read_all_blocks()
+    recording = neo.io.NWBIO(str(tmp_path / "run.nwb"), "r")
+    (block,) = recording.read_all_blocks()
     (segment,) = block.segments
     z, v = axis_of(twin)
     for neuron, train in enumerate(segment.spiketrains):
@@ -122,7 +123,7 @@ def test_neo_reads_exported_nwb(run, twin, tmp_path):
     signals = {signal.name: signal for signal in segment.analogsignals}
     assert_array_equal(signals["v"].magnitude, v[:, [5, 2]].astype(np.float32))
     assert float(signals["v"].sampling_rate.rescale("kHz")) == 1 / DT and len(segment.spiketrains) == N
-    reader.close()
+    recording.close()
 
 
 @pytest.mark.filterwarnings("default")
@@ -135,8 +136,8 @@ def test_many_trials_are_read_at_once(path, tmp_path, monkeypatch):
             recorder.block(trial, 0, *spikes, {"v": np.full((5, 2), trial, np.float32)}, readout=np.zeros((5, N_OUT)))
             recorder.row("trials", trial=trial, loss=0.5)
     reads = []
-    entries = access.entries
-    for module in (summaries, reader):
+    entries = open_file.entries
+    for module in (summaries, recording):
         monkeypatch.setattr(module, "entries", lambda h5, name, *part: reads.append(name) or entries(h5, name, *part))
     with open_recording(path) as rec:
         for do in (

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
+from snnlearn._interrupts import Interrupts, shielded
 from snnlearn.compiler import compilations
-from snnlearn.interrupts import Interrupts, shielded
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 

@@ -8,7 +8,7 @@ import pytest
 from twin import assert_same, distance
 
 import snnlearn as sl
-from snnlearn.network import flatten
+from snnlearn.network.network import flatten
 from snnlearn.neurons import Neuron
 from snnlearn.neurons.base import (
     SpikeTangents,
@@ -21,8 +21,8 @@ from snnlearn.neurons.base import (
     tangent,
     threshold,
 )
-from snnlearn.neurons.chain import ChainParams, chain
-from snnlearn.rules.traces import make_eligibility
+from snnlearn.neurons.chain_rule import ChainParams, chain
+from snnlearn.rules.engines.traces import make_eligibility
 
 
 class ToyParams(NamedTuple):

@@ -7,7 +7,7 @@ import pytest
 from twin import assert_same, draw, library, simulator
 
 import snnlearn as sl
-from snnlearn.planning import plan
+from snnlearn.experiments.plan import plan
 
 RULES = {
     "eprop": (sl.EProp(), naive.eprop, {}),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import snnlearn as sl
-from snnlearn.optimizers import WEIGHT_NAMES
+from snnlearn.optimizers.optimizers import WEIGHT_NAMES
 
 
 def test_exponential_decay():

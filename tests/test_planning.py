@@ -5,10 +5,11 @@ import pytest
 from numba import config
 
 import snnlearn as sl
-from snnlearn import parts, planning
-from snnlearn.family import size_of
-from snnlearn.memory import floats
-from snnlearn.planning import _inputs
+from snnlearn.engine import partition
+from snnlearn.experiments import plan
+from snnlearn.experiments.memory import floats
+from snnlearn.experiments.plan import _inputs
+from snnlearn.rules.taxonomy import size_of
 
 NET = sl.Network(5, sl.LIF(6, tau_m=10.0, threshold=0.5), sl.Readout(2, tau=20.0))
 CUBA = sl.Network(5, sl.CubaLIF(6, tau_m=10.0, threshold=0.5), sl.Readout(2, tau=20.0))
@@ -156,11 +157,11 @@ def test_events_feed_a_calibration():
 @pytest.mark.skipif(bool(config.DISABLE_JIT), reason="plain Python does not run kernels at the same time")
 def test_threads_that_share_the_neurons(monkeypatch):
     """Told where they do, where they could, and where they cannot."""
-    monkeypatch.setattr(parts, "NEURONS", 2)
-    monkeypatch.setattr(parts, "ALIGNED", 2)
+    monkeypatch.setattr(partition, "NEURONS", 2)
+    monkeypatch.setattr(partition, "ALIGNED", 2)
     quiet = {"dtype": "float64", "n_steps": 50}
     assert "by 2 threads that share the neurons" in sl.plan(NET, sl.EProp(), SGD, threads=2, seconds=0, **quiet).path
-    monkeypatch.setattr(planning, "cores", lambda: 2)
+    monkeypatch.setattr(plan, "cores", lambda: 2)
     assert "threads=2 may share the neurons" in sl.plan(NET, sl.EProp(), SGD, seconds=0, **quiet).reason
     assert "threads" not in str(sl.plan(NET, sl.BPTT(), SGD, seconds=0, **quiet))
     adaptive = {"update_every": 1, "threads": 2, "inputs": np.ones((50, 5)), "seconds": 0.01}

@@ -153,7 +153,7 @@ def test_spikes_of_a_sparse_raster_are_large(make):
 
 
 def test_recipes_record_neurons_of_each_group():
-    from snnlearn.recipes import RECIPES
+    from snnlearn.experiments.recipes import RECIPES
 
     shown = RECIPES["digits"]().shown
     assert len(shown) == 40 and np.sum(np.array(shown) < 100) == 20

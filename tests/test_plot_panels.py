@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 import snnlearn as sl
-from snnlearn.synapse_traces import Eligibility
+from snnlearn.analysis.synapse_traces import Eligibility
 
 pytest.importorskip("matplotlib")
 import matplotlib

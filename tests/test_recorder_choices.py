@@ -12,8 +12,8 @@ from recording_twin import DT, TRIALS, T, record, sparse_weights, start
 from test_resume import TASK, simulator
 
 import snnlearn as sl
-from snnlearn.batches import collate
 from snnlearn.recording import Recorder, open_recording
+from snnlearn.tasks.batches import collate
 
 # ---- schedules ----------------------------------------------------------------------------------------------------------
 

@@ -14,9 +14,10 @@ from numpy.testing import assert_array_equal
 from recording_twin import TRIALS, T, dense_weights, record, spikes_of, start
 
 import snnlearn
-from snnlearn.recording import Recorder, journal, open_recording, slots
-from snnlearn.recording.going_on import load_checkpoints, reopen
+from snnlearn.recording import Recorder, open_recording
+from snnlearn.recording.reopen import load_checkpoints, reopen
 from snnlearn.recording.repair import repair
+from snnlearn.storage import checkpoint_slots, journal
 
 resource = pytest.importorskip("resource", reason="limits the size of files")
 
@@ -43,11 +44,11 @@ def test_file_systems_that_cannot_reserve_are_written_instead(tmp_path, monkeypa
         monkeypatch.setattr(os, "posix_fallocate", unable, raising=False)
     else:
         monkeypatch.delattr(os, "posix_fallocate", raising=False)
-    monkeypatch.setattr(slots, "PIECE", 100)
+    monkeypatch.setattr(checkpoint_slots, "PIECE", 100)
     with open(path, "w+b") as file:
         file.write(b"head")
         file.flush()
-        slots._reserve(file.fileno(), 4, 250)
+        checkpoint_slots._reserve(file.fileno(), 4, 250)
     assert path.read_bytes() == b"head" + bytes(250)
 
 
@@ -218,7 +219,9 @@ def test_a_torn_slot_leaves_the_other(path):
         for number in range(3):
             checkpoint(recorder, number)
     with h5py.File(path, "r+") as file:
-        heads = {slots._head(slot)[0]: name for name, slot in file["checkpoint"].items() if isinstance(slot, h5py.Dataset)}
+        heads = {
+            checkpoint_slots._head(slot)[0]: name for name, slot in file["checkpoint"].items() if isinstance(slot, h5py.Dataset)
+        }
         file["checkpoint"][heads[3]][5000] ^= 1
     assert [c.values["number"] for c in load_checkpoints(path, "path")] == [1]
     with h5py.File(path, "r+") as file:
@@ -232,7 +235,7 @@ def test_a_kill_while_a_slot_is_written(path, monkeypatch):
     recorder = start(Recorder(path))
     checkpoint(recorder, 0)
     checkpoint(recorder, 1)
-    write = slots.write_at
+    write = checkpoint_slots.write_at
     for most in range(4):
         written = []
 
@@ -243,7 +246,7 @@ def test_a_kill_while_a_slot_is_written(path, monkeypatch):
             write(file, data, offset)
 
         with monkeypatch.context() as patch:
-            patch.setattr(slots, "write_at", die)
+            patch.setattr(checkpoint_slots, "write_at", die)
             with pytest.raises(
                 OSError, match=r"the checkpoint in .*run.h5 cannot be written: killed; the one before it is still there"
             ):

@@ -11,7 +11,8 @@ import pytest
 from numpy.testing import assert_array_equal
 from recording_twin import N, T, draw_twin, record, start
 
-from snnlearn.recording import Recorder, column, encoding, open_recording, store
+from snnlearn.recording import Recorder, open_recording
+from snnlearn.storage import column, compression, store
 
 TWIN = draw_twin()
 
@@ -25,12 +26,12 @@ def contents(rng):
     yield "constant", np.full(32_768, np.nan, "f4")
     yield "one", np.array([3.5])
     yield "bytes", rng.integers(0, 256, 1 << 17).astype("u1")  # a stored plane of more than one block
-    yield "odd", rng.integers(0, 256, 3 * encoding.BLOCK).astype("u1")
+    yield "odd", rng.integers(0, 256, 3 * compression.BLOCK).astype("u1")
 
 
 @pytest.mark.parametrize(("name", "values"), [pytest.param(*item, id=item[0]) for item in contents(np.random.default_rng(3))])
 def test_encoded_chunks_are_those_of_the_filters(tmp_path, name, values):
-    data = encoding.encoded(values)
+    data = compression.encoded(values)
     planes = np.ascontiguousarray(values.reshape(-1).view("u1").reshape(-1, values.itemsize).T)
     assert zlib.decompress(data) == planes.tobytes()
     with h5py.File(tmp_path / "x.h5", "w") as file:
@@ -49,7 +50,7 @@ def gate(monkeypatch):
 
     def gated(chunk):
         assert opened.wait(30)
-        return encoding.encoded(chunk)
+        return compression.encoded(chunk)
 
     monkeypatch.setattr(column, "encoded", gated)
     yield opened
@@ -93,7 +94,7 @@ def test_the_committed_length_covers_only_what_is_written(tmp_path, gate, monkey
 
 def test_the_run_goes_on_until_too_much_waits_and_is_told(tmp_path, gate, monkeypatch):
     limit = 1 << 19
-    monkeypatch.setattr(encoding, "LIMIT_BYTES", limit)
+    monkeypatch.setattr(compression, "LIMIT_BYTES", limit)
     monkeypatch.setattr(store, "PERIOD", 0.3)
     path = tmp_path / "run.h5"
     recorder = start(Recorder(path, v=True))
@@ -153,7 +154,7 @@ def test_a_chunk_that_found_no_memory_is_encoded_again(tmp_path, monkeypatch):
         tries.append(1)
         if len(tries) == 1:
             raise MemoryError("no memory")
-        return encoding.encoded(chunk)
+        return compression.encoded(chunk)
 
     monkeypatch.setattr(column, "encoded", fails_once)
     recorder = start(Recorder(path, v=True))
@@ -178,7 +179,7 @@ def test_a_recording_can_be_closed_by_its_own_thread(tmp_path, monkeypatch):
         if not entered.is_set():
             entered.set()
             recorder.close()
-        return encoding.encoded(chunk)
+        return compression.encoded(chunk)
 
     monkeypatch.setattr(column, "encoded", closing)
     try:

@@ -21,7 +21,8 @@ from recording_twin import (
 )
 from scipy.sparse import csr_array
 
-from snnlearn.recording import Recorder, column, describe, open_recording
+from snnlearn.recording import Recorder, describe, open_recording
+from snnlearn.storage import column
 
 
 def test_spikes_come_back_sorted(recorded, twin):

@@ -13,8 +13,9 @@ from numpy.testing import assert_array_equal
 from recording_twin import DT, N_OUT, TRIALS, N, T, dense_weights, record, spikes_of, start
 
 import snnlearn
-from snnlearn.recording import Recorder, access, open_recording, pulse
+from snnlearn.recording import Recorder, open_recording
 from snnlearn.recording.pieces import iter_batches
+from snnlearn.storage import open_file, seqlock
 
 # Pieces
 
@@ -226,17 +227,17 @@ def test_a_flush_that_a_dead_process_left_is_not_waited_for(path, twin):
     with start(Recorder(path)) as recorder:
         record(recorder, twin, 0, 0, T)
     with open(path, "r+b", buffering=0) as file:
-        assert pulse.read(file).begun == pulse.read(file).finished > 0
+        assert seqlock.read(file).begun == seqlock.read(file).finished > 0
         file.seek(8)
         file.write((77).to_bytes(8, "little"))
     began = time.monotonic()
     with open_recording(path) as rec:
         assert rec.spikes().step.size
-    assert time.monotonic() - began < access.START
+    assert time.monotonic() - began < open_file.START
 
 
 def test_a_reader_waits_for_the_end_of_a_flush_and_then_gives_up(path, twin, monkeypatch):
-    monkeypatch.setattr(access, "PATIENCE", 0.3)
+    monkeypatch.setattr(open_file, "PATIENCE", 0.3)
     recorder = start(Recorder(path))
     with recorder._store.journal.changing():
         with pytest.raises(OSError, match=r"run.h5 cannot be read: a flush has been under way for \d+ s; try again"):
@@ -293,7 +294,7 @@ def test_a_file_without_counters(path, twin):
             source.copy(name, target)
         target.attrs.update(source.attrs)
     with open(copy, "rb", buffering=0) as file:
-        assert pulse.read(file) is None
+        assert seqlock.read(file) is None
     with open_recording(copy) as rec:
         assert_array_equal(rec["v"][0], twin.v[0])
         assert not rec.refresh()

@@ -24,8 +24,9 @@ from recording_twin import (
 )
 
 import snnlearn
-from snnlearn.recording import Recorder, Recording, column, describe, open_recording, pulse, schema, store
-from snnlearn.recording.journal import JournaledFile
+from snnlearn.recording import Recorder, Recording, describe, open_recording, schema
+from snnlearn.storage import column, seqlock, store
+from snnlearn.storage.journal import JournaledFile
 
 
 def test_memory_stays_bounded_and_the_file_grows(path, twin):
@@ -287,7 +288,7 @@ def test_repr_and_description(recorded, path, twin):
 
 def test_spikes_are_read_in_pieces(recorded, twin, monkeypatch):
     """As in files with more spikes than fit into memory at once."""
-    monkeypatch.setattr("snnlearn.recording.access.PIECE", 5)
+    monkeypatch.setattr("snnlearn.storage.open_file.PIECE", 5)
     read, lengths = Recording.read_entries, []
 
     def count(self, name, part, *rest):
@@ -318,13 +319,13 @@ def test_rows_are_the_same_however_they_are_cut_up(path, compression, monkeypatc
     names = {"narrow": ((), "u4"), "wide": ((300,), "f4"), "huge": ((3000,), "f4"), "late": ((20,), "f8")}
     expected = {name: [] for name in names}
     journal = JournaledFile(path, "x")
-    file = h5py.File(journal, "w", userblock_size=pulse.SIZE)
+    file = h5py.File(journal, "w", userblock_size=seqlock.SIZE)
     monkeypatch.setattr(store, "PERIOD", 1e9)
     for opening in range(3):
         if opening:
             journal = JournaledFile(path, "r+")
             file = h5py.File(journal, "r+")
-        kept = store.Store(file, journal, compression, str(path))
+        kept = store.Store(file, journal, compression, str(path), schema.entry)
         stream = store.Stream(kept, file.require_group("tables"))
         for name, (width, dtype) in names.items():
             stream.add(name, dtype, width, inner=256)

@@ -7,8 +7,8 @@ from kills import KINDS, PIECE, PIECES, begin, pieces
 from test_resume import TASK, interrupted, simulator
 
 import snnlearn as sl
-from snnlearn.batches import collate
 from snnlearn.cli import main
+from snnlearn.tasks.batches import collate
 
 PLAN = {"trials": 24, "batch": 4}
 
@@ -133,7 +133,7 @@ def test_without_kept_states_a_run_is_replayed_from_its_beginning_or_its_checkpo
 
 
 def test_kept_states_are_those_of_an_uninterrupted_run(tmp_path):
-    from snnlearn.recording.slots import kept_positions
+    from snnlearn.storage.checkpoint_slots import kept_positions
 
     def kept(path):
         with h5py.File(path) as file:

@@ -246,7 +246,7 @@ def test_a_training_is_forked_from_its_beginning_where_no_state_was_kept(tmp_pat
 
 def test_changes_that_do_not_fit_are_told_before_anything_is_simulated(tmp_path, monkeypatch):
     interrupted(tmp_path / "run.h5")
-    monkeypatch.setattr("snnlearn.forking.go_on", lambda *_, **__: pytest.fail("it runs"))
+    monkeypatch.setattr("snnlearn.runs.fork.go_on", lambda *_, **__: pytest.fail("it runs"))
     with pytest.raises(ValueError, match="BPTT must run on whole trials with update_every='trial'"):
         sl.fork(tmp_path / "run.h5", at=3, rule=sl.BPTT(), update_every=5)
 

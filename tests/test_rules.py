@@ -7,9 +7,9 @@ from numba import config
 from twin import assert_same, distance, draw, library, simulator
 
 import snnlearn as sl
-from snnlearn.block import run_block, runner
 from snnlearn.compiler.dispatch import uncached
-from snnlearn.published import superimposed_sines
+from snnlearn.engine.block_loop import run_block, runner
+from snnlearn.verification.published import superimposed_sines
 
 
 @pytest.mark.parametrize(

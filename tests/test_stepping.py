@@ -11,8 +11,8 @@ import pytest
 from twin import assert_same, draw, library, simulator
 
 import snnlearn as sl
-from snnlearn import stepping
 from snnlearn.compiler.dispatch import compiled
+from snnlearn.simulator import closed_loop
 
 CASES = {"lif": dict(kind="lif"), "alif": dict(kind="alif", n_ref=2, delay=2)}
 RULES = {
@@ -268,8 +268,8 @@ def test_calls_stay_prepared_where_steps_learn_or_do_not_and_streams_begin(rule,
     case = draw(T=T, **CASES["alif"])
     sim, _ = simulator(case, RULES[rule], sl.SGD(0.0), update_every=7, seed=1)
     prepared = []
-    frame = stepping.Frame
-    monkeypatch.setattr(stepping, "Frame", lambda *arguments: prepared.append(arguments) or frame(*arguments))
+    frame = closed_loop.Frame
+    monkeypatch.setattr(closed_loop, "Frame", lambda *arguments: prepared.append(arguments) or frame(*arguments))
     found = []
     for _ in range(3):
         sim.reset()

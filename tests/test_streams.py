@@ -6,7 +6,7 @@ import pytest
 from twin import assert_same, draw, simulator
 
 import snnlearn as sl
-from snnlearn.rules.lazy import SHORTEST, Lazy, LazyAdaptive
+from snnlearn.rules.engines.event_driven import SHORTEST, Lazy, LazyAdaptive
 
 CASES = {
     "lif": dict(kind="lif"),

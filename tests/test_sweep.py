@@ -17,10 +17,9 @@ from kills import BATCH, contents, differing
 from test_config import small
 
 import snnlearn as sl
-from snnlearn.config import grid
-from snnlearn.sweeps import pools
-from snnlearn.sweeps import table as sweep_table
-from snnlearn.sweeps.sweep import _kind
+from snnlearn.experiments import executors, grid
+from snnlearn.experiments import results as sweep_table
+from snnlearn.experiments.sweep import _kind
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the worker in /proc")
 TINY = small(training=sl.TrainingPlan(2 * BATCH, BATCH, evaluate_every=1, evaluate_trials=2), recorder={"checkpoint_every": 1})
@@ -68,7 +67,7 @@ def test_bad_points_are_refused_before_any_run(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="either executor or scheduler"):
         sl.sweep(TINY, tmp_path / "runs", {}, executor=Here(), scheduler="tcp://x:1")
     pytest.importorskip("distributed")
-    monkeypatch.setattr(pools, "TIMEOUT", 0.2)
+    monkeypatch.setattr(executors, "TIMEOUT", 0.2)
     with pytest.raises(OSError, match=r"the Dask scheduler tcp://127.0.0.1:9 does not answer"):
         sl.sweep(TINY, tmp_path / "runs", {}, scheduler="tcp://127.0.0.1:9")
     assert not list(tmp_path.glob("runs/*.h5"))
@@ -105,7 +104,7 @@ def test_a_sweep_gathers_its_runs_and_goes_on_where_it_stopped(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:sweep. .*failed:RuntimeWarning")
 def test_a_run_that_fails_is_reported_and_the_others_go_on(tmp_path, monkeypatch):
-    module = sys.modules["snnlearn.sweeps.sweep"]
+    module = sys.modules["snnlearn.experiments.sweep"]
     told, original = [], module.run
 
     def run(config, path, threads):

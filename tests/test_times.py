@@ -6,7 +6,7 @@ import pytest
 import snnlearn as sl
 from snnlearn._check import decimal, same_time, whole_steps
 from snnlearn.datasets import Binned, base
-from snnlearn.recording.access import window
+from snnlearn.storage.open_file import window
 
 SINGLE = float(np.float32(0.1))  # 0.10000000149011612
 LESS = float(np.float32(0.7))  # 0.699999988079071

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import snnlearn as sl
-from snnlearn.batches import collate
-from snnlearn.recipes import RECIPES
+from snnlearn.experiments.recipes import RECIPES
+from snnlearn.tasks.batches import collate
 
 TASK = sl.tasks.Copy(length=2, n_symbols=2, symbol_duration=5.0, delay=5.0, n_per_group=4, rate=400.0, seed=3)
 

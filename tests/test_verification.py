@@ -9,16 +9,16 @@ import pytest
 from scipy import sparse
 
 import snnlearn as sl
-from snnlearn import published, verification
 from snnlearn.cli import main
-from snnlearn.verification import Check
+from snnlearn.verification import published, verify
+from snnlearn.verification.verify import Check
 
 DATA = pathlib.Path(__file__).resolve().parents[1] / "data"
 
 
 @pytest.fixture(scope="module")
 def cases():
-    return verification.reference_cases()
+    return verify.reference_cases()
 
 
 def failed(table):
@@ -46,7 +46,7 @@ def test_a_wrong_gradient_fails(monkeypatch, capsys):
         values[np.unravel_index(np.abs(values).argmax(), values.shape)] *= 1.0 + 1e-9
         return g._replace(w_rec=w_rec)
 
-    monkeypatch.setattr(verification, "gradient", wrong)
+    monkeypatch.setattr(verify, "gradient", wrong)
     assert main(["verify"]) == 1
     lines = capsys.readouterr().out.splitlines()
     bad = [line for line in lines if line.startswith("FAIL")]
@@ -65,10 +65,10 @@ def test_a_wrong_simulation_or_training_fails(monkeypatch, cases):
         training = published.train_sines(iterations)
         return training._replace(losses=training.losses * (1.0 + 1e-8))
 
-    monkeypatch.setattr(verification, "simulate", wrong)
-    monkeypatch.setattr(verification, "train_sines", drifted)
-    monkeypatch.setattr(verification, "reference_cases", lambda: cases[:1])
-    monkeypatch.setattr(verification, "IDENTITIES", {})
+    monkeypatch.setattr(verify, "simulate", wrong)
+    monkeypatch.setattr(verify, "train_sines", drifted)
+    monkeypatch.setattr(verify, "reference_cases", lambda: cases[:1])
+    monkeypatch.setattr(verify, "IDENTITIES", {})
     seen = []
     table = sl.verify(lambda name, check: seen.append((name, check)))
     assert failed(table) == {"reference: spikes, membrane, readout, losses", "published: NEST's losses"}
@@ -79,12 +79,12 @@ def test_a_wrong_simulation_or_training_fails(monkeypatch, cases):
 
 def test_controls_notice_a_silent_network_and_equal_rules(cases):
     case = cases[0]
-    silent = object.__new__(verification.Case)
+    silent = object.__new__(verify.Case)
     silent.__dict__.update(vars(case) | {"weights": case.weights._replace(w_in=0.0 * case.weights.w_in), "_found": {}})
-    assert verification._liveness([case]) == 1.0
-    assert verification._liveness([silent]) == 0.0
+    assert verify._liveness([case]) == 1.0
+    assert verify._liveness([silent]) == 0.0
     same = [(case.gradient(sl.BPTT()), case.gradient(sl.RTRL()))]
-    assert verification._smallest(lambda _: iter(same), [case]) < 1e-12
+    assert verify._smallest(lambda _: iter(same), [case]) < 1e-12
 
 
 @pytest.mark.parametrize(("deviation", "within", "beyond"), [(1.0, True, False), (2.0, True, False), (3.0, False, True)])
@@ -95,12 +95,12 @@ def test_verdicts(deviation, within, beyond):
 
 
 def test_no_check_is_vacuous(cases):
-    for name, pairs in verification.IDENTITIES.items():
+    for name, pairs in verify.IDENTITIES.items():
         assert any(True for case in cases for _ in pairs(case)), name
-    assert set(verification._rules(cases[0].feedback, True)) == set(cases[0].expected)
+    assert set(verify._rules(cases[0].feedback, True)) == set(cases[0].expected)
     one, other = np.ones((2, 2)), np.zeros((2, 2))
-    assert verification._apart([one] * 4, [other] * 4) == [np.inf] * 4
-    assert verification._apart([other] * 4, [other] * 4) == [0.0] * 4
+    assert verify._apart([one] * 4, [other] * 4) == [np.inf] * 4
+    assert verify._apart([other] * 4, [other] * 4) == [0.0] * 4
 
 
 def test_the_shipped_file_is_what_the_twins_write(tmp_path):

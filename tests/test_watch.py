@@ -14,9 +14,9 @@ import pytest
 from recording_twin import TRIALS, T, dense_weights, record, start
 
 import snnlearn
-from snnlearn import watch as watching
 from snnlearn.recording import Recorder, describe
-from snnlearn.watch import Curve, View, looks, spark, watch
+from snnlearn.recording import watch as watching
+from snnlearn.recording.watch import Curve, View, looks, spark, watch
 
 CONFIG = {
     "seed": 3,

@@ -9,12 +9,12 @@ import h5py
 import numpy as np
 
 from .._check import fail, integer
-from .access import LAST_STEP, PIECE, choose, frozen, listed
-from .integrity import members, text
+from ..storage.integrity import members, text
+from ..storage.open_file import LAST_STEP, PIECE, choose, frozen, listed
 from .schema import SIGNALS
 
 if TYPE_CHECKING:
-    from .reader import Recording
+    from .recording import Recording
 
 
 class Rows(NamedTuple):

@@ -24,7 +24,7 @@ import h5py
 import numpy as np
 
 import snnlearn as sl
-from snnlearn.recording.journal import JournaledFile
+from snnlearn.storage.journal import JournaledFile
 
 TASK = sl.tasks.Copy(length=2, n_symbols=2, symbol_duration=5.0, delay=5.0, n_per_group=3, rate=300.0, seed=3)
 PIECES, PIECE, LEFT_AT = 8, 30, 5  # of a stream, steps of one; the pieces after which its file is left as it is
