@@ -30,7 +30,16 @@ import numpy as np
 
 import snnlearn as sl
 from snnlearn import analysis
-from snnlearn.plot.style import BLACK, BLUE, GREEN, GREY, LIGHT, PURPLE, STYLE, VERMILLION
+from snnlearn.plot.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    LIGHT,
+    PURPLE,
+    STYLE,
+    VERMILLION,
+)
 
 # %matplotlib inline
 plt.rcParams.update(

@@ -31,7 +31,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import snnlearn as sl
-from snnlearn.plot.style import BLACK, BLUE, COLORS, DASHED, GREY, LIGHT, STYLE, VERMILLION
+from snnlearn.plot.style import (
+    BLACK,
+    BLUE,
+    COLORS,
+    DASHED,
+    GREY,
+    LIGHT,
+    STYLE,
+    VERMILLION,
+)
 
 # %matplotlib inline
 plt.rcParams.update(

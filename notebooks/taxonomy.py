@@ -33,8 +33,20 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import snnlearn as sl
-from snnlearn.analysis.compare import closeness, describe
-from snnlearn.plot.style import BLACK, BLUE, DASHED, GREEN, GREY, LIGHT, PURPLE, SKY, STYLE, VERMILLION
+from snnlearn.plot.style import (
+    BLACK,
+    BLUE,
+    DASHED,
+    GREEN,
+    GREY,
+    LIGHT,
+    PURPLE,
+    SKY,
+    STYLE,
+    VERMILLION,
+)
+from snnlearn.rules.base import describe
+from snnlearn.rules.closeness import closeness
 
 SHORT = os.environ.get("SNNLEARN_SHORT") == "1"  # small sizes, for the tests
 plt.rcParams.update(

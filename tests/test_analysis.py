@@ -12,7 +12,7 @@ from snnlearn.recording import Recorder, open_recording
 @pytest.fixture(params=[1 << 21, 15])
 def batch(request, monkeypatch):
     """All spikes at once, and a few at a time."""
-    monkeypatch.setattr(analysis, "BATCH", request.param)
+    monkeypatch.setattr(analysis.spikes, "BATCH", request.param)
 
 
 def test_rates(recorded, twin, batch):

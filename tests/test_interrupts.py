@@ -129,9 +129,9 @@ sys.exit(main(["taxonomy"]))
 """
 
 
-@pytest.mark.parametrize("name", ["h5py", "parser", "family", "numba"])
+@pytest.mark.parametrize("name", ["h5py", "parser", "rules.taxonomy", "numba"])
 def test_ctrl_c_while_the_command_comes_to_life(tmp_path, name):
-    """No traceback, and the status that shells know; `parser` is imported after the package, `family` also by the command."""
+    """No traceback, and the status that shells know; the package imports `parser` last, the command `rules.taxonomy` again."""
     script = tmp_path / "snnlearn"
     script.write_text(SCRIPT.format(name=name))
     run = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=tmp_path)

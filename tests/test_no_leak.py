@@ -85,7 +85,7 @@ def test_values_are_kept_and_normalised_input_is_refused(model, tmp_path):
 
 def test_recordings_and_configurations_keep_it(tmp_path):
     net = sl.Network(32, sl.LIF(4, tau_m=np.inf), sl.Readout(10, tau=20.0))
-    training = sl.config.TrainingPlan(trials=2, batch=1)
+    training = sl.TrainingPlan(trials=2, batch=1)
     config = sl.Config(
         task=sl.tasks.Digits(), net=net, rule=sl.EProp(), optimizer=sl.SGD(1e-3), loss=sl.CrossEntropy(), training=training
     )

@@ -30,7 +30,7 @@ import h5py, numba, numpy as np, scipy.sparse
 import snnlearn as sl
 from snnlearn.cli import main
 from snnlearn.compiler.barrier import cores
-from snnlearn.memory import machine_bytes
+from snnlearn.experiments.memory import machine_bytes
 
 assert cores() >= 1 and machine_bytes() > 2**20
 task = sl.tasks.PatternGeneration(n_steps=30, n_inputs=5, periods=(30.0,))

@@ -409,7 +409,9 @@ def test_threads_find_their_lanes_made(monkeypatch):
     """Threads of the pool only read what the engine keeps."""
     made, put = [], dict.__setitem__
     monkeypatch.setattr(
-        sl.lanes.Lanes, "__setitem__", lambda self, key, lane: made.append((key, threading.get_ident())) or put(self, key, lane)
+        sl.engine.workspace.Lanes,
+        "__setitem__",
+        lambda self, key, lane: made.append((key, threading.get_ident())) or put(self, key, lane),
     )
     case = draw(**LEARN, n_trials=13, T=20)
     sim, data = simulator(case, EPROP, sl.SGD(0.002), threads=3)
@@ -426,7 +428,7 @@ def test_block_boundaries_make_no_difference(steps, update_every, monkeypatch):
     results = []
     for small in (False, True):
         if small:
-            monkeypatch.setattr(sl.layout.Cutter, "block_steps", lambda self: steps)
+            monkeypatch.setattr(sl.engine.schedule.Cutter, "block_steps", lambda self: steps)
         sim, data = simulator(case, EPROP, sl.SGD(0.002), update_every=update_every)
         runs = [sim.run(**data) for _ in range(2)]
         sim.run(pieces(case, (40,)))
@@ -443,8 +445,8 @@ def test_block_boundaries_make_no_difference(steps, update_every, monkeypatch):
 def test_a_small_work_limit_makes_no_difference(monkeypatch):
     case = draw(**LEARN)
     results = []
-    for work in (sl.layout.BLOCK_WORK, 1):
-        monkeypatch.setattr(sl.layout, "BLOCK_WORK", work)
+    for work in (sl.engine.schedule.BLOCK_WORK, 1):
+        monkeypatch.setattr(sl.engine.schedule, "BLOCK_WORK", work)
         sim, data = simulator(case, sl.EProp(), sl.SGD(0.002), reg=case.reg)
         sim.run(**data)
         results.append(sim.weights)
@@ -455,8 +457,8 @@ def test_a_small_tape_makes_no_difference(monkeypatch):
     """Beyond the order of sums: trials that share the tape add to the gradient step by step, not one after the other."""
     case = draw(**LEARN, n_trials=13, T=20)
     results = []
-    for limit in (sl.layout.TAPE_LIMIT, 1):
-        monkeypatch.setattr(sl.layout, "TAPE_LIMIT", limit)
+    for limit in (sl.engine.schedule.TAPE_LIMIT, 1):
+        monkeypatch.setattr(sl.engine.schedule, "TAPE_LIMIT", limit)
         sim, data = simulator(case, sl.EProp(), sl.SGD(0.002))
         run = sim.run(**data)
         results.append((sim.weights, run))
@@ -512,7 +514,7 @@ def test_noise_of_a_trial_does_not_depend_on_blocks(monkeypatch):
     case = draw(**LEARN)
     net, weights = noisy(case)
     whole = sl.simulate(net, weights, case.x, dtype="float64")
-    monkeypatch.setattr(sl.layout.Cutter, "block_steps", lambda self: 7)
+    monkeypatch.setattr(sl.engine.schedule.Cutter, "block_steps", lambda self: 7)
     assert_array_equal(sl.simulate(net, weights, case.x, dtype="float64").v, whole.v)
 
 
