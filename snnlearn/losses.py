@@ -239,7 +239,7 @@ def encode_targets(
     if weights[1].size:
         got = np.shape(mask) if not isinstance(mask, (list, tuple)) else weights[1].shape
         raise _check.fail("mask", "be [T], one weight a step, for CrossEntropy", got)
-    label = _labels(where, targets, weights[0], n_out, batch)
+    label = encode_labels(where, targets, weights[0], n_out, batch)
     if loss.of == "steps":
         return TargetArrays(ENTROPY, value, label, *weights)
     if np.ndim(targets) != batch:
@@ -327,7 +327,7 @@ def _masks(masks: Any, n_steps: int, n_out: int) -> np.ndarray:
     return np.stack(rows)
 
 
-def _labels(where: str, targets: Any, mask: np.ndarray, n_out: int, batch: bool) -> np.ndarray:
+def encode_labels(where: str, targets: Any, mask: np.ndarray, n_out: int, batch: bool) -> np.ndarray:
     """int32 [trials, T]; -1 for what is no label where the mask is zero."""
     trials, n_steps = mask.shape
     raw = _check.numbers(where, targets, "be whole class labels for CrossEntropy")

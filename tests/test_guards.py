@@ -36,6 +36,19 @@ def test_a_run_that_is_well_hears_nothing(tmp_path):
     assert sim._guards["told"] == [] and sim._guards["runs"] == 70
 
 
+def test_a_rule_without_an_optimizer(tmp_path):
+    net = sl.Network(3, sl.LIF(4, threshold=0.1), 1)
+    text = r"Simulator: it has a rule and no optimizer, so it runs and nothing is learnt; give one, as optimizer=sl.Adam"
+    with pytest.warns(sl.RunWarning, match=text) as told:
+        sim = sl.Simulator(net, rule=sl.EProp())
+    assert len(told) == 1 and told[0].filename == __file__
+    with sl.Recorder(tmp_path / "run.h5") as recorder:
+        sim.run(np.ones((9, 3)), np.zeros((9, 1)), recorder=recorder)
+    with sl.open_recording(tmp_path / "run.h5") as rec:
+        assert [event.kind for event in rec.events] == ["no optimizer"]
+    assert sl.plan(net, sl.EProp(), seconds=0.0).reason == sl.plan(net, sl.EProp(), sl.SGD(0.1), seconds=0.0).reason
+
+
 def test_a_learning_rate_that_is_too_high(tmp_path):
     sim = simulator(optimizer=sl.Adam(50.0))
     with sl.Recorder(tmp_path / "run.h5") as recorder:

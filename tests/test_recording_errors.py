@@ -245,6 +245,13 @@ def test_a_reader_refuses_requests(recorded):
         recorded["readout"].read(0, neurons=[1])
     with pytest.raises(TypeError, match=r"v\[trial\] must be the number of a trial \(got 'a'\)"):
         recorded["v"]["a"]
+    for key in ([5, 3], np.array([5, 3]), (5, 3, 1)):
+        with pytest.raises(TypeError, match=r"v\[trial\] must be the number of a trial \(got .5, 3.*\); to_xarray gives several"):
+            recorded["v"][key]
+    with pytest.raises(IndexError, match=r"v\[trial\] must be among 0, 1, 2 \(got -1\); recording.trials has the numbers"):
+        recorded["v"][-1]
+    with pytest.raises(ValueError, match=r"v.read.trial must be one trial, or pieces of one stream \(got '3 trials'\)"):
+        np.mean(recorded["v"])
     for time_, error in (((3.0, 1.0), ValueError), ((np.nan, 1.0), ValueError), (5.0, TypeError), ((1, 2, 3), TypeError)):
         with pytest.raises(error, match=r"Recording.time must be \(start, stop\) in ms"):
             recorded.spikes(time=time_)

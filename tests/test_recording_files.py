@@ -165,6 +165,9 @@ def test_a_stream_with_a_gap(path, twin):
         assert_array_equal(rec["v"].read(0, (8.0, 12.0)), twin.v[0, 16:20])
         with pytest.raises(ValueError, match=r"trial 0 has no v from step 20 to 30"):
             rec["v"][0]
+        with pytest.raises(ValueError, match=r"trial 0 has no spikes from step 20 to 30; choose a time on one side of it"):
+            rec.spikes(time=(8.0, 18.0))
+        assert rec.spikes(0).step.size == rec.n_spikes == next(rec.iter_trials()).spikes().step.size
 
 
 def test_other_variables_and_types(path):

@@ -74,6 +74,37 @@ def test_a_signal_takes_slices_of_steps(rec, whole, key):
     assert not rec["readout"][key].flags.writeable
 
 
+@pytest.mark.parametrize(
+    ("key", "error", "sentence"),
+    [
+        (slice(0.5, 2.0), TypeError, r"readout\[a:b\] must be a slice of steps, whole numbers \(got '0.5:2.0'\); read\(time="),
+        (slice(None, None, 0.5), TypeError, r"readout\[a:b\] must be a slice of steps, whole numbers \(got '::0.5'\)"),
+        (slice(None, None, 0), ValueError, r"readout\[a:b\] must be a slice of steps, not every 0th \(got '::0'\)"),
+        (-1, IndexError, r"readout\[trial\] must be among 0, 1, 2, 3, 4 \(got -1\); readout\[-1:\] is the last step"),
+        (
+            [3, 1],
+            TypeError,
+            r"readout\[trial\] must be the number of a piece, .* \(got \[3, 1\]\); read\(\[...\]\) takes several",
+        ),
+        (1.0, TypeError, r"readout\[trial\] must be the number of a piece, or a slice of steps \(got 1.0\)"),
+    ],
+)
+def test_other_indices_are_one_sentence(rec, key, error, sentence):
+    for index in (key, (key, 1)):
+        with pytest.raises(error, match=sentence):
+            rec["readout"][index]
+
+
+def test_numpy_takes_a_signal(rec, whole, path):
+    values = whole["readout"].read(0)
+    assert_array_equal(np.asarray(rec["readout"]), values)
+    assert np.asarray(rec["readout"], np.float64).dtype == np.float64
+    assert_array_equal(np.mean(rec["readout"], axis=0), values.mean(axis=0))
+    assert_array_equal(np.array(rec["readout"])[[5, 3], -1], values[[5, 3], -1])
+    with pytest.raises(ValueError, match=r"np.asarray\(readout\) must be a copy"):
+        rec["readout"].__array__(copy=False)
+
+
 def test_so_do_the_steps_of_the_only_trial_but_not_of_several(path):
     sim = simulator()
     with sl.Recorder(path) as recorder:
@@ -127,6 +158,20 @@ def test_analysis_goes_across_pieces(rec, whole):
     )
 
 
+def test_a_stream_has_no_trials_to_average_over(rec, path):
+    need = r"analysis.psth.label must be given for a stream, which has no trials: .* \(got None\); rates and intervals take"
+    with pytest.raises(ValueError, match=need):
+        analysis.psth(rec, bin=0.5)
+    with pytest.raises(ValueError, match=need):
+        analysis.psth(rec, bin=0.5, trials=2)
+    net = sl.Network(3, sl.LIF(6, threshold=0.4, tau_m=10.0), sl.Readout(2, tau=5.0), dt=DT, delay=DT)
+    sim = sl.Simulator(net, rule=sl.EProp(), optimizer=sl.SGD(1e-4), loss=sl.CrossEntropy(), seed=2)
+    with sl.Recorder(path) as recorder:
+        sim.run([(x, k % 2) for k, (x, _) in enumerate(fed())], recorder=recorder)
+    with sl.open_recording(path) as labelled:  # each piece has a class: that is said
+        assert labelled.is_stream and analysis.psth(labelled, bin=0.5).n_trials.tolist() == [3, 2]
+
+
 def test_exports_have_one_axis(rec, whole, tmp_path):
     data, one = rec.to_xarray(), whole.to_xarray()
     assert data.sizes["trial"] == 1 and data.sizes["time"] == STEPS
@@ -162,8 +207,20 @@ def test_a_recording_of_windows_has_their_times(path):
             rec["v"][:]
         data = rec.to_xarray("v")
         assert data.sizes["time"] == 46 and np.isnan(data.v.sel(time=10.0)).all()
-        assert [len(x.steps) for x in rec.iter_windows(8.0)] == [16, 16, 14]
+        windows = list(rec.iter_windows(8.0))
+        assert [len(x.steps) for x in windows] == [16, 16, 14]
         assert len(rec.to_neo().segments[0].analogsignals) == 6
+        gap = "the stream has no {} from step {}; choose a time on one side of it"
+        for time in ((2.0, 21.0), (None, None)):  # the same sentence, whatever is read
+            for name, read in (("spikes", rec.spikes), ("v", rec["v"].read), ("readout", rec["readout"].read)):
+                with pytest.raises(ValueError, match=gap.format(name, "12 to 40")):
+                    read(time=time)
+        for piece, span in zip(windows, ("12 to 20", "20 to 36", "36 to 40"), strict=True):
+            for name, read in (("spikes", piece.spikes), ("v", lambda piece=piece: piece["v"])):
+                with pytest.raises(ValueError, match=gap.format(name, span)):
+                    read()
+        assert rec.spikes().step.size == rec.n_spikes > rec.spikes(time=(20.0, 25.0)).step.size > 0
+        assert analysis.rates(rec, 23.0).rate.size == 1  # what counts spikes takes those that there are
 
 
 def test_rows_of_every_so_many_steps_count_within_the_piece(path, whole):

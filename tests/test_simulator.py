@@ -258,9 +258,13 @@ def test_a_step_that_diverges_says_where():
     w = sim.weights
     sim.set_weights(w._replace(w_in=1e10 * w.w_in))
     for _ in range(2):  # the first trouble does not hide the second
-        with pytest.raises(sl.Divergence, match="at step 1 of trial 0"):
+        with pytest.raises(sl.Divergence, match="at step 1 of the stream; lower") as caught:
             sim.step(np.full(case.x.shape[1], 1e308), case.target[1])
+        assert caught.value.trial is None and caught.value.step == 1
     assert sim.stream_steps == 1
+    only = sl.Simulator(sim.net, w._replace(w_in=1e10 * w.w_in), dtype="float64")
+    with pytest.raises(sl.Divergence, match="at step 2 of the stream; lower"):
+        only.run(iter([0 * case.x[:2], np.full((1, case.x.shape[1]), 1e308)]))
 
 
 def test_steps_without_learning_equal_simulate():

@@ -16,7 +16,7 @@ import numpy as np
 
 from .._check import TOLERANCE, brief, fail, number, numbers, whole_steps
 from ..recording import Recording
-from ..recording.pieces import extents, iter_batches
+from ..recording.pieces import Extent, extents, iter_batches
 
 __all__ = ["PSTH", "Intervals", "Rates", "intervals", "psth", "rates"]
 
@@ -138,15 +138,16 @@ def psth(recording: Recording, bin: float = 10.0, *, label: Any = None, trials: 
     label : the class of each trial, as {trial: class} or int [trials]; None: the column of the table "trials", and one class
         0 where there is none
 
-    Trials, and pieces of a stream, are aligned at their step 0. Where they have different lengths a bin is averaged over
-    those that reach it.
-    Raises KeyError where spikes were not recorded or a trial has no class, ValueError for a bin that is no number of steps.
+    Trials are aligned at their step 0. Where they have different lengths a bin is averaged over those that reach it. A stream
+    has no trials: its pieces count as such only where each has a class, which `label` gives or the table has.
+    Raises KeyError where spikes were not recorded or a trial has no class, ValueError for a bin that is no number of steps, and
+    for a stream whose pieces have no classes.
     """
     width = _steps("analysis.psth.bin", bin, recording.dt)
     s, chosen, extent = recording.segments, _neurons(recording, neurons), extents(recording, trials)
     origin = s.origin[np.searchsorted(s.trial, extent.trial)]
     extent = extent._replace(start=extent.start - origin, stop=extent.stop - origin)
-    labels = _labels(recording, label, extent.trial)
+    labels = _labels(recording, label, extent)
     classes, which = np.unique(labels, return_inverse=True)
     n_bins = int(-(-extent.stop.max() // width)) if extent.trial.size else 0
     edges = np.arange(n_bins + 1) * width
@@ -166,7 +167,7 @@ def psth(recording: Recording, bin: float = 10.0, *, label: Any = None, trials: 
 
 def _batches(recording: Recording, trials: Any, neurons: Any) -> Any:
     for batch in iter_batches(recording, BATCH, trials):
-        yield recording.spikes(batch.trials, batch.time(recording.dt), neurons)
+        yield recording._spikes_across_gaps(batch.trials, batch.time(recording.dt), neurons)
 
 
 def _lines(recording: Recording, spikes: Any) -> np.ndarray:
@@ -198,13 +199,22 @@ def _places(recording: Recording, chosen: np.ndarray) -> np.ndarray:
     return place
 
 
-def _labels(recording: Recording, label: Any, trials: np.ndarray) -> np.ndarray:
-    where = "analysis.psth.label"
+def _are_pieces(recording: Recording, extent: Extent) -> bool:
+    """Whether any of these trials is a piece of a stream."""
+    return recording.is_stream or np.unique(extent.line).size < np.unique(extent.trial).size
+
+
+def _labels(recording: Recording, label: Any, extent: Extent) -> np.ndarray:
+    where, trials = "analysis.psth.label", extent.trial
     if label is None:
         table = recording.table("trials") if "trials" in recording.tables else None
-        if table is None or "label" not in table._fields:
+        known = table is not None and "label" in table._fields
+        label = dict(zip(table.trial.tolist(), table.label.tolist(), strict=True)) if table is not None and known else {}
+        if _are_pieces(recording, extent) and all(label.get(trial, -1) < 0 for trial in trials.tolist()):
+            need = "be given for a stream, which has no trials: a class for each piece that begins with a stimulus"
+            raise fail(where, need, None, "rates and intervals take a stream as it is")
+        if not known:
             return np.zeros(trials.size, np.int64)
-        label = dict(zip(table.trial.tolist(), table.label.tolist(), strict=True))
     if isinstance(label, dict):
         missing = [trial for trial in trials.tolist() if trial not in label]
         if missing:

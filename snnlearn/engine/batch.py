@@ -16,12 +16,13 @@ ErrorFunction = Callable[[int, np.ndarray], Any]  # (step, y [n_out]) -> error [
 
 
 class Divergence(FloatingPointError):
-    """The state of a neuron is no longer finite. Attributes trial, step, neuron."""
+    """The state of a neuron is no longer finite. Attributes trial (None: a stream, whose steps are counted), step, neuron."""
 
-    def __init__(self, trial: int, step: int, neuron: int):
+    def __init__(self, trial: int | None, step: int, neuron: int):
         self.trial, self.step, self.neuron = trial, step, neuron
+        of = "the stream" if trial is None else f"trial {trial}"
         super().__init__(
-            f"Simulator: the membrane potential of neuron {neuron} is not finite at step {step} of trial {trial}; "
+            f"Simulator: the membrane potential of neuron {neuron} is not finite at step {step} of {of}; "
             "lower the learning rate, set clip_norm or bounds of the optimizer, or scale the weights down"
         )
 

@@ -427,7 +427,8 @@ class Engine:
             run_together(lane.parts, self.run_block, self.pool, call, lane.plan.asked)
         if outcome.trouble[0]:
             trial, step, neuron = (int(x) for x in outcome.trouble[1:])
-            raise Divergence(trial + base, step + span.offset, neuron)
+            of_stream = lane is self.lanes.get("stream")
+            raise Divergence(None if of_stream else trial + base, step + span.offset, neuron)
         if span.update and span.n_steps == 0:  # of the stream
             self.learnt[0] = learnt
 

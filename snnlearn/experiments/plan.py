@@ -114,7 +114,7 @@ def plan(
 ) -> RunPlan:
     """Memory, time and kernel path of a run, without running it.
 
-    net, rule, optimizer : as of `Simulator`
+    net, rule, optimizer : as of `Simulator`; a rule without an optimizer learns by plain SGD
     weights : Weights; None: drawn as `Simulator` does
     inputs : [T, n_inputs] or Events, what the calibration feeds; None: spikes at 10 Hz
     n_steps : T of a trial, or of a stream's piece
@@ -136,6 +136,8 @@ def plan(
     limit = machine_bytes() if max_bytes is None else _check.integer("plan.max_bytes", max_bytes, "be a number of bytes", low=1)
     itemsize = np.dtype(options.get("dtype", "float32")).itemsize
     refuse(net, rule, n_steps, itemsize, limit, bool(streaming or options.get("update_every", "trial") != "trial"))
+    if optimizer is None and rule is not None:
+        optimizer = SGD(0.0)
     still = optimizer  # the calibration learns at a rate of zero, so that the network stays as it is
     if optimizer is not None:
         still = dataclasses.replace(optimizer, lr=_zero if callable(optimizer.lr) else 0.0)

@@ -49,7 +49,7 @@ def axis(recording: Recording, trials: Any) -> Axis:
 def spike_batches(recording: Recording, trials: np.ndarray) -> Iterator[Any]:
     """All spikes in order of trial and time."""
     for batch in iter_batches(recording, ENTRIES, trials):
-        yield recording.spikes(batch.trials, batch.time(recording.dt))
+        yield recording._spikes_across_gaps(batch.trials, batch.time(recording.dt))
 
 
 def index_batches(recording: Recording, trials: np.ndarray) -> Iterator[np.ndarray]:

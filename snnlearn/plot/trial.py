@@ -28,7 +28,7 @@ def raster(recording: Recording, trial: int | None = None, ax: Axes | None = Non
     Raises IndexError for a trial without raw data, KeyError for signals that the recording does not have.
     """
     part = shown(recording, trial, time)
-    spikes = recording.spikes(part.trial, part.time)
+    spikes = recording._spikes_across_gaps(part.trial, part.time)
     ax = axes_or_new(ax)
     room = ax.get_position().width * ax.get_position().height * np.prod(ax.figure.get_size_inches()) * 72**2
     size = float(np.clip(0.5 * np.sqrt(room / max(spikes.step.size, 1)), 3.0, 8.0))  # points: few spikes are large
@@ -91,7 +91,7 @@ def membrane(
             if level(limit[0]) - level(0.0) > 0.2:
                 ticks[level(limit[0])] = f"{limit[0]:.2g}"
         if recording.has_spikes:
-            fired = recording.spikes(part.trial, part.time, neuron).step * recording.dt
+            fired = recording._spikes_across_gaps(part.trial, part.time, neuron).step * recording.dt
             ax.plot(fired, np.full(fired.size, base + 1.1), **TICKS)
         margin_label(ax, base + 0.5, f"{group.name}\n#{neuron}", group.color)
     ax.set_yticks(list(ticks), list(ticks.values()))
@@ -182,7 +182,7 @@ def _most_active(recording: Recording, part: Shown, there: np.ndarray) -> np.nda
     """Up to N_MEMBRANES of these neurons in order: the most active of each group, then the second of each; silent ones last."""
     n_spikes = np.zeros(recording.n_neurons, np.int64)
     if recording.has_spikes:
-        n_spikes += np.bincount(recording.spikes(part.trial, part.time).neuron, minlength=recording.n_neurons)
+        n_spikes += np.bincount(recording._spikes_across_gaps(part.trial, part.time).neuron, minlength=recording.n_neurons)
     ranked = []
     for group in neuron_groups(recording):
         own = np.sort(there[(there >= group.start) & (there < group.stop)])

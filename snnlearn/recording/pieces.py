@@ -20,10 +20,14 @@ class Piece:
     trial : number of the trial, or of the piece of the stream with which it begins
     steps : range of steps of the trial or stream
     time : (start, stop) in ms
+
+    A window of time raises ValueError where some of its steps were not recorded; so do the signals of a trial. The spikes of a
+    trial are all that were recorded.
     """
 
-    def __init__(self, recording: Recording, trial: int, steps: range, index: np.ndarray):
+    def __init__(self, recording: Recording, trial: int, steps: range, index: np.ndarray, is_window: bool = False):
         self._recording, self.trial, self.steps, self._index = recording, trial, steps, index
+        self._is_window = is_window
         self.time = (steps.start * recording.dt, steps.stop * recording.dt)
 
     def __repr__(self) -> str:
@@ -36,14 +40,42 @@ class Piece:
 
     def spikes(self, neurons: Any = None) -> Spikes:
         """Its spikes; see `Recording.spikes`."""
+        self._need_whole("spikes")
         return self._recording._spikes(self._index, self.steps.start, self.steps.stop, neurons)
 
     def read(self, name: str, neurons: Any = None) -> np.ndarray:
-        """A signal of this piece, [steps, columns]; see `Signal.read`. ValueError where its steps have a gap."""
+        """A signal of this piece, [steps, columns]; see `Signal.read`."""
+        self._need_whole(name)
         return self._recording[name].rows(self._index, self.steps.start, self.steps.stop, neurons)
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.read(name)
+
+    def _need_whole(self, name: str) -> None:
+        if self._is_window:
+            need_no_gap(self._recording, self._index, name, self)
+
+
+def need_no_gap(recording: Recording, index: np.ndarray, name: str, piece: Piece | None = None) -> None:
+    """Raise ValueError where one of these segments does not begin where the one before it, of the same time, ends.
+
+    piece : that they must fill
+    """
+    s = recording.segments
+    index = index[np.argsort(s.line[index], kind="stable")]
+    begin, stop, line = s.begin[index], s.stop[index], s.line[index]
+    begin, stop, same = begin[1:], stop[:-1], line[1:] == line[:-1]
+    trial = s.trial[index[1:]]
+    if piece is not None:
+        begin, stop = np.append(s.begin[index], piece.steps.stop), np.append(piece.steps.start, s.stop[index])
+        same, trial = begin > stop, np.full(begin.size, piece.trial)
+    gap = np.flatnonzero(same & (begin != stop))
+    if gap.size:
+        first = int(gap[0])
+        of = s.line[np.searchsorted(s.trial, trial[first])]
+        what = "the stream" if recording.is_stream or (s.trial[s.line == of] != of).any() else f"trial {of}"
+        span = f"from step {stop[first]} to {begin[first]}"
+        raise ValueError(f"{what} has no {name} {span}; choose a time on one side of it")
 
 
 class Extent(NamedTuple):
@@ -104,7 +136,7 @@ def iter_windows(recording: Recording, length: float, trials: Any = None) -> Ite
             stop = min(start + n, last)
             inside = index[np.searchsorted(s.stop[index], start, side="right") : np.searchsorted(s.begin[index], stop)]
             before = index[max(int(np.searchsorted(s.begin[index], start, side="right")) - 1, 0)]
-            yield Piece(recording, int(s.trial[before]), range(start, stop), inside)
+            yield Piece(recording, int(s.trial[before]), range(start, stop), inside, is_window=True)
 
 
 class Batch(NamedTuple):

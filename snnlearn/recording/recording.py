@@ -23,9 +23,9 @@ from ..storage.integrity import attributes, get_text, members, text
 from ..storage.open_file import OpenFile, choose, entries, frozen, in_order, neighbours, size_text, stamp, window
 from . import convert
 from .index import Segments, before_streams, load
-from .pieces import Piece, iter_trials, iter_windows
+from .pieces import Piece, iter_trials, iter_windows, need_no_gap
 from .schema import SIGNALS, check_format
-from .signal import Signal, need_no_gap, one_line
+from .signal import Signal, one_line
 from .summaries import Summaries
 
 EVENTS = ("spikes", "inputs")  # raw data that are no signals
@@ -239,8 +239,17 @@ class Recording(Summaries):
         time : (start, stop) in ms of the trial, or of the stream, start <= step * dt < stop; None for an open end
         neurons : an index, a list or a slice; None: all
 
-        Raises KeyError where spikes were not recorded, IndexError for trials, times and neurons that are not there.
+        Without a time they are all that were recorded, on both sides of a gap. Raises KeyError where spikes were not recorded,
+        IndexError for trials, times and neurons that are not there, ValueError where the time has a gap.
         """
+        self._need_open()
+        index, low, high = self._within(self._segments_of(trials), time)
+        if time is not None:
+            need_no_gap(self, index, "spikes")
+        return self._spikes(index, low, high, neurons)
+
+    def _spikes_across_gaps(self, trials: Any = None, time: Any = None, neurons: Any = None) -> Spikes:
+        """As `spikes`, for what shows or counts those that there are."""
         self._need_open()
         return self._spikes(*self._within(self._segments_of(trials), time), neurons)
 

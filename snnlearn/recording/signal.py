@@ -11,6 +11,7 @@ import numpy as np
 from .._check import fail, integer
 from ..storage.integrity import members, text
 from ..storage.open_file import LAST_STEP, PIECE, choose, frozen, listed
+from .pieces import need_no_gap
 from .schema import SIGNALS
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Signal:
         signal[trial]           the whole trial, or piece of a stream, [steps, columns]
         signal[1000:2000]       steps of a stream, or of the only trial; also [-100:], [:], [::-1], and [1000:2000, 3]
         signal.read(trial, time=(100, 200), neurons=[3])
+        np.asarray(signal)      the whole stream, or the only trial; so do NumPy's functions, as np.mean(signal, axis=0)
 
     name, units, description : as in the file
     neurons : int32 [columns], the neuron of each column; None for readout, target and traces of synapses
@@ -73,13 +75,11 @@ class Signal:
         if isinstance(key, tuple) and len(key) == 2 and len(self.shape) == 2:
             return frozen(self[key[0]][:, key[1]])
         if not isinstance(key, slice):
-            streams = self._recording.segments.streams
-            need = "be the number of a piece, or a slice of steps" if streams else "be the number of a trial"
-            return self.read(integer(f"{self.name}[trial]", key, need))
+            return self.read(self._number(key))
         index = self._index(None)
         s = self._recording.segments
         first, last = (int(s.begin[index[0]]), int(s.stop[index[-1]])) if index.size else (0, 0)
-        steps = range(*key.indices(last))
+        steps = self._steps(key, last)
         if not steps:
             if key.start is None or key.start >= last or not index.size:
                 self._outside(key, first, last)
@@ -98,9 +98,39 @@ class Signal:
         values = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return frozen(values[::-1] if steps.step < 0 else values)
 
+    def _number(self, key: Any) -> int:
+        """The number of a trial or piece that a key is."""
+        streams, where = self._recording.segments.streams, f"{self.name}[trial]"
+        need = "be the number of a piece, or a slice of steps" if streams else "be the number of a trial"
+        if isinstance(key, (list, tuple, np.ndarray)):
+            several = "read([...]) takes several pieces" if streams else "to_xarray gives several trials"
+            raise fail(where, need, key, several, TypeError)
+        number = integer(where, key, need)
+        if number < 0:
+            last = f"{self.name}[-1:] is the last step" if self._recording.is_stream else "recording.trials has the numbers"
+            raise fail(where, f"be among {listed(self._recording.trials)}", number, last, IndexError)
+        return number
+
+    def _steps(self, key: slice, stop: int) -> range:
+        """The steps of a slice, of so many."""
+        where, hint = f"{self.name}[a:b]", "read(time=(start, stop)) takes times in ms"
+        for value in (key.start, key.stop, key.step):
+            if value is not None and (isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer))):
+                raise fail(where, "be a slice of steps, whole numbers", _shown(key), hint, TypeError)
+        if key.step == 0:
+            raise fail(where, "be a slice of steps, not every 0th", _shown(key))
+        return range(*key.indices(stop))
+
     def _outside(self, key: slice, first: int, last: int) -> None:
-        shown = ":".join("" if x is None else str(x) for x in (key.start, key.stop, key.step)[: 2 if key.step is None else 3])
-        raise fail(f"{self.name}[a:b]", f"overlap with the steps that were recorded, {first}:{last}", shown, error=IndexError)
+        need = f"overlap with the steps that were recorded, {first}:{last}"
+        raise fail(f"{self.name}[a:b]", need, _shown(key), error=IndexError)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """For NumPy: what `read()` gives, the whole stream or the only trial. ValueError where there are several trials."""
+        if copy is False:
+            raise fail(f"np.asarray({self.name})", "be a copy, because a signal is read from the file", "copy=False")
+        values = self.read()
+        return values.astype(values.dtype if dtype is None else dtype)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[trial] for trial in self._recording.trials.tolist())
@@ -196,6 +226,11 @@ class Signal:
         return slice(low, int(position.max()) + 1), position - low
 
 
+def _shown(key: slice) -> str:
+    """A slice as it is written."""
+    return ":".join("" if x is None else str(x) for x in (key.start, key.stop, key.step)[: 2 if key.step is None else 3])
+
+
 def one_line(recording: Recording, trial: Any, where: str) -> np.ndarray:
     """The segments of a trial, of pieces of a stream, or (None) of all there is. Raises ValueError where that is more."""
     line, index = recording.segments.line, recording._segments_of(trial)
@@ -204,13 +239,3 @@ def one_line(recording: Recording, trial: Any, where: str) -> np.ndarray:
         got = f"{np.unique(line[index]).size} trials" if trial is None else trial
         raise fail(where, "be one trial, or pieces of one stream", got, hint)
     return index
-
-
-def need_no_gap(recording: Recording, index: np.ndarray, name: str) -> None:
-    """Raise ValueError unless each of these segments begins where the one before ends."""
-    s = recording.segments
-    gap = np.flatnonzero(s.begin[index][1:] != s.stop[index][:-1])
-    if gap.size:
-        at = int(s.stop[index][gap[0]]), int(s.begin[index][gap[0] + 1])
-        what = "the stream" if s.line[index[0]] != s.trial[index[-1]] else f"trial {s.trial[index[0]]}"
-        raise ValueError(f"{what} has no {name} from step {at[0]} to {at[1]}; choose a time on one side of it")

@@ -71,7 +71,7 @@ class Stepper:
         if not (type(mask) is float and 0.0 <= mask <= self.limit) or not (learn is None or type(learn) is bool):
             return None
         given = (target is not None) + (error is not None) + (signal is not None)
-        if given > 1 or (not self.able if learn else learn is None and self.able and not given):
+        if given > 1 or (not (self.able and given) if learn else learn is None and self.able and not given):
             return None
         function, kind = None, NONE
         x = self._plain(x, self.n_inputs)
@@ -159,7 +159,7 @@ class Stepper:
             if not self.outcome.trouble[0]:
                 y = call.lane.tape.readout[0, 0].copy()
                 try:
-                    self.values[ERROR][0, 0] = _check.array("error(step, readout)", asked.error(y), (y.size,), engine.dtype)
+                    self.values[ERROR][0, 0] = _check.array("error(readout)", asked.error(y), (y.size,), engine.dtype)
                 except BaseException as reason:
                     failure = reason
                     self.values[ERROR].fill(0)
@@ -175,7 +175,7 @@ class Stepper:
         trouble = self.outcome.trouble
         if trouble[0]:
             trouble[0] = 0
-            raise Divergence(0, offset, int(trouble[3]))
+            raise Divergence(None, offset, int(trouble[3]))
         if span.update:
             engine.learnt[0] = learnt and not ends
         if asked.learn and engine.interval is None and failure is None:

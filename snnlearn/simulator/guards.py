@@ -21,6 +21,7 @@ one says.
     no change             a matrix that learns has not changed for 32 runs: its gradient is zero, or the step too small
     far readout           the first loss of a regression is 1000 x the variance of its targets
     dead readout          an output has been exactly zero for 32 runs, though neurons spike
+    no optimizer          there is a rule, and nothing that learns by it
     one class             the same class for all trials of 50 runs, 500 trials at least, though labels differ
 
 A state that is not finite ends the run at once: `Divergence`.
@@ -80,6 +81,7 @@ REMEDIES = {
     "no change": "membranes may be too far from the threshold for the surrogate, the mask zero, or the learning rate too small",
     "far readout": "set Readout(normalize_input=True), scale w_out down, or bring the targets to mean 0 and variance 1",
     "dead readout": "its weights are zero or come from silent neurons only; draw w_out anew, or check that it is not frozen",
+    "no optimizer": "give one, as optimizer=sl.Adam(1e-3), or leave the rule out",
     "one class": "raise the learning rate, check that labels and inputs belong together, or balance the classes",
 }
 
@@ -94,6 +96,13 @@ def begin(state: dict[str, Any], weights: FlatWeights) -> None:
     """Take weights that did not come from learning: the first ones, and those that a user has put in their place."""
     total = math.hypot(*(norm(w) for w in weights[:3]))
     state |= {"first_norm": total, "since": {}, "scale": 0.0}
+
+
+def watch_parts(simulator: Any, stacklevel: int) -> None:
+    """Warn where a new simulator has a rule and nothing that learns by it; stacklevel : of the caller of the constructor"""
+    if simulator.rule is not None and simulator.optimizer is None:
+        text = "it has a rule and no optimizer, so it runs and nothing is learnt"
+        _tell(simulator, _new(simulator._guards, [("no optimizer", text)]), stacklevel + 1)
 
 
 class Weighing(NamedTuple):

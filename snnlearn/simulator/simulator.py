@@ -40,7 +40,7 @@ class Simulator:
 
     net : Network
     weights : Weights, or None for `net.init_weights(seed)`
-    rule, optimizer : as sl.EProp(), sl.Adam(1e-3); without both the network only runs
+    rule, optimizer : as sl.EProp(), sl.Adam(1e-3); without both the network only runs; a rule alone is warned of
     loss : MeanSquaredError (default) or CrossEntropy
     regularizer : RateRegularizer or None
     update_every : "trial" (or batch), or a number of steps K: weights are constant in between; 1 is strictly
@@ -124,6 +124,7 @@ class Simulator:
         self._noise_begins = self._stream_noise.mark()
         self._guards = guards.fresh()
         guards.begin(self._guards, self._engine.weights)
+        guards.watch_parts(self, stacklevel=3)
 
     # ---- what a user reads --------------------------------------------------------------------------
 
@@ -205,8 +206,9 @@ class Simulator:
         mask : [T] time weights, or [T, n_out] for each output (not for CrossEntropy); for batches one of all trials [T], or
             with a leading axis, or a list, in which None is ones. Targets are not looked at where it is 0
         recorder : `Recorder`
-        learn : False to evaluate; within a stream, membranes and the rule's traces go on, but the steps add nothing to the
-            gradient, and an update interval of such steps alone makes no update
+        learn : None: learn where there is a rule and an optimizer, for which something to learn from must be given. True: be
+            refused where that is not so. False to evaluate; within a stream, membranes and the rule's traces go on, but the
+            steps add nothing to the gradient, and an update interval of such steps alone makes no update
         error : instead of targets, err [T, n_out] (or with trials), or a function (step, y [n_out]) -> err [n_out]
         learning_signal : instead of targets, L [T, n] (or with trials), used as it is
         steps : [trials] lengths of the trials of a padded batch; None: all are T steps long. A trial ends after its own steps:
@@ -268,8 +270,9 @@ class Simulator:
         x : [n_inputs]
         target : [n_out] floats or a label
         mask : weight of this step in the loss, or [n_out]
-        learn : False: a quiet step. Membranes and the rule's traces go on, but the step adds nothing to the gradient, and an
-            update interval of such steps alone makes no update
+        learn : None: where there is a rule and an optimizer the step learns, and a target, an error or a learning signal must be
+            given; else it only runs. True: it must be able to learn. False: a quiet step. Membranes and the rule's traces go
+            on, but the step adds nothing to the gradient, and an update interval of such steps alone makes no update
         error : instead of a target, err [n_out] or a function of the readout y [n_out] that returns it; the network has advanced
             when it is asked, so where it fails, the step is done and counts as one that does not learn
         learning_signal : instead of a target, L [n], used as it is
