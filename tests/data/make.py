@@ -3,8 +3,8 @@
     python tests/data/make.py NAME          writes NAME.zip here, with the snnlearn that is installed
 
 Each case writes a file, and then reads it, goes on with it and replays it: what comes out is `expected.npz` in the archive.
-`tests/test_golden.py` does the same, with every later version of the package, and compares. This file must therefore stay as
-it is for as long as an archive does; new cases are new functions.
+`tests/storage/test_golden.py` does the same, with every later version of the package, and compares. This file must therefore
+stay as it is for as long as an archive does; new cases are new functions.
 """
 
 from __future__ import annotations

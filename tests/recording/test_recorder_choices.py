@@ -9,7 +9,7 @@ import twin as bridge
 from kills import KINDS, PIECE, begin, contents, differing, pieces
 from numpy.testing import assert_allclose, assert_array_equal
 from recording_twin import DT, TRIALS, T, record, sparse_weights, start
-from test_resume import TASK, simulator
+from training_case import TASK, simulator
 
 import snnlearn as sl
 from snnlearn.recording import Recorder, open_recording

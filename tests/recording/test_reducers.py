@@ -8,7 +8,7 @@ import pytest
 from kills import KINDS, PIECE, PIECES, begin, contents, differing, pieces
 from numpy.testing import assert_allclose, assert_array_equal
 from recording_twin import DT, TRIALS, N, T, dense_weights, record, start
-from test_resume import TASK, simulator
+from training_case import TASK, simulator
 
 import snnlearn as sl
 from snnlearn import plot

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from numba import config, njit
+from paths import TESTS
 from twin import assert_same, draw, library, simulator
 
 import snnlearn as sl
@@ -46,8 +47,8 @@ def tiny():
 
 
 def python(code, **environment):
-    here = Path(__file__).parent
-    path = os.pathsep.join([str(here), str(Path(sl.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    here = TESTS / "compiler"
+    path = os.pathsep.join([str(TESTS), str(here), str(Path(sl.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, **environment}
     return subprocess.run(
         [sys.executable, "-c", code], env=environment, cwd=here, check=True, capture_output=True, text=True

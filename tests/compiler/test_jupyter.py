@@ -3,14 +3,13 @@
 import os
 import queue
 import time
-from pathlib import Path
 
 import pytest
+from paths import ROOT
 
 jupyter_client = pytest.importorskip("jupyter_client")
 pytest.importorskip("ipykernel")
 
-ROOT = Path(__file__).parent.parent
 SETUP = """
 import snnlearn as sl
 task = sl.tasks.PatternGeneration(n_steps=20, periods=(20.0,), n_inputs=4)

@@ -7,12 +7,11 @@ and with the same Numba and NumPy; elsewhere fused operations and other orders o
 import importlib.util
 import json
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
+from paths import DATA
 
-DATA = Path(__file__).parent / "data"
 spec = importlib.util.spec_from_file_location("golden_make", DATA / "make.py")
 make = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(make)

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 from kills import KINDS, PIECE, PIECES, begin, pieces
-from test_resume import TASK, interrupted, simulator
+from training_case import TASK, interrupted, simulator
 
 import snnlearn as sl
 from snnlearn.cli import main

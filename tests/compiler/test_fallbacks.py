@@ -10,13 +10,14 @@ import sys
 import numba
 import numpy as np
 import pytest
+from paths import TESTS
 
 import snnlearn as sl
 from snnlearn.compiler import fallback, instructions, intrinsics
 from snnlearn.compiler.compilations import Counter
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
-HERE, ROOT = pathlib.Path(__file__).parent, pathlib.Path(sl.__file__).parents[1]
+HERE, ROOT = TESTS, pathlib.Path(sl.__file__).parents[1]
 PRIVATE = ("numba.core", "numba.extending", "numba.np", "llvmlite")
 
 

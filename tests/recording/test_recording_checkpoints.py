@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from paths import TESTS
 from recording_twin import TRIALS, T, dense_weights, record, spikes_of, start
 
 import snnlearn
@@ -129,7 +130,7 @@ def test_a_file_that_is_being_written_is_not_repaired(path, twin):
 def limited(code, limit, *arguments):
     """Run code where no file can become larger than so many bytes, as on a disk that is full then."""
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(pathlib.Path(snnlearn.__file__).parents[1]), str(pathlib.Path(__file__).parent)])
+        "PYTHONPATH": os.pathsep.join([str(pathlib.Path(snnlearn.__file__).parents[1]), str(TESTS), str(TESTS / "recording")])
     }
     set_limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))  # noqa: E731
     command = [sys.executable, "-c", code, *map(str, arguments)]

@@ -1,11 +1,11 @@
 """`verify` passes, and fails where a gradient, a trajectory or a published loss is off."""
 
 import importlib.util
-import pathlib
 
 import h5py
 import numpy as np
 import pytest
+from paths import ROOT
 from scipy import sparse
 
 import snnlearn as sl
@@ -13,7 +13,7 @@ from snnlearn.cli import main
 from snnlearn.verification import published, verify
 from snnlearn.verification.verify import Check
 
-DATA = pathlib.Path(__file__).resolve().parents[1] / "data"
+DATA = ROOT / "data"
 
 
 @pytest.fixture(scope="module")

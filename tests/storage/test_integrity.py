@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 from event_files import sweeps
+from paths import DATA
 from recording_twin import TRIALS, N, T, record, sparse_weights, start
 
 import snnlearn as sl
@@ -18,7 +19,6 @@ from snnlearn.recording.reopen import load_checkpoints
 from snnlearn.storage import integrity, journal
 
 CONFIG = {"seed": 3, "threshold": 0.4, "text": "µ" * 9}
-DATA = Path(__file__).parent / "data"
 
 
 def write(path, twin, compression):

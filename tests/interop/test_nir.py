@@ -7,12 +7,12 @@ import dataclasses
 import itertools
 import sys
 import warnings
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from paths import ROOT
 from scipy import sparse
 
 import snnlearn as sl
@@ -20,7 +20,7 @@ from snnlearn.cli import main
 from snnlearn.interop import export, from_nir, to_nir
 
 nir = pytest.importorskip("nir")
-DATA = Path(__file__).resolve().parents[1] / "data" / "nir"
+DATA = ROOT / "data" / "nir"
 OPTIONS = {
     "snntorch_leaky": {"dt": 0.1},
     "snntorch_immediate": {"dt": 0.1, "reset": "immediate"},

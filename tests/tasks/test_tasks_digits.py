@@ -6,18 +6,18 @@ import importlib.util
 import shutil
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from paths import ROOT
 
 import snnlearn
 from snnlearn import tasks
 from snnlearn.tasks.digits import data_file
 
-DATA = Path(__file__).resolve().parents[1] / "data"
+DATA = ROOT / "data"
 
 
 def assert_binomial(successes: float, n: int, p: float) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from test_recording_streams import LENGTHS, fed, simulator
+from stream_case import LENGTHS, fed, simulator
 
 import snnlearn as sl
 from snnlearn import plot

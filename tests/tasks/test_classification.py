@@ -13,7 +13,7 @@ from event_files import SILENT, sweeps, write_nmnist, write_shd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from test_resume import interrupted, same_weights
+from training_case import interrupted, same_weights
 
 import snnlearn as sl
 from snnlearn import datasets
