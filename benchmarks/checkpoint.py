@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import snnlearn as sl
-from snnlearn.checkpoint import capture
+from snnlearn.simulator.state import capture
 
 
 def main() -> None:

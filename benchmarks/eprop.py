@@ -21,7 +21,7 @@ import argparse
 import numpy as np
 
 import snnlearn as sl
-from snnlearn.bench import network, seconds
+from snnlearn.cli.bench import network, seconds
 
 
 def validate(n: int) -> float:

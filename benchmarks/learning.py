@@ -31,9 +31,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import snnlearn as sl
-from snnlearn.batches import collate
-from snnlearn.family import parse_rule
+from snnlearn.rules.taxonomy import parse_rule
 from snnlearn.tasks.base import Task
+from snnlearn.tasks.batches import collate
 
 LAST = 50  # iterations at the end over which the final accuracy is a mean
 
@@ -67,7 +67,7 @@ COPY = Setting(
     lrs=(0.0025, 0.005, 0.01, 0.02),
 )
 
-# task, network and criterion (an error below 7 %) are those of Bellec et al. 2020 (Fig. 3), as in `snnlearn.recipes`
+# task, network and criterion (an error below 7 %) are those of Bellec et al. 2020 (Fig. 3), as in `snnlearn.experiments.recipes`
 EVIDENCE = Setting(
     task={"name": "evidence-accumulation"},
     lif={"n": 50, "tau_m": 20.0, "threshold": 0.6, "refractory": 4.0},

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import snnlearn as sl
-from snnlearn.recording import store
+from snnlearn.storage import store
 
 N_IN, N_OUT, K = 100, 2, 100
 SMALL, LARGE = 20, 5  # pieces of a turn

@@ -22,8 +22,8 @@ import numba
 import numpy as np
 
 import snnlearn as sl
-from snnlearn.bench import seconds
-from snnlearn.network import flatten
+from snnlearn.cli.bench import seconds
+from snnlearn.network.network import flatten
 
 
 @numba.njit(fastmath=True)

@@ -21,7 +21,7 @@ from collections.abc import Callable
 import numpy as np
 
 import snnlearn as sl
-from snnlearn.bench import network, seconds
+from snnlearn.cli.bench import network, seconds
 
 
 def within(sim: sl.Simulator, run: Callable[[], None], steps: int) -> float:

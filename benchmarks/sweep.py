@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 
 import snnlearn as sl
-from snnlearn.cli.configurations import of_recipe
-from snnlearn.recipes import pattern_generation
+from snnlearn.cli.configure import of_recipe
+from snnlearn.experiments.recipes import pattern_generation
 
 
 def main() -> None:

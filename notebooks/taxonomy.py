@@ -33,7 +33,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import snnlearn as sl
-from snnlearn.compare import closeness, describe
 from snnlearn.plot.style import (
     BLACK,
     BLUE,
@@ -46,6 +45,8 @@ from snnlearn.plot.style import (
     STYLE,
     VERMILLION,
 )
+from snnlearn.rules.base import describe
+from snnlearn.rules.closeness import closeness
 
 SHORT = os.environ.get("SNNLEARN_SHORT") == "1"  # small sizes, for the tests
 plt.rcParams.update(

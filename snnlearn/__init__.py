@@ -1,96 +1,66 @@
 """Recurrent spiking networks that learn online.
 
-The package, in the order in which its parts build on each other:
+The package, in the order in which its parts build on each other; each imports only what stands above it:
 
+    _version, _check, _interrupts: checks of what comes in; Ctrl-C and SIGTERM
     compiler       Numba's private parts, each with a way without it: kernels and their dispatch, calls, threads that meet
-    surrogate      pseudo-derivatives of a spike
-    neurons        LIF, ALIF, CubaLIF: equations, parameters, one step forward and backward
-    drawing        random structures of sparse matrices
-    connectivity   Dense, Masked, Sparse; rows by presynaptic neuron
-    network        Network, Readout, Weights
+    neurons        LIF, ALIF, CubaLIF: equations, parameters, one step forward and backward; surrogate derivatives
     events         sparse input
     losses         MeanSquaredError, CrossEntropy, RateRegularizer
-    tape           what the forward simulation of a block leaves to the rules
-    rules          what a rule adds to the gradient: EProp, BPTT, RTRL, ... on two engines, adjoint and influence
-    schedules      learning rates that change: ExponentialDecay, StepDecay, CosineDecay
-    optimizers     SGD, Adam
-    block          the compiled loop; its docstring is the timeline of a step
-    job            what that loop runs and gives back
-    parts          arrays of threads that run one trial together; stretches: projections onto some of the neurons
-    layout         how a job is cut up: directions, blocks, tapes, trials at a time
-    lanes          the arrays on which a thread runs some trials
-    engine         threads and calls of that loop
-    intake         what a caller gives, checked, as a job
+    network        Network, Readout, Weights; Dense, Masked, Sparse connectivity
+    optimizers     SGD, Adam; schedules of the learning rate
+    rules          what a rule adds to the gradient: EProp, BPTT, RTRL, ...; rules/engines computes it
     spec           specs as plain values and back
-    interrupts     Ctrl-C and SIGTERM between two batches
-    recording      Recorder, open_recording: HDF5
-    analysis       rates, intervals, responses to classes, of a recording
-    interop        export: recordings as SONATA, NWB, CSV; networks as NIR and back
-    watch          how a run goes on, as text
+    engine         the compiled loop (engine/block_loop.py is the timeline of a step), its batches and threads; simulate, gradient
+    storage        HDF5 files that survive kills; knows no neurons
+    recording      Recorder, open_recording, watch
     datasets       recorded events: SHD, SSC, N-MNIST, others' objects
     tasks          what to learn
-    functional     simulate, gradient
-    eligibility    e-prop's traces of chosen synapses, for recordings and to look at
-    synapse_traces e-prop's traces and learning signals of single synapses, to look at
-    family         taxonomy: what each rule follows, can do and costs; names of rules
-    compare        rules side by side
-    report         Run, Alignment: what a run reports
-    guards         what goes wrong while a network learns, with the likely remedy
-    record         what of a simulator's runs goes into a recording
-    batches        trials of a task, checked, as a batch
-    training       learning a task, evaluation, History
-    checkpoint     the state of a simulator, as arrays and back
-    stepping       single steps of a stream, prepared
-    simulator      Simulator
-    resume         resume: going on from a file
-    forking        fork: going on differently, from any point of a run
-    memory         bytes that a run needs, and what fits instead
-    planning       plan: memory, time and kernels of a run before it runs
-    bench          what this machine gives
-    replay         replay: a window of a run again, with more recorded; replaying: its trials, batches or pieces
-    published      a training whose losses other simulators print
+    simulator      Simulator: run, train, evaluate, step
+    runs           resume, fork, replay
+    analysis       rates, intervals, responses; compare; synapse_traces
     verification   verify: identities between rules, reference cases, published losses
-    recipes        settings that learn the tasks
-    conventions    parameters of NEST and of the TensorFlow e-prop code
-    config         Config, load_config: a run as one value, and as TOML
-    sweeps         sweep, run: many configurations, by processes or Dask
-    plot, cli      figures (needs matplotlib), the command line
+    interop        export: SONATA, NWB, CSV, NIR; conventions of other simulators
+    experiments    Config, load_config, plan, sweep, recipes
+    plot           figures (needs matplotlib)
+    cli            the command line
 
 Arrays are indexed [pre, post]; times are in ms, rates in Hz.
 """
 
-from . import _startup as _startup  # first: Ctrl-C from here on
+from . import _interrupts as _interrupts  # first: Ctrl-C from here on
 
 # isort: split
-from . import analysis, conventions, datasets, tasks
+from . import analysis, datasets, tasks
 from ._version import __version__
-from .compare import Comparison, compare
-from .config import Config, InitialWeights, TrainingPlan, load_config
-from .connectivity import Dense, Masked, Sparse
+from .analysis.compare import Comparison, compare
+from .analysis.synapse_traces import Eligibility, synapse_traces
+from .engine.batch import Divergence
+from .engine.functional import Gradient, Simulation, gradient, simulate
 from .events import Events
-from .family import Taxonomy, taxonomy
-from .forking import fork
-from .functional import Gradient, Simulation, gradient, simulate
-from .guards import RunWarning, SilentNetworkWarning
-from .interop import export
-from .job import Divergence
+from .experiments import Config, InitialWeights, TrainingPlan, load_config
+from .experiments.plan import RunPlan, plan
+from .experiments.results import SweepResult
+from .experiments.sweep import run, sweep
+from .interop import conventions, export
 from .losses import CrossEntropy, MeanSquaredError, RateRegularizer
-from .network import Network, Readout, Weights
+from .network.connectivity import Dense, Masked, Sparse
+from .network.network import Network, Readout, Weights
 from .neurons import ALIF, LIF, CubaLIF
-from .optimizers import SGD, Adam
-from .planning import RunPlan, plan
+from .neurons.surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
+from .optimizers.optimizers import SGD, Adam
+from .optimizers.schedules import CosineDecay, ExponentialDecay, StepDecay
 from .recording import Recorder, Recording, open_recording
-from .replay import Replay, replay
-from .report import Alignment, Evaluation, Run, Step
-from .resume import resume
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
-from .schedules import CosineDecay, ExponentialDecay, StepDecay
-from .simulator import Simulator
-from .surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
-from .sweeps import SweepResult, run, sweep
-from .synapse_traces import Eligibility, synapse_traces
-from .training import History
-from .verification import Verification, verify
+from .rules.taxonomy import Taxonomy, taxonomy
+from .runs.fork import fork
+from .runs.replay import Replay, replay
+from .runs.resume import resume
+from .simulator.guards import RunWarning, SilentNetworkWarning
+from .simulator.results import Alignment, Evaluation, Run, Step
+from .simulator.simulator import Simulator
+from .simulator.training import History
+from .verification.verify import Verification, verify
 
 __all__ = [
     "ALIF",

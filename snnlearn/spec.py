@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 
 from . import _check
-from .connectivity import Dense, Masked, Sparse
 from .losses import CrossEntropy, MeanSquaredError, RateRegularizer
-from .network import Network, Readout
+from .network.connectivity import Dense, Masked, Sparse
+from .network.network import Network, Readout
 from .neurons import ALIF, LIF, CubaLIF
-from .optimizers import SGD, Adam
+from .neurons.surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
+from .optimizers.optimizers import SGD, Adam
+from .optimizers.schedules import CosineDecay, ExponentialDecay, StepDecay
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
-from .schedules import CosineDecay, ExponentialDecay, StepDecay
-from .surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
 
 CLASSES: dict[str, type] = {
     cls.__name__: cls

@@ -29,8 +29,9 @@ import h5py
 import numpy as np
 
 import snnlearn as sl
-from snnlearn.recording import going_on, store
-from snnlearn.recording.access import open_file
+from snnlearn.recording import reopen
+from snnlearn.storage import store
+from snnlearn.storage.open_file import open_file
 
 TASK = sl.tasks.Copy(length=2, n_symbols=2, symbol_duration=5.0, delay=5.0, n_per_group=3, rate=300.0, seed=3)
 LIF = sl.LIF(8, threshold=0.4, refractory=2.0, noise=0.1)
@@ -138,7 +139,7 @@ def child(kind: Kind, path: Path, threads: int, resumed: bool, report: int) -> N
 
 
 def lengths(file: h5py.File) -> dict[str, int]:
-    return {name: int(group.attrs["committed"]) for name, group in going_on._growing(file)}
+    return {name: int(group.attrs["committed"]) for name, group in reopen._growing(file)}
 
 
 def contents(path: Path, cut: bool, plain: bool = False) -> dict[str, np.ndarray]:
@@ -210,7 +211,7 @@ def drain(reading: int) -> list[dict[str, int]]:
 def checkpointed(path: Path) -> dict[str, int] | None:
     """Lengths at the last checkpoint; None without one."""
     try:
-        state = going_on.load_checkpoints(path, "path")[0].values["recorder"]
+        state = reopen.load_checkpoints(path, "path")[0].values["recorder"]
     except (ValueError, OSError):
         return None
     return {name: stream["n"] for name, stream in state["streams"].items() if name not in ("spikes", "rows")}

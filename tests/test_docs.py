@@ -9,14 +9,13 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import gallery  # docs/_tools, see pyproject.toml
 import pytest
 import refresh
 from markdown_it import MarkdownIt
+from paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [page for page in refresh.pages() if page.parent.name != "katex"]
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]

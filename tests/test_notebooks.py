@@ -1,13 +1,11 @@
 """The notebooks are committed with their outputs, and run from top to bottom in a short form."""
 
-from pathlib import Path
-
 import pytest
+from paths import ROOT
 
 nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")
 
-ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MAX_BYTES = 1_000_000
 COMPILED = {"analysis"}  # long enough in its short form that compiling pays; the others run tiny cases as plain Python

@@ -72,10 +72,10 @@ def attempt():
 def run():
     """What a sparse network does, in prepared steps, with threads, and as a trial; and the sum of its weights' squares."""
     import snnlearn as sl
-    from snnlearn import parts
     from snnlearn.compiler import fallback
+    from snnlearn.engine import partition
 
-    parts.NEURONS = parts.ALIGNED = 1  # threads may share as few
+    partition.NEURONS = partition.ALIGNED = 1  # threads may share as few
     x = (np.random.default_rng(0).random((40, 4)) < 0.3).astype(float)
     net = sl.Network(4, sl.LIF(70, threshold=0.4), 2, recurrent=sl.Sparse(20))
     sim = sl.Simulator(net, seed=1, threads=2)

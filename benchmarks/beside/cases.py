@@ -77,7 +77,7 @@ def case(name: str, batch: int = 1) -> Case:
 
 
 def _evidence(batch: int) -> Case:
-    from snnlearn.recipes import evidence_accumulation
+    from snnlearn.experiments.recipes import evidence_accumulation
 
     recipe = evidence_accumulation(threads=1)
     xs, labels, masks = zip(*(recipe.task.trial(i)[:3] for i in range(batch)), strict=True)
@@ -87,7 +87,7 @@ def _evidence(batch: int) -> Case:
 
 
 def _dense() -> Case:
-    from snnlearn.bench import network
+    from snnlearn.cli.bench import network
 
     return _squares(*network(1000, 10.0, 500))
 

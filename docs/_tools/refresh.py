@@ -180,7 +180,7 @@ def docstring(module: str) -> str:
 
 def rules() -> str:
     """The table of learning rules; sources as a list below."""
-    from snnlearn.family import LEGEND, MEMBERS
+    from snnlearn.rules.taxonomy import LEGEND, MEMBERS
 
     sources = list(dict.fromkeys(member.source for member in MEMBERS))
     yes = {True: "yes", False: "-"}
@@ -251,8 +251,16 @@ def objects(page: Path, chosen: list[str]) -> str:
 
 def resolve(name: str) -> Any:
     """The object of a dotted name."""
-    module, _, last = name.rpartition(".")
-    return getattr(importlib.import_module(module), last)
+    module, *rest = name.split(".")
+    value = importlib.import_module(module)
+    for part in rest:
+        module = f"{module}.{part}"
+        value = (
+            getattr(value, part)
+            if hasattr(value, part)
+            else importlib.import_module(module)
+        )
+    return value
 
 
 def other_objects() -> list[str]:

@@ -16,7 +16,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from .. import _startup
+from .. import _interrupts
 from .parser import make_parser
 
 __all__ = ["main", "make_parser"]
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str] | None) -> int:
-    _startup.end()
+    _interrupts.raise_again()
     options = make_parser().parse_args(arguments)
     warnings.showwarning = lambda message, *_: print(f"snnlearn: {message}", file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):

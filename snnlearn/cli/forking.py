@@ -8,7 +8,7 @@ import shlex
 from typing import Any
 
 from .. import _check
-from .configurations import parse_change
+from .configure import parse_change
 from .training import Progress, moved_task, summary
 
 NO_RECORDER: dict[str, Any] = {"options": {"checkpoint_minutes": 1.0}, "variables": {}}  # of a file of `Simulator.save`
@@ -16,13 +16,13 @@ NO_RECORDER: dict[str, Any] = {"options": {"checkpoint_minutes": 1.0}, "variable
 
 def fork(options: argparse.Namespace) -> int:
     """Begin a run from the state of another and train it to the planned end, recorded as its parent was."""
-    from ..config.configuration import change_parts
-    from ..forking import CHANGES
-    from ..forking import fork as begin
+    from ..experiments.config import change_parts
     from ..recording import Recorder
-    from ..recording.going_on import load_checkpoints
+    from ..recording.reopen import load_checkpoints
+    from ..runs.fork import CHANGES
+    from ..runs.fork import fork as begin
+    from ..simulator.training import train_to_end
     from ..spec import decode
-    from ..training import train_to_end
 
     newest = load_checkpoints(options.file, "fork FILE")[0]
     values = newest.values

@@ -6,8 +6,8 @@ import argparse
 import pathlib
 
 from .._version import __version__
-from ..recipes import RECIPES
-from . import configurations, forking, looking, training
+from ..experiments.recipes import RECIPES
+from . import configure, forking, inspect, training
 
 TASKS = ", ".join(sorted(RECIPES))
 RULES = "bptt, tbptt:STEPS, rtrl, eprop, eprop:ORDER, eprop:all, snap:N, rflo or uoro"  # of `family.parse_rule`
@@ -60,7 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_recipe(init)
     init.add_argument("--out", type=pathlib.Path, metavar="FILE", help="the file, as config.toml")
     init.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
-    init.set_defaults(run=configurations.init)
+    init.set_defaults(run=configure.init)
 
     text = (
         "Go on with a training from the last checkpoint in its recording to the planned end. The result is that of a run that "
@@ -98,7 +98,7 @@ def make_parser() -> argparse.ArgumentParser:
     replay.add_argument("--out", type=pathlib.Path, required=True, metavar="FILE", help="the recording to write")
     replay.add_argument("--record", nargs="+", default=["v"], metavar="NAME", help="variables of all neurons; default: v")
     replay.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
-    replay.set_defaults(run=looking.replay)
+    replay.set_defaults(run=inspect.replay)
 
     text = (
         "Run every combination of the values in the [sweep] table of a configuration, as seeds = 3, rule = ['eprop', 'bptt'], "
@@ -114,11 +114,11 @@ def make_parser() -> argparse.ArgumentParser:
     sweep.add_argument("--retries", type=int, default=2, metavar="N", help="attempts more for a run whose worker died")
     sweep.add_argument("--set", action="append", metavar="KEY=VALUE", help="change the configuration; can be repeated")
     sweep.add_argument("--quiet", action="store_true", help="no progress bar")
-    sweep.set_defaults(run=configurations.sweep, lasts=True)
+    sweep.set_defaults(run=configure.sweep, lasts=True)
 
     info = commands.add_parser("info", help="tell what a recording holds", description="Tell what a recording holds.")
     info.add_argument("file", type=pathlib.Path, metavar="FILE", help="the recording")
-    info.set_defaults(run=looking.info)
+    info.set_defaults(run=inspect.info)
 
     text = (
         "Have every HDF5 reader open a recording whose process was killed in the middle of a commit. The commands of snnlearn "
@@ -126,14 +126,14 @@ def make_parser() -> argparse.ArgumentParser:
     )
     repair = commands.add_parser("repair", help="after a kill, for other HDF5 readers", description=text)
     repair.add_argument("file", type=pathlib.Path, metavar="FILE")
-    repair.set_defaults(run=looking.repair)
+    repair.set_defaults(run=inspect.repair)
 
     text = "Show how a run goes on, refreshed in place until it has ended; of a finished recording, how it went."
     watch = commands.add_parser("watch", help="follow a run", description=text, formatter_class=Help)
     watch.add_argument("file", type=pathlib.Path, metavar="FILE", help="the recording")
     watch.add_argument("--interval", type=float, default=1.0, metavar="S", help="seconds between two looks")
     watch.add_argument("--once", action="store_true", help="look once")
-    watch.set_defaults(run=looking.watch)
+    watch.set_defaults(run=inspect.watch)
 
     text = "Write a recording in another format: sonata or csv (a folder), nwb (a file), or its network as nir (a file)."
     export = commands.add_parser("export", help="a recording in another format", description=text, formatter_class=Help)
@@ -142,7 +142,7 @@ def make_parser() -> argparse.ArgumentParser:
     export.add_argument("--out", type=pathlib.Path, metavar="PATH", help="the folder or the file; default: FILE.FORMAT")
     export.add_argument("--trials", metavar="A:B", help="a number, or a range of numbers A:B without B; default: all")
     export.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    export.set_defaults(run=looking.export)
+    export.set_defaults(run=inspect.export)
 
     plot = commands.add_parser(
         "plot", help="draw a recording", description="Draw a recording as one PNG that tells the story.", formatter_class=Help
@@ -152,7 +152,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--out", type=pathlib.Path, metavar="PNG", help="the figure, or .pdf or .svg; default: the recording's name with .png"
     )
     plot.add_argument("--trial", type=int, metavar="N", help="the trial to show; default: the last one recorded")
-    plot.set_defaults(run=looking.plot)
+    plot.set_defaults(run=inspect.plot)
 
     text = (
         "Compare the gradients of learning rules with BPTT's, on the first trial of a task and a network at its initial weights."
@@ -164,7 +164,7 @@ def make_parser() -> argparse.ArgumentParser:
     compare.add_argument("--dtype", default="float64", help="float32 or float64")
     compare.add_argument("--seed", type=int, default=0, help="of weights and trial")
     compare.add_argument("--plot", type=pathlib.Path, metavar="PNG", help="draw the table to this file")
-    compare.set_defaults(run=looking.compare)
+    compare.set_defaults(run=inspect.compare)
 
     text = (
         "Tell what a training needs and takes before it runs: memory, time (measured for about a second), size of its "
@@ -182,10 +182,10 @@ def make_parser() -> argparse.ArgumentParser:
         "first update of a network, and a step of e-prop per synapse, in ratio to the forward simulation."
     )
     bench = commands.add_parser("bench", help="measure this machine", description=text, formatter_class=Help)
-    bench.set_defaults(run=looking.bench)
+    bench.set_defaults(run=inspect.bench)
 
     text = "Print the table of learning rules: what each follows, can do and costs."
-    commands.add_parser("taxonomy", help="the table of learning rules", description=text).set_defaults(run=looking.taxonomy)
+    commands.add_parser("taxonomy", help="the table of learning rules", description=text).set_defaults(run=inspect.taxonomy)
 
     text = (
         "Check on this machine that learning rules agree where they must, that gradients are those of independent reference "
@@ -193,7 +193,7 @@ def make_parser() -> argparse.ArgumentParser:
         "compile. Exit status 1 where a check fails."
     )
     verify = commands.add_parser("verify", help="check gradients against references", description=text)
-    verify.set_defaults(run=looking.verify)
+    verify.set_defaults(run=inspect.verify)
     return parser
 
 

@@ -12,51 +12,18 @@ from typing import Any
 import numpy as np
 
 from .. import _check
+from .options import recipe_of
 
-MOST = 2**53  # of a number of trials: one that a float tells from its neighbours
 SLOW, FEW = 2e11, 3  # multiply-adds of an update that may take minutes; steps on which that is measured
-
-
-def recipe_of(options: argparse.Namespace) -> Any:
-    """The recipe of a task with the options of `parser.add_recipe`."""
-    from ..recipes import choose
-
-    make = choose(options.task, options.data, options.test, options.run.__name__)
-    if options.data is None:
-        for name in ("dt", "downsample", "cache"):
-            if getattr(options, name) is not None:
-                raise _check.fail(f"--{name}", "come with --data", getattr(options, name))
-    if options.coding is not None and options.task != "digits":
-        raise _check.fail("--coding", "be used with the task digits", options.task)
-    if options.trials is not None and options.iterations is not None:
-        raise _check.fail("--iterations", "come without --trials, of which it is the number in updates", options.iterations)
-    names = ("neurons", "trials", "iterations", "batch", "lr", "coding", "dt", "downsample", "cache")
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    for name in ("neurons", "trials", "iterations", "batch", "downsample"):
-        if name in given:
-            least, most = (2, _check.MOST) if name == "neurons" else (1, MOST)
-            need = "be a positive number" if least == 1 else f"be a number >= {least}"
-            _check.integer(f"--{name}", given[name], need, low=least)
-            _check.integer(f"--{name}", given[name], f"be at most {most}", high=most)
-    for name in ("lr", "dt"):
-        if name in given:
-            _check.number(f"--{name}", given[name], "be a positive number", low=0.0, strict=True)
-    update_every = options.update_every
-    if update_every != "trial":
-        if not update_every.isdigit():
-            raise _check.fail("--update-every", "be 'trial' or a positive number of steps", update_every)
-        update_every = int(update_every)
-    kept = {name: getattr(options, name) for name in ("rule", "feedback", "seed", "threads", "dtype")}
-    return make(**given, **kept, update_every=update_every)
 
 
 def train(options: argparse.Namespace) -> int:
     from ..recording import Recorder
-    from ..training import train_to_end
-    from . import configurations
+    from ..simulator.training import train_to_end
+    from . import configure
 
-    if configurations.is_configuration(options):
-        return configurations.train(options, Progress, summary)
+    if configure.is_configuration(options):
+        return configure.train(options, Progress, summary)
     if options.stop is not None:
         _check.number("--stop", options.stop, "be a score")
     recipe = recipe_of(options)
@@ -85,7 +52,7 @@ def train(options: argparse.Namespace) -> int:
     print(f"{recipe.trials} trials in batches of {recipe.batch}, {rule} ({options.rule}), {options.feedback} feedback")
     warn_of_cost(recipe.net, recipe.parts, recipe.task, recipe.trials, recipe.batch)
     progress = Progress(recipe.task, recipe.batch, n_updates, options.quiet)
-    configurations.sign(recipe, options)
+    configure.sign(recipe, options)
     simulator.context["command"] = command_of(options)
     planned = (recipe.task, recipe.trials, recipe.batch)
     with contextlib.closing(progress):
@@ -97,8 +64,8 @@ def train(options: argparse.Namespace) -> int:
 def warn_of_cost(net: Any, parts: dict[str, Any], task: Any, trials: int, batch: int) -> None:
     """Say so, and how long, where one update takes minutes: it is measured on a few steps where the rule does that much."""
     from ..compiler.barrier import cores
-    from ..memory import operations
-    from ..planning import duration, plan
+    from ..experiments.memory import operations
+    from ..experiments.plan import duration, plan
 
     work = operations(net, parts["rule"], task.n_steps, parts["update_every"] != "trial") * batch
     threads = min(parts["threads"] or cores(), batch)
@@ -114,8 +81,8 @@ def warn_of_cost(net: Any, parts: dict[str, Any], task: Any, trials: int, batch:
 
 
 def resume(options: argparse.Namespace) -> int:
-    from ..recording.going_on import load_checkpoints
-    from ..resume import resume as go_on
+    from ..recording.reopen import load_checkpoints
+    from ..runs.resume import resume as go_on
 
     planned = load_checkpoints(options.file, "resume FILE")[0].values.get("training")
     if planned is None:
@@ -150,12 +117,12 @@ def moved_task(planned: dict[str, Any], options: argparse.Namespace) -> Any:
 
 
 def plan(options: argparse.Namespace) -> int:
-    from ..memory import machine_bytes, refuse
-    from ..planning import plan as find
-    from . import configurations
+    from ..experiments.memory import machine_bytes, refuse
+    from ..experiments.plan import plan as find
+    from . import configure
 
-    if configurations.is_configuration(options):
-        config = configurations.configuration(options)
+    if configure.is_configuration(options):
+        config = configure.configuration(options)
         net, task, trials, batch = config.net, config.task, config.training.trials, config.training.batch
         names = ("rule", "optimizer", "loss", "regularizer", "update_every", "dtype", "seed", "passive")
         parts = {name: getattr(config, name) for name in names}

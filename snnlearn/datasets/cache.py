@@ -24,7 +24,7 @@ import h5py
 import numpy as np
 
 from .. import _check
-from ..recording.integrity import CheckedFile
+from ..storage.integrity import CheckedFile
 from .base import Dataset
 
 KIND, VERSION = "snnlearn-binned", 1

@@ -21,7 +21,7 @@ import h5py
 import numpy as np
 
 from .. import _check
-from ..recording.integrity import CheckedFile
+from ..storage.integrity import CheckedFile
 from .base import FileDataset, Sample, check_events
 from .formats import HEAD, recognised
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from .._check import choice, fail
 from ..recording import Recording, open_recording
-from ..recording.access import choose, listed
+from ..storage.open_file import choose, listed
 from .nir import Exported, Imported, export_nir, from_nir, to_nir
 from .nwb import export_nwb
 from .sonata import export_sonata

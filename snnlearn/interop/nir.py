@@ -47,10 +47,10 @@ import pathlib
 from typing import Any, NamedTuple
 
 from .. import _check
-from ..network import Network, Weights
+from ..network.network import Network, Weights
+from ..neurons.surrogate import PiecewiseLinear, Surrogate
 from ..recording import Recording
-from ..recording.integrity import CheckedFile
-from ..surrogate import PiecewiseLinear, Surrogate
+from ..storage.integrity import CheckedFile
 from .common import new_file
 from .nir_build import RESETS, SCHEMES, build
 from .nir_graph import Graph

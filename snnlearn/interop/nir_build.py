@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from .. import _check
-from ..connectivity import Dense, Masked
-from ..network import Network, Readout, Weights
+from ..network.connectivity import Dense, Masked
+from ..network.network import Network, Readout, Weights
 from ..neurons import LIF, CubaLIF
-from ..surrogate import Surrogate
+from ..neurons.surrogate import Surrogate
 from .nir_graph import Graph, Path, kind, values
 
 SCHEMES = ("impulse", "euler", "exponential")

@@ -16,8 +16,8 @@ from scipy import sparse
 
 from .. import _check
 from .._version import __version__
-from ..connectivity import Masked
-from ..network import Network, Weights
+from ..network.connectivity import Masked
+from ..network.network import Network, Weights
 from ..neurons import ALIF, LIF, CubaLIF
 from ..recording import Recording
 from ..spec import decode, encode
@@ -104,7 +104,7 @@ def own_network(nir: Any, graph: Any, where: str) -> tuple[tuple[Network, Weight
 
 def recorded_network(recording: Recording) -> Network:
     """The network of a recording. ValueError where it cannot be made from the file."""
-    from ..recording.going_on import load_checkpoints
+    from ..recording.reopen import load_checkpoints
 
     where = f"recording {str(recording.path)!r}"
     try:

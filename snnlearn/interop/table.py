@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..recording import Recording
-from ..recording.access import LAST_STEP
+from ..storage.open_file import LAST_STEP
 from .common import axis, index_batches, new_file, signal_parts, spike_batches
 
 ROWS = 1 << 16  # of a table that are read at a time

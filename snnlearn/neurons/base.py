@@ -29,8 +29,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .. import _check, surrogate
+from .. import _check
 from ..compiler.dispatch import generic, inlined
+from . import surrogate
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Neuron:
     tau_m : membrane time constant, ms; inf: no leak, an integrate-and-fire neuron
     threshold : spike threshold at rest, in units of v; also what the reset subtracts, one step later
     refractory : ms after a spike in which the neuron cannot spike; blocked steps = round(refractory/dt)
-    surrogate : the pseudo-derivative, see `snnlearn.surrogate`
+    surrogate : the pseudo-derivative, see `snnlearn.neurons.surrogate`
     normalize_input : scale the input current by 1 - exp(-dt/tau_m), which is 0 without a leak
     current : constant background current, in units of v per step, added to the synaptic current
     noise : standard deviation of a Gaussian current drawn anew at every step, same units

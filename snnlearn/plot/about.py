@@ -12,10 +12,10 @@ import numpy as np
 
 from .._check import fail
 from ..recording import Recording, open_recording
-from ..recording.access import listed, record
-from ..report import Run
+from ..simulator.results import Run
+from ..simulator.training import History
 from ..spec import CLASSES
-from ..training import History
+from ..storage.open_file import listed, record
 from .style import BLUE, COLORS
 
 P = ParamSpec("P")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..compare import Comparison
+from ..analysis.compare import Comparison
 from .style import BLACK, BLUE, GREEN, GREY, LIGHT, PURPLE, STYLE, VERMILLION, need_matplotlib
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._check import integer
-from ..synapse_traces import Eligibility
+from ..analysis.synapse_traces import Eligibility
 from .style import BLACK, BLUE, DASHED, GREEN, GREY, LIGHT, ORANGE, PURPLE, SKY, VERMILLION, axes_or_new
 
 if TYPE_CHECKING:

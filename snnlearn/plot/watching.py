@@ -6,8 +6,8 @@ import io
 import os
 from typing import Any
 
-from ..watch import Progress, View, looks
-from ..watch import watch as watch_terminal
+from ..recording.watch import Progress, View, looks
+from ..recording.watch import watch as watch_terminal
 from .about import curves
 from .learning import learning_curve
 from .style import STYLE, need_matplotlib

@@ -21,7 +21,7 @@ repair.py     a file whose process was killed, for other HDF5 readers
 """
 
 from .describe import describe
-from .reader import Recording, open_recording
-from .writer import Recorder
+from .recorder import Recorder
+from .recording import Recording, open_recording
 
 __all__ = ["Recorder", "Recording", "describe", "open_recording"]

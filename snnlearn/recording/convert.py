@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._check import fail, need
-from .access import choose
+from ..storage.open_file import choose
 from .pieces import extents
 
 if TYPE_CHECKING:
-    from .reader import Recording
+    from .recording import Recording
     from .signal import Signal
 
 MAX_BYTES = 2**30

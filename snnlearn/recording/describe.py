@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .access import listed, size_text
-from .reader import Recording, open_recording
+from ..storage.open_file import listed, size_text
+from .recording import Recording, open_recording
 
 WIDTH = 120
 ITEMS = 8  # of a long list in the configuration

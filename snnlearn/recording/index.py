@@ -13,9 +13,9 @@ import h5py
 import numpy as np
 
 from .._check import brief
-from .access import entries, frozen
-from .integrity import attributes
-from .slots import kept_positions, newest_values
+from ..storage.checkpoint_slots import kept_positions, newest_values
+from ..storage.integrity import attributes
+from ..storage.open_file import entries, frozen
 
 TELLS_STREAMS = (1, 3)  # version from which a file says which trials are pieces of a stream
 COLUMNS = ("trial", "start", "n_steps", "row", "spike", "n_spikes")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .._check import fail, number
-from .access import choose
+from ..storage.open_file import choose
 
 if TYPE_CHECKING:
-    from .reader import Recording, Spikes
+    from .recording import Recording, Spikes
 
 
 class Piece:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from .access import entries, frozen, record
+from ..storage.open_file import entries, frozen, record
 
 if TYPE_CHECKING:
     from .summaries import Summaries

@@ -34,9 +34,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .._check import brief
-from .integrity import put_array
+from ..storage.integrity import put_array
+from ..storage.store import TABLE_CHUNK_BYTES, Stream
 from .schema import entry
-from .store import TABLE_CHUNK_BYTES, Stream
 
 BINS = 64
 CV_EDGES = np.linspace(0.0, 2.0, 41)

@@ -9,9 +9,9 @@ import h5py
 import numpy as np
 
 from .._check import choice, fail, number
-from .integrity import set_attributes
+from ..storage.integrity import set_attributes
+from ..storage.store import Store, Stream
 from .reducers import REDUCERS, Alignments, Ended, Part, Reducer, WeightHistograms
-from .store import Store, Stream
 
 
 class Reductions:

@@ -6,8 +6,8 @@ import os
 import pathlib
 
 from .._check import fail
-from .journal import JournaledFile, has_journal
-from .reader import open_recording
+from ..storage.journal import JournaledFile, has_journal
+from .recording import open_recording
 
 
 def repair(path: str | os.PathLike[str]) -> bool:

@@ -63,7 +63,7 @@ and weights.feedback; first.*, second.* (moments), done (updates); gradient.*, t
 (hidden, z, refractory, history: spikes in flight, readout, running, counts) and traces.<k> of the stream; history.*. Arrays of
 zeros are left out.
 
-A file whose last bytes are a journal (`snnlearn.recording.journal`) was killed in the middle of a commit; the package's reader
+A file whose last bytes are a journal (`snnlearn.storage.journal`) was killed in the middle of a commit; the package's reader
 sees it as if it had been applied, and whoever writes it next applies it, as `snnlearn repair` does.
 
 Bytes that were changed are not read as if they had been written: the file has the formats of HDF5 1.10, in which headers,
@@ -82,29 +82,18 @@ A reader accepts any minor version of a major version that it knows; new data se
 
 from __future__ import annotations
 
-import json
-import os
 import platform
 from collections.abc import Mapping
 from importlib import metadata
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from .._check import fail
 from .._version import __version__
+from ..storage.column import Entry
 
 FORMAT = "snnlearn-recording"
 VERSION = "1.3"
 FINAL_STATUS = ("complete", "interrupted", "failed: ...")
-
-
-class Entry(NamedTuple):
-    """Unit, description and, where it is fixed, the type of a data set's values."""
-
-    units: str
-    description: str
-    dtype: str | None = None
 
 
 NAMES: dict[str, Entry] = {
@@ -206,19 +195,6 @@ def check_format(path: Any, attributes: Mapping[str, Any]) -> None:
     if int(major) > int(VERSION.partition(".")[0]):
         hint = f"its version is {version}; a newer snnlearn reads it"
         raise fail("open_recording.path", f"be a recording of version {VERSION} or older", str(path), hint)
-
-
-def to_json(values: Mapping[str, Any], where: str) -> str:
-    """JSON text of values among which may be arrays and paths; TypeError, naming `where`, for anything else."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, (np.ndarray, np.generic)):
-            return value.tolist()
-        if isinstance(value, os.PathLike):
-            return os.fspath(value)
-        raise fail(where, "hold JSON values and arrays only", value, error=TypeError)
-
-    return json.dumps(values, default=plain)
 
 
 def versions() -> dict[str, str]:

@@ -9,13 +9,13 @@ import h5py
 import numpy as np
 
 from .._check import fail, integer
-from .access import LAST_STEP, PIECE, choose, frozen, listed
-from .integrity import members, text
+from ..storage.integrity import members, text
+from ..storage.open_file import LAST_STEP, PIECE, choose, frozen, listed
 from .pieces import need_no_gap
 from .schema import SIGNALS
 
 if TYPE_CHECKING:
-    from .reader import Recording
+    from .recording import Recording
 
 
 class Rows(NamedTuple):

@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 
 from .._check import fail, integer
-from .access import entries, frozen, listed, record
-from .integrity import text
+from ..storage.integrity import text
+from ..storage.open_file import entries, frozen, listed, record
 from .reduced import read_reduction, read_synapses, reduced_names
 
 T = TypeVar("T")

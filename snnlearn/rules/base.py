@@ -24,7 +24,7 @@ from .. import _check
 from ..compiler.barrier import leads
 from ..compiler.dispatch import generic, inlined, summing
 from ..losses import SIGNAL
-from ..network import FlatWeights, NetArrays, Network
+from ..network.network import FlatWeights, NetArrays, Network
 
 FEEDBACK = ("symmetric", "random", "adaptive")
 NO_WINDOW = 2**62  # steps: a window that only the end of the trial closes
@@ -228,3 +228,15 @@ def before(rule, model, drive, tape, span, t):
 @digest.register(NoRule)
 def no_rule_digest(rule, model, drive, tape, grad, span, start, stop):
     return None
+
+
+def describe(rule: Rule) -> str:
+    """The rule's class with the parameters that differ from their defaults."""
+    shown = []
+    for key, field in type(rule).__dataclass_fields__.items():
+        value = getattr(rule, key)
+        if isinstance(value, np.ndarray):
+            shown.append(f"{key}=given")
+        elif value != field.default:
+            shown.append(f"{key}={value!r}")
+    return f"{type(rule).__name__}({', '.join(shown)})"

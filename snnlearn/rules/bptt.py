@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import _check
-from ..network import FlatWeights, NetArrays
-from .adjoint import AdjointArrays, make_adjoint
+from ..network.network import FlatWeights, NetArrays
 from .base import Rule, pick_direction
+from .engines.adjoint import AdjointArrays, make_adjoint
 
 
 @dataclass(frozen=True, eq=False)

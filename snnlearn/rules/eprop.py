@@ -14,12 +14,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import _check
-from ..network import FlatWeights, NetArrays
-from .adjoint import make_adjoint
+from ..network.network import FlatWeights, NetArrays
 from .base import Rule, pick_direction
-from .influence import MAX_BYTES, make_influence
-from .interval import make_interval
-from .traces import make_eligibility
+from .engines.adjoint import make_adjoint
+from .engines.influence import MAX_BYTES, make_influence
+from .engines.interval import make_interval
+from .engines.traces import make_eligibility
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,14 +15,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import _check
-from ..network import FlatWeights, NetArrays
+from ..network.network import FlatWeights, NetArrays
 from ..neurons.alif import ALIFParams
-from ..neurons.chain import chain
+from ..neurons.chain_rule import chain
 from ..neurons.lif import LIFParams
-from .adjoint import make_adjoint
 from .base import Rule, pick_direction
-from .interval import make_interval
-from .traces import make_eligibility
+from .engines.adjoint import make_adjoint
+from .engines.interval import make_interval
+from .engines.traces import make_eligibility
 
 
 @dataclass(frozen=True, eq=False)

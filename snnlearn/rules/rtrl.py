@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import _check
-from ..network import FlatWeights, NetArrays
+from ..network.network import FlatWeights, NetArrays
 from .base import Rule
-from .influence import MAX_BYTES, InfluenceArrays, make_influence
+from .engines.influence import MAX_BYTES, InfluenceArrays, make_influence
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,10 +23,10 @@ import numpy as np
 
 from .. import _check
 from ..compiler.dispatch import inlined, summing
-from ..connectivity import add_row, n_pre, row_start, row_stop, target
-from ..network import FlatWeights, NetArrays
+from ..network.connectivity import add_row, n_pre, row_start, row_stop, target
+from ..network.network import FlatWeights, NetArrays
 from ..neurons.base import SpikeTangents, prepare, tangent
-from ..neurons.chain import chain
+from ..neurons.chain_rule import chain
 from .base import Rule, digest, readout_step
 
 

@@ -3,8 +3,8 @@
     python tests/data/make.py NAME          writes NAME.zip here, with the snnlearn that is installed
 
 Each case writes a file, and then reads it, goes on with it and replays it: what comes out is `expected.npz` in the archive.
-`tests/test_golden.py` does the same, with every later version of the package, and compares. This file must therefore stay as
-it is for as long as an archive does; new cases are new functions.
+`tests/storage/test_golden.py` does the same, with every later version of the package, and compares. This file must therefore
+stay as it is for as long as an archive does; new cases are new functions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import h5py
 import numpy as np
 
 import snnlearn as sl
-from snnlearn.recording.journal import JournaledFile
+from snnlearn.storage.journal import JournaledFile
 
 TASK = sl.tasks.Copy(length=2, n_symbols=2, symbol_duration=5.0, delay=5.0, n_per_group=3, rate=300.0, seed=3)
 PIECES, PIECE, LEFT_AT = 8, 30, 5  # of a stream, steps of one; the pieces after which its file is left as it is

@@ -1,0 +1,157 @@
+"""What the engine runs and what it gives back: a batch in the form of kernels, its noise, the blocks of its trials."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..events import InputArrays
+from ..losses import ENTROPY, ERROR, SIGNAL, SQUARED, TargetArrays
+from ..rules.tape import Outcome, Tape
+
+ErrorFunction = Callable[[int, np.ndarray], Any]  # (step, y [n_out]) -> error [n_out]
+
+
+class Divergence(FloatingPointError):
+    """The state of a neuron is no longer finite. Attributes trial (None: a stream, whose steps are counted), step, neuron."""
+
+    def __init__(self, trial: int | None, step: int, neuron: int):
+        self.trial, self.step, self.neuron = trial, step, neuron
+        of = "the stream" if trial is None else f"trial {trial}"
+        super().__init__(
+            f"Simulator: the membrane potential of neuron {neuron} is not finite at step {step} of {of}; "
+            "lower the learning rate, set clip_norm or bounds of the optimizer, or scale the weights down"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.trial, self.step, self.neuron)
+
+
+class Noise(NamedTuple):
+    """One generator a trial: draws do not depend on blocks, batches or threads."""
+
+    generators: list[np.random.Generator]
+    n: int
+
+    def draw(self, steps: int, dtype: Any) -> np.ndarray:
+        """The next standard normal numbers, [trials, steps, n]."""
+        return np.stack([g.standard_normal((steps, self.n), dtype) for g in self.generators])
+
+    def mark(self) -> list[Any]:
+        """The generators' states, for `back_to`."""
+        return [copy.deepcopy(g.bit_generator.state) for g in self.generators]
+
+    def back_to(self, mark: list[Any]) -> None:
+        """Draw again what was drawn since the mark."""
+        for generator, state in zip(self.generators, mark, strict=True):
+            generator.bit_generator.state = state
+
+
+class Block(NamedTuple):
+    """One contiguous piece of one trial, for a recorder: copies from the tape."""
+
+    trial: int
+    start: int
+    spike_step: np.ndarray  # int64, step within the trial
+    spike_neuron: np.ndarray  # int32
+    traces: dict[str, np.ndarray]  # name -> [steps, neurons asked for]
+    readout: np.ndarray  # [steps, n_out]
+    psi: np.ndarray | None = None  # [steps, chosen] of the neurons that `Job.chosen` names
+    local: np.ndarray | None = None  # [steps, n_local, chosen]
+
+
+class Job(NamedTuple):
+    """What to run: a batch in the form of kernels."""
+
+    inputs: InputArrays
+    targets: TargetArrays
+    learn: bool
+    noise: Noise | None = None
+    error: ErrorFunction | None = None
+    variables: Mapping[str, Any] | None = None  # what blocks hold besides spikes and readout, name -> neurons (None: all)
+    wanted: Callable[[int], bool] = lambda trial: True  # which trials' blocks are kept
+    chosen: np.ndarray | None = None  # neurons of which blocks hold what eligibility traces are made of
+    labels_per_step: bool = False  # for scores: one label a step instead of one a trial
+    classifies: bool = False  # whether the loss takes labels
+    number: int = 0  # of the first trial in the whole run, for rules that draw numbers
+    quiet: bool = False  # steps of a stream that do not learn, though `learn` is set: what rules carry goes on
+
+    @property
+    def n_trials(self) -> int:
+        return self.inputs.indptr.shape[0]
+
+    @property
+    def n_steps(self) -> int:
+        """Of the longest trial."""
+        return int(self.inputs.steps.max())
+
+    @property
+    def all_steps(self) -> int:
+        """Of all trials together."""
+        return int(self.inputs.steps.sum())
+
+    @property
+    def backward(self) -> bool:
+        return self.learn or self.targets.kind in (SQUARED, ENTROPY, ERROR) or self.error is not None
+
+    def part(self, lo: int, hi: int) -> Job:
+        """The same for trials lo .. hi-1, as views."""
+        t = self.targets
+        value = t.value[lo:hi] if t.kind in (SQUARED, ERROR, SIGNAL) or self.error is not None else t.value
+        label = t.label[lo:hi] if t.kind == ENTROPY else t.label
+        wanted = self.wanted
+        return self._replace(
+            inputs=self.inputs._replace(indptr=self.inputs.indptr[lo:hi], steps=self.inputs.steps[lo:hi]),
+            targets=TargetArrays(t.kind, value, label, t.mask[lo:hi], t.weight[lo:hi], t.mean[lo:hi]),
+            noise=None if self.noise is None else self.noise._replace(generators=self.noise.generators[lo:hi]),
+            wanted=lambda trial: wanted(trial + lo),
+            number=self.number + lo,
+        )
+
+
+class Result(NamedTuple):
+    """What a job gives: sums over each trial and spike counts."""
+
+    outcome: Outcome
+    counts: np.ndarray  # int [trials, n]
+    blocks: list[Block]
+
+
+def cut_blocks(job: Job, tape: Tape, variables: tuple[str, ...], delay: int, steps: range, origin: int, base: int) -> list[Block]:
+    """Copies of what the tape holds for these steps, for each trial that is wanted.
+
+    variables : names of the hidden state; origin : the step of the tape's row 0; base : number of the job's first trial
+    """
+    if job.variables is None:
+        return []
+    blocks = []
+    for b in range(job.n_trials):
+        stop = min(steps.stop, int(job.inputs.steps[b]))
+        if stop <= steps.start or not job.wanted(b):
+            continue
+        rows = slice(steps.start - origin, stop - origin)
+        ptr = tape.spike_ptr[b, rows.start + delay : rows.stop + delay + 1]
+        step = np.repeat(np.arange(steps.start, stop), np.diff(ptr))
+        traces = {}
+        for name, neurons in job.variables.items():
+            values = _trace(tape, variables, name)[b, rows]
+            if neurons is not None and name in variables:
+                neurons = np.searchsorted(tape.columns, neurons) if tape.columns.size else neurons
+            # rows in a row, as they are written
+            traces[name] = values.copy() if neurons is None else values.take(neurons, axis=1)
+        neuron = tape.spike_index[b, ptr[0] : ptr[-1]].copy()
+        psi = local = None
+        if job.chosen is not None:
+            psi, local = tape.psi[b, rows][:, job.chosen], tape.local[b, rows][:, :, job.chosen]
+        blocks.append(Block(b + base, steps.start, step, neuron, traces, tape.readout[b, rows].copy(), psi, local))
+    return blocks
+
+
+def _trace(tape: Tape, variables: tuple[str, ...], name: str) -> np.ndarray:
+    """The tape's array of this name, [slots, steps, n]; of the hidden state, [slots, steps, columns]."""
+    if name in variables:
+        return tape.hidden[:, :, variables.index(name)]
+    return {"psi": tape.psi, "threshold": tape.threshold, "learning_signal": tape.signal}[name]

@@ -1,0 +1,160 @@
+"""Lanes: the arrays on which some trials run at a time in one thread, kept from run to run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..network.network import FlatWeights, NetArrays
+from ..optimizers.optimizers import SGD, Optimizer
+from ..rules import RFLO, EProp
+from ..rules.base import NoRule, Rule
+from ..rules.engines.passive import carried, several
+from ..rules.engines.traces import EligibilityArrays, read_lazily
+from ..rules.tape import State, Tape, apart, make_state, make_tape
+from .partition import Cut, Part, cut, members, split
+from .schedule import Plan
+
+
+class Lane(NamedTuple):
+    """The arrays of one thread, for `slots` trials."""
+
+    state: State
+    tape: Tape
+    rule: Any
+    slots: int
+    steps: int  # rows of the tape
+    plan: Plan
+    traces: list[np.ndarray]  # what the rule carries, where it learns
+    parts: list[Part] | None = None  # of threads that share the neurons of the one trial
+
+
+class Lanes(dict[Any, Lane]):
+    """The lanes of an engine, by what they are for: ("trials", worker, whether it learns), "lockstep" or "stream".
+
+    arrays, weights : of the network; hidden : its initial state; interval : K in steps, or None
+    learns : which of the four matrices learn; in_place : whether hidden weights take each step's gradient at once
+    beside : what the updating rule and its passive ones share, as `several` takes it
+    """
+
+    def __init__(
+        self,
+        arrays: NetArrays,
+        hidden: np.ndarray,
+        weights: FlatWeights,
+        rules: Sequence[Rule],
+        interval: int | None,
+        learns: np.ndarray,
+        in_place: bool,
+        beside: tuple[Any, ...],
+    ):
+        super().__init__()
+        self.arrays, self.hidden, self.weights, self.rules, self.interval = arrays, hidden, weights, rules, interval
+        self.learns, self.in_place, self.beside = learns, in_place, beside
+        self.cut: dict[int, list[Cut]] = {}  # the network for so many threads
+
+    def fit(self, key: Any, slots: int, steps: int, plan: Plan, keep: Lane | None = None) -> Lane:
+        """The lane under this key, made anew where it does not fit; with `keep`, its state and traces live on."""
+        found = self.get(key)
+        if found is not None and (found.slots, found.plan) == (slots, plan) and found.steps >= steps:
+            return found
+        state = apart(make_state(self.arrays, self.hidden, slots)) if keep is None else keep.state
+        if keep is not None and plan.directions in (None, keep.plan.directions):
+            rule, plan = keep.rule, plan._replace(directions=keep.plan.directions)
+        else:
+            rule = self.rule_arrays(plan.directions, slots, streaming=key == "stream")
+        parts = None
+        if plan.members > 1:
+            tape = apart(make_tape(self.arrays, self.hidden, slots, steps, plan.asked, plan.columns))
+            parts = self._split(state, tape, rule, steps, plan, streaming=key == "stream")
+        if parts is None:
+            tape = apart(make_tape(self.arrays, self.hidden, slots, steps, plan.full, plan.columns))
+        traces = [array for array in carried(rule) if array.size] if plan.directions is not None else []
+        self[key] = Lane(state, tape, rule, slots, steps, plan, traces, parts)
+        return self[key]
+
+    def _split(self, state: State, tape: Tape, rule: Any, steps: int, plan: Plan, streaming: bool) -> list[Part] | None:
+        """Parts of a lane's arrays for threads that run its trial together; None where the rule cannot be split."""
+
+        def make_rule(net: NetArrays) -> Any:
+            direction = (plan.directions or self._usual_directions(streaming))[0]
+            arrays = apart(self.rules[0].arrays(net, self.weights, direction, 1, self.learns))
+            return read_lazily(arrays, net) if self.in_place and isinstance(arrays, EligibilityArrays) else arrays
+
+        if plan.members not in self.cut:
+            self.cut[plan.members] = cut(self.arrays, plan.members)
+        make = make_rule if self.rules else None
+        return split(self.cut[plan.members], self.arrays, self.weights, state, tape, rule, make, steps, plan.full, plan.columns)
+
+    def rule_arrays(self, directions: tuple[str, ...] | None, slots: int, streaming: bool) -> Any:
+        """The rules' arrays; where nothing learns, any arrays of the types that the compiled kernel knows."""
+        if not self.rules:
+            return NoRule(0)
+        if directions is None:
+            directions, slots = self._usual_directions(streaming), 0
+            for lane in self.values():
+                if lane.plan.directions == directions:
+                    return lane.rule
+        arrays = [
+            apart(rule.arrays(self.arrays, self.weights, d, slots, self.learns))
+            for rule, d in zip(self.rules, directions, strict=True)
+        ]
+        if self.in_place and isinstance(arrays[0], EligibilityArrays):
+            arrays[0] = read_lazily(arrays[0], self.arrays)
+        return several(arrays, *self.beside)
+
+    def rest(self, lane: Lane, trials: int) -> None:
+        """State and traces at the initial state."""
+        lane.state.hidden[:trials] = self.hidden
+        for array in lane.state[1:]:
+            array[:trials].fill(0)
+        for array in lane.traces:
+            array.fill(0)
+
+    def largest_trace(self) -> float:
+        """Largest magnitude of what the stream's rules carry from step to step; 0.0 where nothing learns."""
+        lane = self.get("stream")
+        arrays = [array for array in lane.traces if array.dtype.kind == "f"] if lane is not None else []
+        extremes = [abs(float(x)) for a in arrays for x in (a.min(), a.max())]  # without a copy of the magnitudes
+        return max(extremes, default=0.0) if np.isfinite(extremes).all() else math.inf
+
+    def streams(self) -> bool:
+        """Whether the rules can learn in a stream."""
+        try:
+            return bool(self._directions(streaming=True))
+        except ValueError:
+            return False
+
+    def _usual_directions(self, streaming: bool) -> tuple[str, ...]:
+        """How the rules run where they learn."""
+        streaming &= self.streams()  # rules that cannot learn in a stream may still be evaluated there
+        return self._directions(streaming)
+
+    def _directions(self, streaming: bool) -> tuple[str, ...]:
+        return tuple(rule.direction(self.interval, streaming, False) for rule in self.rules)
+
+
+def detour(rule: Rule | None, optimizer: Optimizer | None, interval: int | None, passive: Sequence[Rule]) -> str:
+    """Why hidden weights do not take each step's gradient at once, in place; "" where they do."""
+    if interval != 1:
+        return "weights do not change at every step"
+    if not isinstance(rule, (EProp, RFLO)) or getattr(rule, "order", 1) != 1:
+        return f"{type(rule).__name__} carries more than one trace per synapse"
+    if type(optimizer) is not SGD:
+        return f"{type(optimizer).__name__} changes every weight at every step"
+    if passive:
+        return "passive rules are compared with the gradient"
+    if optimizer.momentum != 0 or optimizer.weight_decay != 0 or optimizer.clip_norm is not None:
+        return "SGD has momentum, weight_decay or clip_norm"
+    if callable(optimizer.lr) or optimizer.bounds is not None:
+        return "SGD has a schedule or bounds"
+    return ""
+
+
+def sharing(threads: int, net: NetArrays, rules: Sequence[Rule]) -> int:
+    """Of so many threads, those that may share the neurons of a trial: rules that cross no recurrent synapse can be split."""
+    splits = all(isinstance(rule, (EProp, RFLO)) and not rule.crosses for rule in rules) and len(rules) < 2
+    return members(threads, net) if splits else 1

@@ -1,0 +1,189 @@
+"""The arrays of a running network: its state, the tape of a block, and what a run reports.
+
+All arrays are C-contiguous with the trial (or its slot on the tape) first.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..network.network import NetArrays
+
+LINES = 128  # bytes: two cache lines, which processors fetch together
+LARGE = 2**12  # bytes of an array of which its first and last lines are a small part
+HERE, ELSEWHERE = 1, 2  # a state that is not finite: of this thread's neurons, of another's
+WINDOW_STEPS = 1000  # at least so many steps of tape, where truncation windows are shorter: calls cost time
+
+
+class State(NamedTuple):
+    """What a network carries from step to step."""
+
+    hidden: np.ndarray  # [trials, D, n]; row 0 is v
+    z: np.ndarray  # [trials, n] spikes of the last step, 0 or 1, in dtype
+    refractory: np.ndarray  # int32 [trials, n] blocked steps that remain
+    history: np.ndarray  # uint8 [trials, delay, n] spikes of the last `delay` steps, oldest first
+    readout: np.ndarray  # [trials, n_out]
+    running: np.ndarray  # [trials, n] running rate of the online regulariser, spikes per step
+    counts: np.ndarray  # int32 [trials, n] spikes since the trial began
+
+
+class Tape(NamedTuple):
+    """What a block leaves behind. Arrays marked * have one row where nobody asked for all steps."""
+
+    hidden: np.ndarray  # [slots, steps*, D, columns] before the reset; size 0 where not asked for
+    columns: np.ndarray  # int32 [columns] neurons of `hidden`; size 0: all of them
+    psi: np.ndarray  # [slots, steps*, n]
+    local: np.ndarray  # [slots, steps*, n_local, n] what derivatives of the neuron model need besides
+    threshold: np.ndarray  # [slots, steps*, n] adapted threshold A; size 0 where not asked for
+    spike_ptr: np.ndarray  # int64 [slots, delay + steps + 1]; row r holds the spikes of step r - delay
+    spike_index: np.ndarray  # int32 [slots, capacity]
+    readout: np.ndarray  # [slots, steps, n_out]
+    error: np.ndarray  # [slots, steps, n_out]
+    rate_signal: np.ndarray  # [slots, steps*, n] of the regulariser; one row for the per-trial form
+    signal: np.ndarray  # [slots, steps*, n] learning signal
+    current: np.ndarray  # [slots, n] scratch
+    cost: np.ndarray  # float64 [slots, all neurons] E_reg of the online regulariser since the interval began
+
+
+class Outcome(NamedTuple):
+    """Sums over a trial that kernels fill."""
+
+    loss: np.ndarray  # float64 [trials] task loss
+    regularization: np.ndarray  # float64 [trials]
+    correct: np.ndarray  # float64 [trials] sum of mask where argmax(y) is the label
+    summed: np.ndarray  # float64 [trials, n_out] sum of mask * y
+    trouble: np.ndarray  # int64 [4]: HERE, trial, step, neuron of the first value that is not finite
+
+
+class Model(NamedTuple):
+    """What is simulated, as kernels see it."""
+
+    net: Any  # `NetArrays`
+    weights: Any  # `FlatWeights`
+    rates: Any  # `RateArrays` of the regulariser
+
+
+class Drive(NamedTuple):
+    """What comes from outside."""
+
+    inputs: Any  # `InputArrays`
+    targets: Any  # `TargetArrays`
+    noise: np.ndarray  # [trials, steps, n] standard normal numbers for the steps of a span, or size 0
+
+
+class Work(NamedTuple):
+    """What a simulation writes."""
+
+    state: State
+    tape: Tape
+    outcome: Outcome
+
+
+class Learning(NamedTuple):
+    """What learns, and how."""
+
+    rule: Any  # arrays of the rule
+    grad: Any  # `FlatWeights` with an axis of accumulators in front; in place, the hidden weights themselves
+    opt: Any  # `OptimizerArrays`, or `NoOptimizer`
+    lr: np.ndarray  # float64 [updates of a call] learning rates; intervals that end after these make none
+
+
+class Span(NamedTuple):
+    """Which steps one call runs."""
+
+    trials: int  # trials 0 .. trials - 1 of the call's arrays
+    start: int  # steps start .. stop - 1 of the trial
+    stop: int
+    origin: int  # the step that row 0 of the tape stands for
+    n_steps: int  # length of the trial; 0 for a piece of a stream, which does not end
+    offset: int  # steps of a stream before step 0 of this piece; intervals are aligned to the stream
+    interval: int  # K: weights change after steps that are multiples of K, and at the trial's end
+    group: int  # accumulator of the gradient
+    number: int  # of trial 0 in the whole run, for rules that draw numbers
+    forward: bool  # simulate
+    backward: bool  # errors and loss
+    learn: bool  # gradient
+    quiet: bool  # steps of a stream that do not learn: to the rule their errors, and the regulariser's, are zero
+    update: bool  # apply it at the end of intervals
+    segment: bool  # the tape holds a part of a window, of which the later parts have been digested
+    team: Any  # `Alone`, or `Team` where threads share the neurons of the one trial
+
+
+class BlockCall(NamedTuple):
+    """The arguments of the block loop."""
+
+    model: Model
+    drive: Drive
+    work: Work
+    learning: Learning
+    span: Span
+
+
+def make_state(net: NetArrays, hidden: np.ndarray, trials: int) -> State:
+    """The state before the first step. hidden : [D, n]."""
+    dtype, n = hidden.dtype, hidden.shape[1]
+    return State(
+        hidden=np.repeat(hidden[None], trials, axis=0),
+        z=np.zeros((trials, n), dtype),
+        refractory=np.zeros((trials, n), np.int32),
+        history=np.zeros((trials, net.delay, n), np.uint8),
+        readout=np.zeros((trials, net.n_out), dtype),
+        running=np.zeros((trials, n), dtype),
+        counts=np.zeros((trials, n), np.int32),
+    )
+
+
+def make_tape(
+    net: NetArrays, hidden: np.ndarray, slots: int, steps: int, full: frozenset[str], columns: tuple[int, ...] = ()
+) -> Tape:
+    """An empty tape; `full` names the arrays that keep all steps, `columns` the neurons of the hidden state, () all of them."""
+    dtype, (n_hidden, n) = hidden.dtype, hidden.shape
+
+    def rows(name: str) -> int:
+        return steps if name in full else 1
+
+    return Tape(
+        hidden=np.zeros((slots, steps if "hidden" in full else 0, n_hidden, len(columns) or n), dtype),
+        columns=np.array(columns, np.int32),
+        psi=np.zeros((slots, rows("psi"), n), dtype),
+        local=np.zeros((slots, rows("local"), net.n_local, n), dtype),
+        threshold=np.zeros((slots, steps if "threshold" in full else 0, n), dtype),
+        spike_ptr=np.zeros((slots, net.delay + steps + 1), np.int64),
+        spike_index=np.empty((slots, (net.delay + steps) * n), np.int32),
+        readout=np.zeros((slots, steps, net.n_out), dtype),
+        error=np.zeros((slots, steps, net.n_out), dtype),
+        rate_signal=np.zeros((slots, rows("rate_signal"), n), dtype),
+        signal=np.zeros((slots, rows("signal"), n), dtype),
+        current=np.zeros((slots, n), dtype),
+        cost=np.zeros((slots, n)),
+    )
+
+
+def make_outcome(trials: int, n_out: int) -> Outcome:
+    """Zeroed sums."""
+    return apart(Outcome(np.zeros(trials), np.zeros(trials), np.zeros(trials), np.zeros((trials, n_out)), np.zeros(4, np.int64)))
+
+
+def apart(arrays: Any) -> Any:
+    """The same arrays, nested in NamedTuples, on cache lines of their own.
+
+    NumPy puts small arrays side by side; threads that write to the same line at each step wait for each other.
+    """
+    if isinstance(arrays, tuple) and hasattr(arrays, "_fields"):
+        return type(arrays)(*map(apart, arrays))
+    if not isinstance(arrays, np.ndarray) or not 0 < arrays.nbytes < LARGE:
+        return arrays
+    memory = np.zeros(arrays.nbytes + 2 * LINES, np.uint8)
+    start = -memory.ctypes.data % LINES
+    found = memory[start : start + arrays.nbytes].view(arrays.dtype).reshape(arrays.shape)
+    found[...] = arrays
+    return found
+
+
+def tape_bytes(net: NetArrays, n: int, steps: int, itemsize: int, full: frozenset[str], columns: tuple[int, ...] = ()) -> int:
+    """Bytes of one slot of a tape."""
+    widths = {"hidden": net.n_hidden * (len(columns) or n), "local": net.n_local * n}
+    spikes = (net.delay + steps) * n * 4
+    return steps * sum(widths.get(name, n) for name in full) * itemsize + spikes + 2 * steps * net.n_out * itemsize

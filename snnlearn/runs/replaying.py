@@ -1,0 +1,196 @@
+"""What a replay hands to the simulator in place of a recorder: it compares with the recording and takes the window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import _check
+from ..recording import Recorder, Recording
+from ..recording.recording import Spikes
+from ..recording.streams import schedule
+from ..storage.open_file import frozen, in_order
+
+
+class Collected:
+    """The window in memory."""
+
+    def __init__(self) -> None:
+        self.signals: dict[str, dict[int, list[np.ndarray]]] = {}
+        self.losses: dict[int, float] = {}
+        self.compared: set[int] = set()
+        self.compared_losses = 0
+        self._spikes: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = [(np.empty(0, np.int64),) * 3]
+
+    def add(self, trial: int, step: np.ndarray, neuron: np.ndarray) -> None:
+        """Take spikes."""
+        self._spikes.append((np.full(step.size, trial), step.astype(np.int64), neuron.astype(np.int64)))
+
+    def spikes(self) -> Spikes:
+        """All spikes in order."""
+        return Spikes(*map(frozen, in_order(*(np.concatenate(x) for x in zip(*self._spikes, strict=True)))))
+
+
+class Watcher(Recorder):
+    """A recorder that compares each block with the recording and passes on what lies in the window.
+
+    choice : what to record; it gets the blocks itself unless `stores`, which keeps them in memory
+    window : trials, or steps of the stream, [start, stop)
+    """
+
+    def __init__(self, choice: Recorder, recording: Recording, window: tuple[int, int], streaming: bool, stores: bool):
+        self.__dict__.update(choice.__dict__)
+        self.choice, self.recording, self.window, self.streaming, self.stores = choice, recording, window, streaming, stores
+        self.collected = Collected()
+        self.keep_every = self.checkpoint_every = self.checkpoint_minutes = None
+        self._status, self._inside = "running", False
+        self._n_inputs = 0
+        self._touched = -1  # the last piece of a stream that has steps in the window
+        table = recording.table("trials") if "trials" in recording.tables else None
+        self._losses = {} if table is None else dict(zip(table.trial.tolist(), table.loss.tolist(), strict=True))
+        self._lengths = {} if table is None else dict(zip(table.trial.tolist(), table.n_steps.tolist(), strict=True))
+        self._plan = schedule(choice.windows, choice.every_steps, recording.dt)
+        if not streaming and self._losses and window[1] - 1 > max(self._losses):
+            raise _check.fail("replay.stop", f"be at most {max(self._losses) + 1}, the trials of the recording", window[1])
+        if not streaming and self._losses and window[0] < min(self._losses):
+            raise _check.fail("replay.start", f"be at least {min(self._losses)}, where the recording begins", window[0])
+
+    def open(self, config: Mapping[str, Any], **options: Any) -> None:  # type: ignore[override]
+        """Open the file of the choice, or check what it asks for."""
+        if self.stores:
+            self.choice.selection(options["n_neurons"], options["variables"], options["model"])
+            self._pairs = self.choice.check_synapses(options["weights"], options["dt"], options["hidden"])
+            self._n_inputs = options["weights"].w_in.shape[0]
+        else:
+            self.choice.open(config, **options)
+            self._pairs = self.choice.pairs
+
+    def selection(self, n_neurons: int, variables: tuple[str, ...], model: str = "the network") -> dict[str, np.ndarray]:
+        """As of the choice."""
+        return self.choice.selection(n_neurons, variables, model)
+
+    def wants(self, trial: int) -> bool:
+        """Blocks of the window's trials; of a stream all, because only blocks tell where they are."""
+        return self.streaming or self.window[0] <= trial < self.window[1]
+
+    def takes(self, trial: int, streaming: bool = False) -> bool:
+        """As `wants`."""
+        return self.wants(trial)
+
+    def block(self, trial: int, start: int, spike_step: Any, spike_neuron: Any, *arguments: Any, **options: Any) -> None:
+        """Compare spikes, then take what lies in the window."""
+        names = ("traces", "readout", "target", "n_steps")
+        given = dict(zip(names, arguments, strict=False)) | options
+        stream, steps = int(given.get("stream") or 0), given["readout"].shape[0]
+        low, high = start, start + steps
+        if self.streaming:
+            low, high = max(low, self.window[0] - stream), min(high, self.window[1] - stream)
+            if low >= high:
+                return
+        self._touched = trial
+        use = (spike_step >= low) & (spike_step < high)
+        step, neuron = spike_step[use], spike_neuron[use]
+        self._compare(trial, low, high, step, neuron)
+        rows = {name: x[low - start : high - start] for name, x in (given["traces"] or {}).items()}
+        signals = {name: None if given[name] is None else given[name][low - start : high - start] for name in names[1:3]}
+        inputs = given.get("inputs")
+        if inputs is not None:
+            a, b = np.searchsorted(inputs[0], [low, high])
+            inputs = tuple(x[a:b] for x in inputs)
+        if not self.stores:
+            self.choice.block(trial, low, step, neuron, rows, **signals, stream=given.get("stream"), inputs=inputs)
+            return
+        if inputs is not None:
+            rows["inputs"] = np.zeros((high - low, self._n_inputs), inputs[2].dtype)
+            np.add.at(rows["inputs"], (inputs[0] - low, inputs[1]), inputs[2])
+        self.collected.add(trial, step + stream, neuron)
+        rows |= {name: x for name, x in signals.items() if x is not None and getattr(self, name)}
+        for a, b in self._plan.pieces(low, high - low, stream):
+            every = self._plan.every_steps
+            first = -(-a // every) * every
+            for name, x in rows.items():
+                self.collected.signals.setdefault(name, {}).setdefault(trial, []).append(x[first - low : b - low : every].copy())
+
+    def _compare(self, trial: int, low: int, high: int, step: np.ndarray, neuron: np.ndarray) -> None:
+        """Raise ValueError where the recording has other spikes, as far as it has these steps."""
+        rec = self.recording
+        if not rec.has_spikes:
+            return
+        s = rec.segments
+        for k in range(*np.searchsorted(s.trial, [trial, trial + 1])):
+            begin, origin = int(s.start[k]), int(s.origin[k])
+            a, b = max(low, begin), min(high, begin + int(s.n_steps[k]))
+            if a >= b:
+                continue
+            there = rec.spikes(trial, ((a + origin) * rec.dt, (b + origin) * rec.dt))
+            use = (step >= a) & (step < b)
+            self._same(trial, (step[use] + origin, neuron[use]), (there.step, there.neuron))
+            self.collected.compared.add(trial)
+
+    def _same(self, trial: int, got: tuple[np.ndarray, np.ndarray], want: tuple[np.ndarray, np.ndarray]) -> None:
+        _, *ordered = in_order(np.zeros(got[0].size, np.int64), *(x.astype(np.int64) for x in got))
+        if all(np.array_equal(a, b) for a, b in zip(ordered, want, strict=True)):
+            return
+        n = min(ordered[0].size, want[0].size)
+        differ = np.flatnonzero((ordered[0][:n] != want[0][:n]) | (ordered[1][:n] != want[1][:n]))
+        at = int(differ[0]) if differ.size else n
+        first = min(int(x[0][at]) for x in (ordered, want) if x[0].size > at)
+        what = "piece" if self.streaming else "trial"
+        need = f"give the recorded spikes of {what} {trial}, which differ from step {first} on"
+        raise _check.fail("replay", need, f"{ordered[0].size} spikes, recorded {want[0].size}", self._why())
+
+    def _why(self) -> str:
+        source = "other inputs" if self.streaming else "another task"
+        made = ", ".join(f"{name} {version}" for name, version in self.recording.versions.items())
+        return f"{source}, callbacks that changed the run, or another machine or version (it was made with {made})"
+
+    def row(self, table: str, /, **columns: Any) -> None:
+        """Compare the losses of trials; those of the window go into the choice's tables."""
+        if table != "trials":
+            if not self.stores and self._inside:
+                self.choice.row(table, **columns)
+            return
+        trials, losses = columns["trial"], columns["loss"]
+        inside = []
+        for k, (trial, loss) in enumerate(zip(trials.tolist(), losses.tolist(), strict=True)):
+            length = self._lengths.get(trial)
+            if length is not None and length != int(columns["n_steps"][k]):
+                need = f"have {length} steps in {'piece' if self.streaming else 'trial'} {trial}, as recorded"
+                raise _check.fail("replay.inputs", need, int(columns["n_steps"][k]))
+            inside.append(trial == self._touched if self.streaming else self.window[0] <= trial < self.window[1])
+            if inside[-1] and trial in self._losses:
+                if not (loss == self._losses[trial] or (np.isnan(loss) and np.isnan(self._losses[trial]))):
+                    what = "piece" if self.streaming else "trial"
+                    need = f"give the recorded loss of {what} {trial}, {self._losses[trial]!r}"
+                    raise _check.fail("replay", need, loss, self._why())
+                self.collected.compared_losses += 1
+            if inside[-1]:
+                self.collected.losses[trial] = loss
+        use = np.array(inside)
+        self._inside = bool(use.any())
+        if not self.stores and self._inside:
+            self.choice.row(table, **{name: np.asarray(x)[use] for name, x in columns.items()})
+
+    def ended(self, trial: int, update: int, what: Any, streaming: bool = False) -> None:
+        """Hand on the end of a batch or piece of the window."""
+        if not self.stores and self._inside:
+            self.choice.ended(trial, update, what, streaming)
+
+    def snapshot(self, update: int, weights: Any, final: bool = False) -> None:
+        """Hand on weights within the window."""
+        if not self.stores and self._inside:
+            self.choice.snapshot(update, weights, final)
+
+    def event(self, kind: str, message: str) -> None:
+        """Hand on."""
+        if not self.stores:
+            self.choice.event(kind, message)
+
+    def finish(self) -> Collected:
+        """What was taken."""
+        return self.collected
+
+    def close(self, status: str = "complete") -> None:
+        """Nothing: the choice is its owner's to close."""
