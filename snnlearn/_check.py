@@ -137,10 +137,17 @@ def seed(where: str, value: Any, need: str = "be a whole number, not negative", 
     return int(value)
 
 
+def at_most(where: str, value: Any, most: int, need: str = "be a positive number", low: int = 1) -> int:
+    """A whole number in [low, most]; what is larger is told the limit."""
+    count = seed(where, value, need, low)
+    if count > most:
+        raise fail(where, f"be at most {most}", value)
+    return count
+
+
 def threads(where: str, value: Any) -> int:
     """A number of threads or processes."""
-    count = integer(where, value, "be a positive number", low=1)
-    return integer(where, count, f"be at most {MOST_THREADS}", high=MOST_THREADS)
+    return at_most(where, value, MOST_THREADS)
 
 
 def flag(where: str, value: Any) -> bool:

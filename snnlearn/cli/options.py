@@ -29,8 +29,7 @@ def recipe_of(options: argparse.Namespace) -> Any:
         if name in given:
             least, most = (2, _check.MOST) if name == "neurons" else (1, MOST)
             need = "be a positive number" if least == 1 else f"be a number >= {least}"
-            _check.integer(f"--{name}", given[name], need, low=least)
-            _check.integer(f"--{name}", given[name], f"be at most {most}", high=most)
+            _check.at_most(f"--{name}", given[name], most, need, least)
     for name in ("lr", "dt"):
         if name in given:
             _check.number(f"--{name}", given[name], "be a positive number", low=0.0, strict=True)

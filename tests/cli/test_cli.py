@@ -123,8 +123,8 @@ def test_errors_are_one_sentence_where_there_is_a_recording(tmp_path):
     path = tmp_path / "run.h5"
     assert command("train", "digits", "--out", path, *SMALL).returncode == 0
     for arguments, sentence in (
-        (["plot", path, "--trial", "999"], "plot.trial must be a trial with raw data (0 .. "),
-        (["export", path, "--format", "csv", "--trials", "50:60"], "export.trials must reach trials with raw data"),
+        (["plot", path, "--trial", "999"], "--trial must be among the trials with raw data, 0, 1, "),
+        (["export", path, "--format", "csv", "--trials", "50:60"], "--trials must reach trials with raw data, 0, 1, "),
         (["train", "digits", "--out", path], "the file exists; --overwrite replaces it"),
     ):
         done = command(*arguments)
@@ -162,12 +162,15 @@ def test_taxonomy():
         (["train", "digits", "--neurons", "1000000"], "Network.init_weights: weights of 1000064000000 synapses need 8 TB and"),
         (["plan", "digits", "--batch", "1000000000"], "are there; what fits: batch="),
         (["plan", "digits", "--neurons", "9" * 5000], "argument --neurons: invalid int value"),
-        (["train", "digits", "--neurons", "9" * 30], "--neurons must be a positive number (got 9999"),
+        (["train", "digits", "--neurons", "9" * 30], "--neurons must be at most 2147483647 (got 9999"),
+        (["train", "digits", "--neurons", "1"], "--neurons must be a number >= 2 (got 1)"),
+        (["plan", "digits", "--seconds", "0", "--neurons", "100000000"], "synapses need 1.2e+05 TB and"),
+        (["train", "digits", "--threads", "99999999999"], "--threads must be at most 4096 (got 99999999999)"),
         (["train", "digits", "--trials", "9", "--iterations", "3"], "--iterations must come without --trials"),
         (["plan", "digits", "--lr", "inf"], "--lr must be a positive number (got inf)"),
         (["train", "digits", "--iterations", "0"], "--iterations must be a positive number (got 0)"),
         (["train", "digits", "--update-every", "x"], "--update-every must be 'trial' or a positive number of steps (got 'x')"),
-        (["train", "digits", "--out", "missing/run.h5"], "folder"),
+        (["train", "digits", "--out", "missing/run.h5"], "--out must be in a folder that exists (got 'missing/run.h5')"),
         (["info", "missing.h5"], "missing.h5"),
         (["train", "digits", "--lr", "-1"], "--lr must be a positive number (got -1.0)"),
         (["train", "digits", "--stop", "nan"], "--stop must be a score (got nan)"),

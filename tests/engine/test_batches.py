@@ -1,5 +1,7 @@
 """Tasks of a user's own: trials of different lengths, what `trial` may return, and what is said before anything learns."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -156,3 +158,15 @@ def test_what_evaluate_refuses():
         sim.evaluate(sl.tasks.PatternGeneration(n_inputs=5, n_outputs=2))
     with pytest.raises(ValueError, match=r"Simulator.evaluate.split must be one of 'train', 'test'"):
         sim.evaluate(sl.tasks.PatternGeneration(n_inputs=4, n_outputs=2), split="validation")
+    whole = sl.tasks.Arrays(np.ones((5, 20, 4)), np.ones((5, 20, 2)), holdout=0, validation=0)
+    hint = "; holdout above 0 keeps some apart for it"
+    for call, sentence in (
+        (lambda: sim.evaluate(whole), "Simulator.evaluate.split must be one of 'train' (got 'test')"),
+        (lambda: whole.trial(0, "test"), "Arrays split must be one of 'train' (got 'test')"),
+        (
+            lambda: sim.train(whole, 5, evaluate_every=1),
+            "Simulator.train.evaluate_trials must be of a task with trials for split 'test' (got 'Arrays without one')",
+        ),
+    ):
+        with pytest.raises(ValueError, match=re.escape(sentence + hint)):
+            call()

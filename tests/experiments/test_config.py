@@ -189,6 +189,24 @@ def test_changes_by_dotted_keys():
         ("tau_m = 20.0", "tau = 1.0", "line {}, network.neurons[0].tau: LIF has no 'tau'; it has n, tau_m, "),
         ("gamma = 0.3", "gamma = 0", "network.neurons[0].surrogate.gamma: PiecewiseLinear.gamma must be a positive number"),
         ('type = "LIF"', 'type = "LIFF"', "line {}, network.neurons[0].type: the type must be one of LIF, ALIF"),
+        (
+            'type = "EProp"',
+            'type = "Epropp"',
+            "line {}, rule.type: the type must be one of EProp, BPTT, TruncatedBPTT, RTRL, SnAp, RFLO, UORO (got 'Epropp'); "
+            "did you mean EProp?",
+        ),
+        ('type = "Adam"', 'type = "LIF"  # ', "line {}, optimizer.type: the type must be one of SGD, Adam (got 'LIF')"),
+        (
+            "n_inputs = 9",
+            "n_inputs = 10",
+            "line {}, network.n_inputs: Simulator.train.task.n_inputs must be 10, as the",
+        ),
+        (
+            'update_every = "trial"',
+            'update_every = "x"',
+            "line {}, update_every: Config.update_every must be 'trial' or a positive",
+        ),
+        ("threads = 1", "threads = 5000", "line {}, threads: Config.threads must be at most 4096 (got 5000)"),
         ("trials = 12", "trials = 0", "line {}, training.trials: Simulator.train.trials must be a positive number (got 0)"),
         ("batch = 4", "bach = 4", "line {}, training.bach: TrainingPlan has no 'bach'; it has trials, batch"),
         (

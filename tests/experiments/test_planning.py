@@ -1,5 +1,7 @@
 """`plan`: bytes are those of the arrays, what cannot fit is refused first, and the path is the one that runs."""
 
+import re
+
 import numpy as np
 import pytest
 from numba import config
@@ -81,6 +83,24 @@ def test_what_cannot_fit_is_refused_before_anything_is_allocated():
         sl.plan(big, sl.RTRL(), SGD, max_bytes=10**8)
     with pytest.raises(MemoryError, match=r"synapses need .* about 200 a neuron fit"):
         sl.plan(sl.Network(10, sl.LIF(200_000), sl.Readout(1)), max_bytes=200 * 200_000 * 20)
+    with pytest.raises(
+        MemoryError, match=r"plan: the run with RTRL\(\) needs .* and 100 MB are there; what fits: .*eprop"
+    ) as caught:
+        sl.plan(big, sl.RTRL(), SGD, max_bytes=10**8)
+    fit = re.findall(r"(\w+:?\w*) \(([\d.]+) MB\)", str(caught.value))
+    assert fit and all(12 < float(size) <= 100 for _, size in fit)  # of runs as a whole: the weights alone need 12 MB
+
+
+def test_a_network_that_never_fits_is_refused_at_once(monkeypatch):
+    """Nothing is computed for each of its neurons, and what is wrong with them is found all the same."""
+    sizes = []
+    monkeypatch.setattr(sl.LIF, "_array", lambda self, key, array=sl.LIF._array: sizes.append(self.n) or array(self, key))
+    for neurons in (sl.LIF(10**8), [sl.LIF(10**8), sl.ALIF(10**8, beta=0.1)]):
+        with pytest.raises(MemoryError, match=r"synapses need .* TB and 20 GB are there; sl.Sparse\(indegree=...\) keeps its"):
+            sl.plan(sl.Network(10, neurons, 10), sl.EProp(), SGD, max_bytes=20 * 10**9)
+    assert max(sizes) == 1
+    with pytest.raises(ValueError, match=r"LIF.refractory must be below 2"):
+        sl.Network(10, sl.LIF(10**8, refractory=1e12), 10)
 
 
 def test_a_batch_that_cannot_fit_is_counted_before_it_is_made():

@@ -17,6 +17,7 @@ from kills import BATCH, contents, differing
 from test_config import small
 
 import snnlearn as sl
+from snnlearn.cli import main
 from snnlearn.experiments import executors, grid
 from snnlearn.experiments import results as sweep_table
 from snnlearn.experiments.sweep import _kind
@@ -264,6 +265,16 @@ def test_threads_of_an_executor(tmp_path):
     with ThreadPoolExecutor(2) as executor:
         result = sl.sweep(TINY, tmp_path / "runs", {"seed": [1, 2]}, executor=executor, quiet=True)
     assert (result.column("status") == "complete").all()
+
+
+def test_the_command_line_needs_something_that_varies(tmp_path, capsys):
+    TINY.save(tmp_path / "run.toml")
+    assert main(["sweep", str(tmp_path / "run.toml")]) == 1
+    assert "sweep FILE must have a table [sweep] that says what varies, as seeds = 3 (got " in capsys.readouterr().err
+    TINY.with_sweep({"seed": [1]}).save(tmp_path / "run.toml", overwrite=True)
+    assert main(["sweep", str(tmp_path / "run.toml"), "--workers", "99999999999"]) == 1
+    assert "--workers must be at most 4096 (got 99999999999)" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
