@@ -57,10 +57,10 @@ def attempt():
     def root(x, factor, source=1):
         register = intrinsics.flush_denormals()
         intrinsics.prefetch(x, 0)
-        x[0] = factor * helper(x[0])
+        x[0] = factor * helper(x[0]) * intrinsics.lowest_bit(intrinsics.set_bits(x, 0) << np.uint64(1))
         intrinsics.restore(register)
 
-    x = np.ones(1)
+    x = np.ones(intrinsics.LANES)
     with compilations.Counter():
         one = bound_call.Frame(root, (x, 3.0))
         one.call(), one.give(0.5), one.call()

@@ -4,6 +4,8 @@
 * `device`: a helper that kernels call; compiled into them and there alone (`pipeline.py`): Python cannot call it.
 * `inlined`: a device that is always inlined. A NamedTuple of arrays travels as hundreds of arguments, so a call per
   step or per row costs more than its work; forcing all devices costs a fifth more compile time.
+* `distinct`: an inlined device whose array arguments never share memory with one that it writes: its loops vectorise without a
+  test for that, and without a second copy of themselves.
 * `summing`: a device whose sums may be reordered by the compiler, so that they vectorise. The order depends
   on lengths and on the processor, never on threads, so runs on one machine stay bit-identical.
 * `generic`: a helper with one implementation per class of its leading NamedTuple arguments::
@@ -52,6 +54,7 @@ except Exception as reason:
     lose("kernels without reference counts", reason)
 
 HELPER: dict[str, Any] = dict(OPTIONS)
+DISTINCT: dict[str, Any] = dict(OPTIONS)
 
 try:
     from . import pipeline
@@ -59,6 +62,7 @@ except Exception as reason:
     lose("helpers that are compiled with their kernels", reason)
 else:
     HELPER |= pipeline.OPTIONS
+    DISTINCT |= pipeline.DISTINCT
 
 
 def compiled() -> bool:
@@ -72,6 +76,7 @@ def _njit(**options: Any) -> Callable[[Callable], Any]:
 
 device = _njit(**HELPER)
 inlined = _njit(forceinline=True, **HELPER)
+distinct = _njit(forceinline=True, **DISTINCT)
 summing = _njit(**{**HELPER, "fastmath": {"contract", "reassoc"}})
 
 

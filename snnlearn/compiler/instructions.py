@@ -66,6 +66,30 @@ def control(context, write, value):  # type: ignore[no-untyped-def]
     return types.int64(types.int64, types.int64), generate
 
 
+LANES = 16  # entries that one comparison covers: a register of 512 bits of float32, or several of narrower processors
+
+
+@intrinsic
+def set_bits(context, array, index):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        kind = ir.VectorType(data.type.pointee, LANES)
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), kind.as_pointer())
+        values = builder.load(address, align=signature.args[0].dtype.bitwidth // 8)
+        found = builder.fcmp_unordered("!=", values, ir.Constant(kind, [0.0] * LANES))
+        return builder.zext(builder.bitcast(found, ir.IntType(LANES)), ir.IntType(64))
+
+    return types.uint64(array, types.intp), generate
+
+
+@intrinsic
+def lowest_bit(context, word):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.cttz(arguments[0], ir.IntType(1)(1))
+
+    return types.int64(types.uint64), generate
+
+
 @intrinsic
 def add_and_get(context, array, index):  # type: ignore[no-untyped-def]
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]

@@ -11,11 +11,12 @@ from .dispatch import compiled, overloads
 from .fallback import lose, tried
 
 PREFETCHING, FLUSHING, MEETING = "prefetching", "flushing denormal numbers", "threads that share the neurons of a trial"
+BITS = "spikes found by bits"
 
 try:
     from . import instructions
 except Exception as reason:
-    for use in (PREFETCHING, FLUSHING, MEETING):
+    for use in (PREFETCHING, FLUSHING, MEETING, BITS):
         lose(use, reason)
 
 
@@ -47,6 +48,15 @@ def _meets() -> None:
     assert root(np.zeros(1, np.int64)) == 2
 
 
+@tried(BITS)
+def _finds_bits() -> None:
+    @numba.njit
+    def root(array):
+        return instructions.lowest_bit(instructions.set_bits(array, 0))  # type: ignore[call-arg]
+
+    assert root(np.array([0, 0, 1] + 13 * [0], np.float32)) == 2
+
+
 def can_meet() -> bool:
     """Whether threads can wait for each other within kernels: not as plain Python, which runs one at a time."""
     return compiled() and _meets()
@@ -61,6 +71,42 @@ def _(array, index):
     if _prefetches():
         return lambda array, index: instructions.prefetch(array, index)  # type: ignore[call-arg]
     return lambda array, index: None
+
+
+LANES = 16  # entries that `set_bits` looks at
+
+
+def set_bits(array: Any, index: int) -> Any:
+    """Whether array[index + k] (1-D, floats) differs from zero, as bit k of a uint64, for the k below `LANES`."""
+    word = np.uint64(0)
+    for k in range(LANES):
+        word |= np.uint64(array[index + k] != 0) << np.uint64(k)
+    return word
+
+
+def lowest_bit(word: Any) -> int:
+    """The number of the lowest set bit of a uint64 that is not 0."""
+    k = 0
+    while not word >> np.uint64(k) & np.uint64(1):
+        k += 1
+    return k
+
+
+_set_bits, _lowest_bit = set_bits, lowest_bit
+
+
+@overloads(set_bits)
+def _(array, index):
+    if _finds_bits():
+        return lambda array, index: instructions.set_bits(array, index)  # type: ignore[call-arg]
+    return _set_bits
+
+
+@overloads(lowest_bit)
+def _(word):
+    if _finds_bits():
+        return lambda word: instructions.lowest_bit(word)  # type: ignore[call-arg]
+    return _lowest_bit
 
 
 def flush_denormals() -> int:

@@ -19,7 +19,7 @@ from numba.core.compiler import Compiler, _LowerResult
 from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import NativeLowering
 
-from .fallback import tried
+from .fallback import lose, tried
 
 
 class _HelperLibrary(JITCodeLibrary):
@@ -72,7 +72,23 @@ class _Helper(_Pipeline):
         return super().define_pipelines() if _works() else Compiler.define_pipelines(self)
 
 
+class _Distinct(_Helper):
+    """The same for a helper whose array arguments never overlap, which its loops then need not test.
+
+    Numba has the flag (LLVM's noalias on the pointers of arguments), but no option for it.
+    """
+
+    def define_pipelines(self) -> list[Any]:
+        if hasattr(self.state.flags, "noalias"):
+            self.state.flags.noalias = True
+        else:
+            lose("loops that need no test for overlap", AttributeError("noalias"))
+        return super().define_pipelines()
+
+
 OPTIONS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _Helper}  # of `numba.njit`
+
+DISTINCT: dict[str, Any] = OPTIONS | {"pipeline_class": _Distinct}
 
 
 @tried("helpers that are compiled with their kernels")

@@ -21,7 +21,7 @@ import numpy as np
 from ..compiler.barrier import Alone, Team, begins, leads, meet
 from ..compiler.compilations import belongs
 from ..compiler.dispatch import SOURCE, device, generic, inlined, is_ours, kernel, uncached
-from ..compiler.intrinsics import flush_denormals, restore
+from ..compiler.intrinsics import LANES, flush_denormals, lowest_bit, restore, set_bits
 from ..losses import (
     ENTROPY,
     NONE,
@@ -36,10 +36,10 @@ from ..losses import (
 from ..network.connectivity import AHEAD, add_row, fetch_row
 from ..neurons.base import advance, threshold
 from ..optimizers.optimizers import update
-from ..rules.base import any_set, before, digest
+from ..rules.base import before, digest
 from ..rules.tape import ELSEWHERE, HERE
 
-SCANNED = 64  # neurons that one test for spikes covers
+WORD = 64  # neurons whose spikes are the bits of a word
 
 
 @kernel
@@ -265,12 +265,18 @@ def team_gather(team, finite, z, counts, spikes, begin, t):
 def _numbers(z, number, out, begin):
     """Write the numbers of set entries, of which z[0] has `number`, to out[begin:]; return where they end."""
     count, n = begin, z.shape[0]
-    for first in range(0, n, SCANNED):
-        last = min(n, first + SCANNED)
-        if any_set(z[first:last]):
-            for j in range(first, last):  # no branch: who spikes is hard to predict
-                out[count] = number + j
-                count += z[j] != 0
+    for first in range(0, n, WORD):
+        last, j, word = min(n, first + WORD), first, np.uint64(0)
+        while j + LANES <= last:
+            word |= set_bits(z, j) << np.uint64(j - first)
+            j += LANES
+        while j < last:
+            word |= np.uint64(z[j] != 0) << np.uint64(j - first)
+            j += 1
+        while word != 0:
+            out[count] = number + first + lowest_bit(word)
+            count += 1
+            word &= word - np.uint64(1)
     return count
 
 

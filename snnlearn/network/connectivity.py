@@ -17,7 +17,7 @@ import numpy as np
 from scipy import sparse
 
 from .. import _check
-from ..compiler.dispatch import device, generic, inlined, summing
+from ..compiler.dispatch import device, distinct, generic, inlined, summing
 from ..compiler.intrinsics import prefetch
 from .random_structure import draw_sparse
 
@@ -116,9 +116,13 @@ def add_row(proj, i, scale, row, out):
 @add_row.register(DenseProjection)
 def dense_projection_add_row(proj, i, scale, row, out):
     start = i * proj.n_post
-    entries = row[start : start + proj.n_post]
-    for k in range(entries.shape[0]):
-        out[k] += scale * entries[k]
+    _add(out, scale, row[start : start + proj.n_post])
+
+
+@distinct
+def _add(out, scale, values):
+    for k in range(values.shape[0]):
+        out[k] += scale * values[k]
 
 
 @add_row.register(SparseProjection)
@@ -160,9 +164,7 @@ def add_to_row(proj, i, scale, values, row):
 @add_to_row.register(DenseProjection)
 def dense_projection_add_to_row(proj, i, scale, values, row):
     start = i * proj.n_post
-    entries = row[start : start + proj.n_post]
-    for k in range(entries.shape[0]):
-        entries[k] += scale * values[k]
+    _add(row[start : start + proj.n_post], scale, values)
 
 
 @add_to_row.register(SparseProjection)

@@ -20,8 +20,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .base import PROMOTIONS, Neuron, adjoint, advance, derivatives, fire, prepare, tangent, threshold
+from ..compiler.dispatch import distinct
+from .base import PROMOTIONS, Neuron, adjoint, advance, derivatives, prepare, spike, tangent, threshold
 from .lif import LIFParams
+from .surrogate import complete
 
 
 class ALIFParams(NamedTuple):
@@ -79,12 +81,17 @@ PROMOTIONS[LIFParams, ALIFParams] = _from_lif
 
 @advance.register(ALIFParams)
 def alif_advance(p, hidden, z, refractory, current, psi, local):
-    n, v, a = z.shape[0], hidden[0], hidden[1]
-    for j in range(n):
+    _advance(p, hidden[0], hidden[1], z, refractory, current, psi)
+    complete(p.surrogate, psi)
+
+
+@distinct
+def _advance(p, v, a, z, refractory, current, psi):
+    for j in range(z.shape[0]):
         v[j] = p.alpha[j] * v[j] + p.zeta[j] * current[j] - p.thr[j] * z[j]  # (1)
         a[j] = p.rho[j] * a[j] + z[j]  # (2)
-        psi[j] = (v[j] - (p.thr[j] + p.beta[j] * a[j])) * p.inv_thr[j]
-    fire(p, z, refractory, psi)  # (3) (4)
+        x = (v[j] - (p.thr[j] + p.beta[j] * a[j])) * p.inv_thr[j]
+        z[j], psi[j], refractory[j] = spike(p, j, x, refractory[j])  # (3) (4)
 
 
 @derivatives.register(ALIFParams)
@@ -106,7 +113,11 @@ def alif_prepare(p, psi, local):
 
 @adjoint.register(ALIFParams)
 def alif_adjoint(p, psi, gz, attached, lam, c):
-    lv, la = lam[0], lam[1]
+    _adjoint(p, psi, gz, attached, lam[0], lam[1], c)
+
+
+@distinct
+def _adjoint(p, psi, gz, attached, lv, la, c):
     for j in range(psi.shape[0]):
         lz = gz[j] + la[j] - attached * p.thr[j] * lv[j]  # (5)
         lv[j] = p.alpha[j] * lv[j] + psi[j] * lz  # (6)

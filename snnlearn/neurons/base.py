@@ -31,6 +31,7 @@ import numpy as np
 
 from .. import _check
 from ..compiler.dispatch import generic, inlined
+from ..compiler.memory import aligned
 from . import surrogate
 
 
@@ -165,7 +166,7 @@ def cast(params: Any, dtype: Any) -> Any:
         else:
             if value.dtype.kind == "f":
                 _check.fits(f"Network.neurons, {NAMES.get(key, key)}", value, dtype)
-            values[key] = np.ascontiguousarray(value, dtype if value.dtype.kind == "f" else value.dtype)
+            values[key] = aligned(np.asarray(value, dtype if value.dtype.kind == "f" else value.dtype))
     return type(params)(**values)
 
 
@@ -212,22 +213,27 @@ def make_derivatives(n_hidden: int, n: int, dtype: Any) -> Derivatives:
 
 
 @inlined
+def spike(p, j, x, blocked):
+    """Spike, pseudo-derivative and blocked steps that remain of neuron j at x = (v - A)/threshold; `complete` ends psi.
+
+    Selects instead of branches, so that a loop over neurons vectorises.
+    """
+    one, tick = type(x)(1), type(blocked)(1)
+    fires = (x > 0) & (blocked <= 0)
+    far = type(x)(np.inf) if blocked > 0 else x  # so far from the threshold that no surrogate reaches
+    left = blocked - tick if blocked > 0 else (p.n_ref[j] if fires else type(blocked)(0))
+    return one if fires else type(x)(0), surrogate.pseudo_derivative_at(p.surrogate, j, far), left
+
+
+@inlined
 def fire(p, z, refractory, psi):
     """Spikes, refractoriness and pseudo-derivatives of a step, from psi = (v - A)/threshold. In place.
 
     p : params with n_ref and surrogate; z, refractory, psi : as of `advance`
     """
-    # selects instead of branches, and one array written a loop: so they vectorise
-    one, none, far = z.dtype.type(1), z.dtype.type(0), z.dtype.type(np.inf)
-    free, tick = refractory.dtype.type(0), refractory.dtype.type(1)
     for j in range(z.shape[0]):
-        z[j] = one if (psi[j] > 0) & (refractory[j] <= 0) else none
-    for j in range(z.shape[0]):
-        psi[j] = far if refractory[j] > 0 else psi[j]  # so far from the threshold that no surrogate reaches
-    for j in range(z.shape[0]):
-        left = refractory[j]
-        refractory[j] = left - tick if left > 0 else (p.n_ref[j] if z[j] > 0 else free)
-    surrogate.pseudo_derivative(p.surrogate, psi)
+        z[j], psi[j], refractory[j] = spike(p, j, psi[j], refractory[j])
+    surrogate.complete(p.surrogate, psi)
 
 
 @generic(1)

@@ -20,7 +20,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .base import Neuron, adjoint, advance, derivatives, fire, prepare, tangent, threshold
+from ..compiler.dispatch import distinct
+from .base import Neuron, adjoint, advance, derivatives, prepare, spike, tangent, threshold
+from .surrogate import complete
 
 
 class LIFParams(NamedTuple):
@@ -50,11 +52,16 @@ class LIF(Neuron):
 
 @advance.register(LIFParams)
 def lif_advance(p, hidden, z, refractory, current, psi, local):
-    n, v = z.shape[0], hidden[0]
-    for j in range(n):
+    _advance(p, hidden[0], z, refractory, current, psi)
+    complete(p.surrogate, psi)
+
+
+@distinct
+def _advance(p, v, z, refractory, current, psi):
+    for j in range(z.shape[0]):
         v[j] = p.alpha[j] * v[j] + p.zeta[j] * current[j] - p.thr[j] * z[j]  # (1)
-        psi[j] = (v[j] - p.thr[j]) * p.inv_thr[j]
-    fire(p, z, refractory, psi)  # (2) (3)
+        x = (v[j] - p.thr[j]) * p.inv_thr[j]
+        z[j], psi[j], refractory[j] = spike(p, j, x, refractory[j])  # (2) (3)
 
 
 @derivatives.register(LIFParams)
@@ -73,7 +80,11 @@ def lif_prepare(p, psi, local):
 
 @adjoint.register(LIFParams)
 def lif_adjoint(p, psi, gz, attached, lam, c):
-    lv = lam[0]
+    _adjoint(p, psi, gz, attached, lam[0], c)
+
+
+@distinct
+def _adjoint(p, psi, gz, attached, lv, c):
     for j in range(psi.shape[0]):
         lz = gz[j] - attached * p.thr[j] * lv[j]  # (4)
         lv[j] = p.alpha[j] * lv[j] + psi[j] * lz  # (5)

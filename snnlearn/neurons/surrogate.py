@@ -107,11 +107,32 @@ def pseudo_derivative(surrogate, psi):
     """Overwrite psi, which holds x = (v - A)/threshold, by the pseudo-derivative. psi : (n,), in place."""
 
 
+@generic(1, inline=True, default=True)
+def pseudo_derivative_at(surrogate, j, x):
+    """The pseudo-derivative of neuron j at x = (v - A)/threshold; x itself where `complete` computes it."""
+    return x
+
+
+@generic(1, inline=True, default=True)
+def complete(surrogate, psi):
+    """Overwrite psi, as `pseudo_derivative_at` left it, by the pseudo-derivative: for surrogates whose loops do not vectorise."""
+    pseudo_derivative(surrogate, psi)
+
+
+@pseudo_derivative_at.register(PiecewiseLinearParams)
+def piecewise_linear_at(surrogate, j, x):
+    return surrogate.height[j] * max(type(x)(0), type(x)(1) - abs(x))
+
+
+@complete.register(PiecewiseLinearParams)
+def piecewise_linear_complete(surrogate, psi):
+    return
+
+
 @pseudo_derivative.register(PiecewiseLinearParams)
 def piecewise_linear_pseudo_derivative(surrogate, psi):
-    height = surrogate.height
     for j in range(psi.shape[0]):
-        psi[j] = height[j] * max(psi.dtype.type(0), psi.dtype.type(1) - abs(psi[j]))
+        psi[j] = piecewise_linear_at(surrogate, j, psi[j])
 
 
 @pseudo_derivative.register(ExponentialParams)

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..compiler.memory import aligned
 from ..network.network import NetArrays
 
-LINES = 128  # bytes: two cache lines, which processors fetch together
 LARGE = 2**12  # bytes of an array of which its first and last lines are a small part
 HERE, ELSEWHERE = 1, 2  # a state that is not finite: of this thread's neurons, of another's
 WINDOW_STEPS = 1000  # at least so many steps of tape, where truncation windows are shorter: calls cost time
@@ -175,11 +175,7 @@ def apart(arrays: Any) -> Any:
         return type(arrays)(*map(apart, arrays))
     if not isinstance(arrays, np.ndarray) or not 0 < arrays.nbytes < LARGE:
         return arrays
-    memory = np.zeros(arrays.nbytes + 2 * LINES, np.uint8)
-    start = -memory.ctypes.data % LINES
-    found = memory[start : start + arrays.nbytes].view(arrays.dtype).reshape(arrays.shape)
-    found[...] = arrays
-    return found
+    return aligned(arrays)
 
 
 def tape_bytes(net: NetArrays, n: int, steps: int, itemsize: int, full: frozenset[str], columns: tuple[int, ...] = ()) -> int:

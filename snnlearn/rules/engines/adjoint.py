@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...compiler.barrier import leads
-from ...compiler.dispatch import inlined
+from ...compiler.dispatch import distinct, inlined
 from ...network.connectivity import AHEAD, SHARING, add_to_row, back_over, fetch_row
 from ...network.network import FlatWeights, NetArrays
 from ...neurons.base import adjoint, prepare
@@ -133,12 +133,36 @@ def _from_readout(rule, net, weights, tape, targets, span, b, t):
     for k in range(n_out):
         ly[k] = kappa * ly[k] + err[k]  # (1)
         rule.bias[k] += scale * ly[k]  # (6)
-    for j in range(gz.shape[0]):
-        gz[j] = reg[j]
-    for k in range(n_out):
-        carried, rows = scale * ly[k], rule.feedback[k]
+    B, first = rule.feedback, n_out % 4
+    if first == 2:
+        _feed_two(gz, reg, scale * ly[0], B[0], scale * ly[1], B[1])  # (2)
+    else:
         for j in range(gz.shape[0]):
-            gz[j] += carried * rows[j]  # (2)
+            gz[j] = reg[j]
+        for k in range(first):
+            _feed(gz, scale * ly[k], B[k])
+    for k in range(first, n_out, 4):
+        _feed_four(gz, scale * ly[k], B[k], scale * ly[k + 1], B[k + 1], scale * ly[k + 2], B[k + 2], scale * ly[k + 3], B[k + 3])
+
+
+@distinct
+def _feed(gz, one, row):
+    for j in range(gz.shape[0]):
+        gz[j] += one * row[j]
+
+
+@distinct
+def _feed_two(gz, reg, one, first, two, second):
+    """The terms of two outputs in one pass, added in order."""
+    for j in range(gz.shape[0]):
+        gz[j] = (reg[j] + one * first[j]) + two * second[j]
+
+
+@distinct
+def _feed_four(gz, one, first, two, second, three, third, four, fourth):
+    """The terms of four outputs in one pass, added in order."""
+    for j in range(gz.shape[0]):
+        gz[j] = (((gz[j] + one * first[j]) + two * second[j]) + three * third[j]) + four * fourth[j]
 
 
 @inlined
