@@ -86,12 +86,14 @@ class Job(NamedTuple):
     @property
     def n_steps(self) -> int:
         """Of the longest trial."""
-        return int(self.inputs.steps.max())
+        steps = self.inputs.steps
+        return int(steps[0] if steps.size == 1 else steps.max())
 
     @property
     def all_steps(self) -> int:
         """Of all trials together."""
-        return int(self.inputs.steps.sum())
+        steps = self.inputs.steps
+        return int(steps[0] if steps.size == 1 else steps.sum())
 
     @property
     def backward(self) -> bool:
