@@ -103,6 +103,16 @@ class Rule(ABC):
         """Whether its gradient crosses recurrent synapses: going back, trials then share a pass over the weights."""
         return True
 
+    @property
+    def splittable(self) -> bool:
+        """Whether threads may share the neurons of a trial: a synapse's gradient needs the state of its own neuron only."""
+        return False
+
+    @property
+    def updates_in_place(self) -> bool:
+        """Whether weights that change at every step may take each step's gradient at once: one eligibility trace a synapse."""
+        return False
+
     @abstractmethod
     def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> Any:
         """The rule's arrays for so many trials at rest; `learns` [4] tells which matrices learn."""

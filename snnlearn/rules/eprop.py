@@ -75,6 +75,16 @@ class EProp(Rule):
         """Whether it is of an order above 1."""
         return self.order != 1
 
+    @property
+    def splittable(self) -> bool:
+        """Whether it is of order 1."""
+        return self.order == 1
+
+    @property
+    def updates_in_place(self) -> bool:
+        """Whether it is of order 1."""
+        return self.order == 1
+
     def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
         """See `Rule.direction`. The adjoint form needs a closed window: one update a trial that starts at rest.
 

@@ -46,6 +46,16 @@ class RFLO(Rule):
         """Never."""
         return False
 
+    @property
+    def splittable(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def updates_in_place(self) -> bool:
+        """Always."""
+        return True
+
     def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
         """See `Rule.direction`."""
         where = f"RFLO(method={self.method!r})"

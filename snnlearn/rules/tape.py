@@ -86,9 +86,10 @@ class Learning(NamedTuple):
     """What learns, and how."""
 
     rule: Any  # arrays of the rule
-    grad: Any  # `FlatWeights` with an axis of accumulators in front; in place, the hidden weights themselves
+    grad: Any  # `FlatWeights` with an axis of accumulators in front; with `in_place`, hidden weights in theirs
     opt: Any  # `OptimizerArrays`, or `NoOptimizer`
     lr: np.ndarray  # float64 [updates of a call] learning rates; intervals that end after these make none
+    in_place: bool  # whether hidden weights stand where their gradient would (K = 1): each step's goes to them at once
 
 
 class Span(NamedTuple):
@@ -112,16 +113,6 @@ class Span(NamedTuple):
     team: Any  # `Alone`, or `Team` where threads share the neurons of the one trial
 
 
-class BlockCall(NamedTuple):
-    """The arguments of the block loop."""
-
-    model: Model
-    drive: Drive
-    work: Work
-    learning: Learning
-    span: Span
-
-
 def make_state(net: NetArrays, hidden: np.ndarray, trials: int) -> State:
     """The state before the first step. hidden : [D, n]."""
     dtype, n = hidden.dtype, hidden.shape[1]
@@ -136,11 +127,17 @@ def make_state(net: NetArrays, hidden: np.ndarray, trials: int) -> State:
     )
 
 
-def make_tape(
-    net: NetArrays, hidden: np.ndarray, slots: int, steps: int, full: frozenset[str], columns: tuple[int, ...] = ()
-) -> Tape:
-    """An empty tape; `full` names the arrays that keep all steps, `columns` the neurons of the hidden state, () all of them."""
-    dtype, (n_hidden, n) = hidden.dtype, hidden.shape
+class TapeSize(NamedTuple):
+    """How much a tape holds."""
+
+    steps: int
+    full: frozenset[str]  # names of the arrays that keep all steps
+    columns: tuple[int, ...] = ()  # neurons of the hidden state; (): all of them
+
+
+def make_tape(net: NetArrays, hidden: np.ndarray, slots: int, size: TapeSize) -> Tape:
+    """An empty tape for so many trials. hidden : the initial state [D, n], for its shape and dtype"""
+    dtype, (n_hidden, n), (steps, full, columns) = hidden.dtype, hidden.shape, size
 
     def rows(name: str) -> int:
         return steps if name in full else 1

@@ -33,7 +33,7 @@ from ...neurons.base import prepare
 from ...neurons.chain_rule import ChainParams, chain
 from ...neurons.lif import LIFParams
 from ..base import Carry, any_set, before, digest, learning_signal, readout_step
-from .event_driven import SHORTEST, NoLazy, catch_up, is_lazy, make_lazy, shortest_by_adaptation, sum_up
+from .event_driven import SHORTEST, LazyAdaptive, NoLazy, catch_up, is_lazy, make_lazy, shortest_by_adaptation, sum_up
 
 
 class SourceTraces(NamedTuple):
@@ -96,6 +96,11 @@ class EligibilityArrays(NamedTuple):
     on_read: bool  # whether they are, in this call
     learn_in: bool
     learn_rec: bool
+
+    @property
+    def needs_all_neurons(self) -> bool:
+        """Whether threads cannot share the neurons of a trial: windows of `LazyAdaptive` end by the state of all of them."""
+        return isinstance(self.lazy, LazyAdaptive)
 
 
 def make_eligibility(
