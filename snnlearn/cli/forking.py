@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import _check
 from .configure import parse_change
-from .training import Progress, moved_task, summary
+from .training import ProgressBar, moved_task, summary
 
 NO_RECORDER: dict[str, Any] = {"options": {"checkpoint_minutes": 1.0}, "variables": {}}  # of a file of `Simulator.save`
 
@@ -54,7 +54,7 @@ def fork(options: argparse.Namespace) -> int:
     simulator.context["command"] = " ".join(["snnlearn", "fork", *words])
     print(f"{training.task.name}: from update {done} of {n_updates}, {training.trials} trials in batches of {training.batch}")
     print("changed: " + (", ".join(f"{name} = {value!r}" for name, value in changes.items()) or "nothing"))
-    progress = Progress(training.task, training.batch, n_updates, options.quiet, done)
+    progress = ProgressBar(training.task, training.batch, n_updates, options.quiet, done)
     with contextlib.closing(progress):
         history = train_to_end(simulator, recorder, callbacks=[progress])
     summary(training.task, history, options.out)

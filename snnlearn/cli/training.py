@@ -23,7 +23,7 @@ def train(options: argparse.Namespace) -> int:
     from . import configure
 
     if configure.is_configuration(options):
-        return configure.train(options, Progress, summary)
+        return configure.train(options, ProgressBar, summary)
     if options.stop is not None:
         _check.number("--stop", options.stop, "be a score")
     recipe = recipe_of(options)
@@ -51,7 +51,7 @@ def train(options: argparse.Namespace) -> int:
     rule = type(recipe.parts["rule"]).__name__
     print(f"{recipe.trials} trials in batches of {recipe.batch}, {rule} ({options.rule}), {options.feedback} feedback")
     warn_of_cost(recipe.net, recipe.parts, recipe.task, recipe.trials, recipe.batch)
-    progress = Progress(recipe.task, recipe.batch, n_updates, options.quiet)
+    progress = ProgressBar(recipe.task, recipe.batch, n_updates, options.quiet)
     configure.sign(recipe, options)
     simulator.context["command"] = command_of(options)
     planned = (recipe.task, recipe.trials, recipe.batch)
@@ -95,7 +95,7 @@ def resume(options: argparse.Namespace) -> int:
     assert training is not None
     n_updates, done = -(-training.trials // training.batch), len(training.history.loss)
     print(f"{training.task.name}: from update {done} of {n_updates}, {training.trials} trials in batches of {training.batch}")
-    progress = Progress(training.task, training.batch, n_updates, options.quiet, done)
+    progress = ProgressBar(training.task, training.batch, n_updates, options.quiet, done)
     try:
         history = simulator.train(callbacks=[progress])
     finally:
@@ -159,7 +159,7 @@ def command_of(options: argparse.Namespace) -> str:
     return " ".join(words)
 
 
-class Progress:
+class ProgressBar:
     """A progress bar with loss, score, firing rate, speed and time left."""
 
     def __init__(self, task: Any, batch: int, updates: int, quiet: bool, done: int = 0):

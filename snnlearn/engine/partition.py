@@ -30,7 +30,7 @@ STEPS = 8  # of a call at least, for the same reason
 ALIGNED = 16  # members begin at multiples of so many neurons
 
 
-class Part(NamedTuple):
+class ThreadPart(NamedTuple):
     """What one member runs on."""
 
     team: Team
@@ -92,7 +92,7 @@ def split(
     steps: int,
     full: frozenset[str],
     columns: Sequence[int],
-) -> list[Part] | None:
+) -> list[ThreadPart] | None:
     """Parts for each member, or None where the rule's arrays are of another kind for some of the neurons.
 
     state, tape, rule : of the lane; make_rule : the rule's arrays for a part's neurons, None where there is no rule;
@@ -112,7 +112,7 @@ def split(
         here, out = slice(lo, hi), slice(lo * net.n_out, hi * net.n_out)
         alone = m == 0  # the first member has what exists once, with all neurons
         parts.append(
-            Part(
+            ThreadPart(
                 team[m],
                 hi,
                 mine,
@@ -192,7 +192,7 @@ def _tape(
     )
 
 
-def run(parts: list[Part], kernel: Callable, pool: Executor, call: BlockCall, asked: frozenset[str]) -> None:
+def run(parts: list[ThreadPart], kernel: Callable, pool: Executor, call: BlockCall, asked: frozenset[str]) -> None:
     """`run_block` on these arguments, which are a lane's, by all members. asked : what to collect of the tape, for a recorder."""
     (state, tape, outcome), rates, rule, opt, span = call.work, call.model.rates, call.learning.rule, call.learning.opt, call.span
     noise = call.drive.noise
@@ -263,7 +263,7 @@ def apply_together(kernel: Callable, pool: Executor, threads: int, arguments: tu
     together(kernel, pool, calls, calls[0][-2])
 
 
-def _deal(state: State, part: Part, lo: int) -> None:
+def _deal(state: State, part: ThreadPart, lo: int) -> None:
     own = part.state
     own.hidden[...] = state.hidden[:, :, lo : part.stop]
     for name in ("z", "refractory", "running", "counts"):
@@ -273,7 +273,7 @@ def _deal(state: State, part: Part, lo: int) -> None:
         copy[...] = whole
 
 
-def _collect(state: State, tape: Tape, part: Part, lo: int, span: Any, asked: frozenset[str]) -> None:
+def _collect(state: State, tape: Tape, part: ThreadPart, lo: int, span: Any, asked: frozenset[str]) -> None:
     own, here, rows = part.state, slice(lo, part.stop), slice(span.start - span.origin, span.stop - span.origin)
     state.hidden[:, :, here] = own.hidden
     for name in ("z", "refractory", "running", "counts"):

@@ -15,7 +15,7 @@ from ..rules.base import NoRule, Rule
 from ..rules.engines.passive import carried, several
 from ..rules.engines.traces import EligibilityArrays, read_lazily
 from ..rules.tape import State, Tape, apart, make_state, make_tape
-from .partition import Cut, Part, cut, members, split
+from .partition import Cut, ThreadPart, cut, members, split
 from .schedule import Plan
 
 
@@ -29,7 +29,7 @@ class Lane(NamedTuple):
     steps: int  # rows of the tape
     plan: Plan
     traces: list[np.ndarray]  # what the rule carries, where it learns
-    parts: list[Part] | None = None  # of threads that share the neurons of the one trial
+    parts: list[ThreadPart] | None = None  # of threads that share the neurons of the one trial
 
 
 class Lanes(dict[Any, Lane]):
@@ -76,7 +76,7 @@ class Lanes(dict[Any, Lane]):
         self[key] = Lane(state, tape, rule, slots, steps, plan, traces, parts)
         return self[key]
 
-    def _split(self, state: State, tape: Tape, rule: Any, steps: int, plan: Plan, streaming: bool) -> list[Part] | None:
+    def _split(self, state: State, tape: Tape, rule: Any, steps: int, plan: Plan, streaming: bool) -> list[ThreadPart] | None:
         """Parts of a lane's arrays for threads that run its trial together; None where the rule cannot be split."""
 
         def make_rule(net: NetArrays) -> Any:

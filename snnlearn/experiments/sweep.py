@@ -44,7 +44,7 @@ VARYING = ("seed", "threads", "sweep")  # without another kernel
 RULE_VARYING = ("seed", "feedback_decay", "max_bytes")
 
 
-class Outcome(NamedTuple):
+class Attempt(NamedTuple):
     """How a call of `run` went; errors come as texts, because not every exception can be sent to another process."""
 
     status: str  # "complete", "interrupted" or "failed"
@@ -69,7 +69,7 @@ class _Job:
     attempts: int = 0
     status: str = "waiting"
     error: str = ""
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[Attempt] = field(default_factory=list)
 
 
 def run(config: Config, path: str | os.PathLike[str], threads: int | None = 1) -> str:
@@ -222,7 +222,7 @@ def _find_done(jobs: list[_Job], folder: pathlib.Path) -> None:
 # ---- in a worker ------------------------------------------------------------------------------------
 
 
-def _work(config: Config, path: str, threads: int) -> Outcome:
+def _work(config: Config, path: str, threads: int) -> Attempt:
     """`run`, and how it went."""
     began, error, passing = time.perf_counter(), "", False
     with Counter() as counter:
@@ -233,7 +233,7 @@ def _work(config: Config, path: str, threads: int) -> Outcome:
             status = "interrupted"
         except Exception as reason:
             status, error, passing = "failed", f"{type(reason).__name__}: {reason}", isinstance(reason, RETRIED)
-    return Outcome(status, time.perf_counter() - began, counter.count, error, passing)
+    return Attempt(status, time.perf_counter() - began, counter.count, error, passing)
 
 
 def _import() -> None:
@@ -290,7 +290,7 @@ def _again(job: _Job, future: Any, retries: int) -> bool:
     job.attempts += 1
     error = executors.failure(future)
     if error is None:
-        outcome: Outcome = future.result()
+        outcome: Attempt = future.result()
         job.outcomes.append(outcome)
         job.status, job.error = outcome.status, outcome.error
         passing = outcome.passing or outcome.status == "interrupted"

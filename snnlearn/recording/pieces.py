@@ -139,7 +139,7 @@ def iter_windows(recording: Recording, length: float, trials: Any = None) -> Ite
             yield Piece(recording, int(s.trial[before]), range(start, stop), inside, is_window=True)
 
 
-class Batch(NamedTuple):
+class Stretch(NamedTuple):
     """Trials that are read at once, or a part of one long trial."""
 
     trials: np.ndarray  # int64
@@ -150,7 +150,7 @@ class Batch(NamedTuple):
         return None if self.steps is None else (self.steps.start * dt, self.steps.stop * dt)
 
 
-def iter_batches(recording: Recording, entries: int, trials: Any = None) -> Iterator[Batch]:
+def iter_batches(recording: Recording, entries: int, trials: Any = None) -> Iterator[Stretch]:
     """Everything in order of trial and time, at most about `entries` spikes or steps at a time."""
     s = recording.segments
     load = np.maximum(s.n_spikes, s.n_steps)
@@ -161,17 +161,17 @@ def iter_batches(recording: Recording, entries: int, trials: Any = None) -> Iter
     begin, held = 0, 0
     for i in range(extent.trial.size):
         if held and held + size[i] > entries:
-            yield Batch(extent.trial[begin:i], None)
+            yield Stretch(extent.trial[begin:i], None)
             begin, held = i, 0
         if size[i] > entries:
             cut = first[i]
             for j in range(first[i], last[i]):
                 if total[j + 1] - total[cut] > entries and j > cut:
-                    yield Batch(extent.trial[i : i + 1], range(int(s.begin[cut]), int(s.begin[j])))
+                    yield Stretch(extent.trial[i : i + 1], range(int(s.begin[cut]), int(s.begin[j])))
                     cut = j
-            yield Batch(extent.trial[i : i + 1], range(int(s.begin[cut]), int(extent.stop[i])))
+            yield Stretch(extent.trial[i : i + 1], range(int(s.begin[cut]), int(extent.stop[i])))
             begin = i + 1
         else:
             held += int(size[i])
     if held:
-        yield Batch(extent.trial[begin:], None)
+        yield Stretch(extent.trial[begin:], None)

@@ -25,7 +25,7 @@ from .reducers import STREAM, Ended
 from .reductions import Reductions
 from .reopen import OPTIONS, describe_recorder, own_arrays, without_history
 from .schema import FINAL_STATUS, FORMAT, SIGNALS, VERSION, entry, versions
-from .streams import Events, Inputs, RawData, Snapshots, Synapses, Tables, schedule
+from .streams import EventLog, Inputs, RawData, Snapshots, SynapseTable, Tables, schedule
 
 PER_TRIAL = ("trials", "updates", "alignment", "gradient_norms")  # tables that `tables=False` leaves out
 
@@ -246,14 +246,14 @@ class Recorder(Asked):
         plan = schedule(self.windows, self.every_steps, dt)
         n_inputs = int(self._network["w_in"][0]) if self.inputs and self.raw else 0
         self._raw = RawData(store, selection, self._pairs, (n, n_outputs), self.raw and self.spikes, signals, plan, n_inputs)
-        self._synapses = Synapses(store, self.synapses, weights, self.synapses_every) if self.synapses else None
+        self._synapses = SynapseTable(store, self.synapses, weights, self.synapses_every) if self.synapses else None
         n_rules = len(json.loads(self._configuration).get("passive") or ())
         self._reductions = Reductions(store, self.reduce, dt, n, weights, n_rules) if self.reduce else None
         if self._reductions is not None:
             store.before_closing = self._reductions.finish
         self._tables = Tables(store)
         self._snapshots: Snapshots | None = None
-        self._events = Events(store)
+        self._events = EventLog(store)
         store.notes = self._events.append
         self._status = "running"
 

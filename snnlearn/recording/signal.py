@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .recording import Recording
 
 
-class Rows(NamedTuple):
+class SignalRows(NamedTuple):
     """Some rows of a signal, in order of trial and step."""
 
     trial: np.ndarray  # int64 [rows]
@@ -166,7 +166,7 @@ class Signal:
 
     def read_rows(
         self, index: np.ndarray, low: int = 0, high: int = LAST_STEP, neurons: Any = None, entries: int = PIECE
-    ) -> Iterator[Rows]:
+    ) -> Iterator[SignalRows]:
         """The rows from step `low` to step `high` - 1 of these segments, of any trials, in their order; at least one part.
 
         entries : values that are read at a time, at most about so many
@@ -177,7 +177,7 @@ class Signal:
             values = self._recording.read_entries(self._path, part.values, columns)
             yield part._replace(values=values if pick is None else values[:, pick])
 
-    def _places(self, index: np.ndarray, low: int, high: int, limit: int = PIECE) -> Iterator[Rows]:
+    def _places(self, index: np.ndarray, low: int, high: int, limit: int = PIECE) -> Iterator[SignalRows]:
         """The same, with slices of rows in place of the values; at most `limit` rows at a time."""
         s = self._recording.segments
         begin, end = (
@@ -188,7 +188,7 @@ class Signal:
         index, begin, kept = (x[kept > 0] for x in (index, begin, kept))
         if not index.size:
             empty = np.empty(0, np.int64)
-            yield Rows(empty, empty, empty, slice(0, 0))
+            yield SignalRows(empty, empty, empty, slice(0, 0))
             return
         first, total = s.row[index] + begin, np.cumsum(kept)
         cuts = (first[1:] != first[:-1] + kept[:-1]) | (np.diff((total - kept) // limit) != 0)
@@ -199,7 +199,7 @@ class Signal:
             step = origin + self.every * place
             for a in range(0, trial.size, limit):
                 use = slice(a, min(trial.size, a + limit))
-                yield Rows(trial[use], step[use], line[use], slice(row + use.start, row + use.stop))
+                yield SignalRows(trial[use], step[use], line[use], slice(row + use.start, row + use.stop))
 
     def _index(self, trial: Any) -> np.ndarray:
         """The segments of a trial, of pieces of a stream, or of all there is where that is one trial or stream."""

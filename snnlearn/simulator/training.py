@@ -16,7 +16,7 @@ from ..losses import CrossEntropy
 from ..network.network import Weights
 from ..recording import Recorder
 from ..tasks.base import Task, no_split
-from ..tasks.batches import Batch, check_number, draw, evaluation_split
+from ..tasks.batches import TrialBatch, check_number, draw, evaluation_split
 from .inputs import make_job
 from .results import Evaluation, evaluation
 
@@ -161,7 +161,7 @@ def go_on(
         recorder.begin_training()
     safe = recorder is not None and recorder.checkpoints
 
-    def fetch(first: int) -> Batch:
+    def fetch(first: int) -> TrialBatch:
         return draw(task, first, min(end, first + batch))
 
     with Interrupts(safe) as interrupts:
