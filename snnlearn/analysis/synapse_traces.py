@@ -22,8 +22,6 @@ from ..engine.functional import check_network, simulate
 from ..events import dense, is_batch, split_trial, take
 from ..losses import ENTROPY, Loss, MeanSquaredError, encode_targets
 from ..network.network import Network, Weights
-from ..neurons.alif import ALIFParams
-from ..neurons.lif import LIFParams
 from ..rules import EProp
 from ..rules.eligibility import Chain
 
@@ -79,14 +77,13 @@ def synapse_traces(
     """
     check_network(net)
     rule = EProp() if rule is None else rule
-    if not isinstance(rule, EProp) or rule.order != 1 or rule.adaptive:
+    if not getattr(rule, "eligible", False) or rule.adaptive:
         raise _check.fail("synapse_traces.rule", "be an EProp of order 1 with symmetric, random or given feedback", rule)
     x, target, mask = split_trial("synapse_traces.trial", trial)
     _check.choice("synapse_traces.source", source, ("inputs", "recurrent"))
     pairs = _pairs(synapses, net.n_inputs if source == "inputs" else net.n, net.n)
     weights = net.check_weights(weights)
-    p = net.arrays(weights, np.float64).params
-    if not isinstance(p, (LIFParams, ALIFParams)):
+    if not all(group.scalar_traces for group in net.neurons):
         names = " and ".join(dict.fromkeys(type(group).__name__ for group in net.neurons))
         raise _check.fail("synapse_traces.net", "have LIF and ALIF neurons", names, error=TypeError)
     x = take(x, net.n_inputs, "synapse_traces.trial, x")

@@ -43,7 +43,7 @@ from .block_loop import runner
 from .partition import apply_together
 from .partition import run as run_together
 from .schedule import ACCUMULATORS, Cutter, Plan
-from .workspace import Lane, Lanes, detour, sharing
+from .workspace import Lane, Lanes, sharing, why_not_in_place
 
 NEVER = 2**62  # an update interval that does not end
 IDLE = SGD(0.0)
@@ -85,12 +85,12 @@ class Engine:
         self.cutter = Cutter(*setting, sharing(self.sharing, self.arrays, self.rules))
         decay, adaptive = (rule.feedback_decay, rule.adaptive) if rule is not None else (0.0, False)
         self.opt = (optimizer or IDLE).arrays(net, self.weights, decay, adaptive)
-        self.detour = detour(rule, optimizer, interval, passive)
-        self.straight = not self.detour
-        if interval is not None and not self.straight:
+        self.why_not_in_place = why_not_in_place(rule, optimizer, interval, passive)
+        self.in_place = not self.why_not_in_place
+        if interval is not None and not self.in_place:
             self.opt = self.opt._replace(look_every=-(-LOOKED // interval))
         self.block_opt = self.opt if interval is not None else NoOptimizer(0)
-        if self.straight:  # what is left for the optimizer
+        if self.in_place:  # what is left for the optimizer
             self.block_opt = self.opt._replace(learns=self.opt.learns & [False, False, True, True])
         self.learns = np.ones(4, bool) if optimizer is None else self.opt.learns
         self.grad = zeros_like(self.weights, 1 if rule is not None else 0)
@@ -104,7 +104,7 @@ class Engine:
         self.norm: float | None = None  # that norm, where the last update has taken it
         self.total = zeros_like(self.weights, 1 if passive else 0)  # what the active rule's updates were made of
         beside = (self.passive_feedback, self.passive_grads, self.total, self.passive_on)
-        self.lanes = Lanes(self.arrays, self.hidden, self.weights, self.rules, interval, self.learns, self.straight, beside)
+        self.lanes = Lanes(self.arrays, self.hidden, self.weights, self.rules, interval, self.learns, self.in_place, beside)
         self.follows = optimizer is not None and self.lanes.streams()
         self._pool: tuple[int, ThreadPoolExecutor] | None = None  # of the process with this number
         self.run_block = runner(self.arrays.params, self.rules)
@@ -435,7 +435,7 @@ class Engine:
     def arguments(self, span: Span, lane: Lane, job: Job, outcome: Outcome, noise: np.ndarray, lr: np.ndarray) -> BlockCall:
         """What the block loop takes. lr : learning rates of the updates within the call"""
         grad, rule = self.stream_grad if lane is self.lanes.get("stream") else self.grad, lane.rule
-        if self.straight and span.update:
+        if self.in_place and span.update:
             hidden = {"w_in": self.weights.w_in.reshape(1, -1), "w_rec": self.weights.w_rec.reshape(1, -1)}
             factor = self.dtype.type(-self.optimizer.lr / span.trials)  # type: ignore[operator, union-attr]
             on_read = span.trials == 1 and span.stop - span.start >= SHORTEST and span.forward and span.learn

@@ -21,7 +21,6 @@ from ..losses import rate_loss
 from ..network.network import FlatWeights, NetArrays
 from ..network.shards import stretches
 from ..optimizers.optimizers import for_member
-from ..rules.engines.event_driven import LazyAdaptive
 from ..rules.tape import ELSEWHERE, HERE, BlockCall, Model, Outcome, State, Tape, Work, make_outcome, make_tape
 
 NEURONS = 500  # of a member at least: with fewer, meeting costs more than it gains
@@ -105,8 +104,8 @@ def split(
         own = rule
         if make_rule is not None:
             own = make_rule(mine)
-            if not _same_kind(rule, own) or isinstance(getattr(own, "lazy", None), LazyAdaptive):
-                return None  # windows of LazyAdaptive end by the state of all neurons
+            if not _same_kind(rule, own) or not getattr(getattr(own, "lazy", None), "splittable", True):
+                return None
             if hasattr(rule, "carry"):
                 own = own._replace(carry=rule.carry if m == 0 else _carry(rule.carry, own.carry, private))
         here, out = slice(lo, hi), slice(lo * net.n_out, hi * net.n_out)

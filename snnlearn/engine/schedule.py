@@ -75,7 +75,7 @@ class Cutter(NamedTuple):
         rows = segment or rows
         bytes_ = self.tape_bytes(rows, plan)
         at_a_time = max(1, min(self.block_steps() // rows, CACHED // bytes_))
-        if plan.whole and any(r.crosses for r in self.rules):
+        if plan.whole and any(r.follows_recurrent for r in self.rules):
             at_a_time = max(SHARING, self.block_steps() // rows)
         most = 1 if plan.members > 1 else min(TAPE_LIMIT // bytes_, int(np.diff(shares).max()), at_a_time)
         return Cutting(plan, tuple(map(int, shares)), 1 if segment else int(max(1, most)), rows, segment)

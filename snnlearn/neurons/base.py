@@ -66,6 +66,7 @@ class Neuron:
 
     variables: ClassVar[tuple[str, ...]] = ("v",)  # names of the rows of `hidden`
     adapts: ClassVar[bool] = False  # whether the threshold changes in time
+    scalar_traces: ClassVar[bool] = False  # whether eligibility traces are those of v and, at most, an adaptation a
     n_local: ClassVar[int] = 0  # numbers a neuron and step that `derivatives` needs from `advance`, besides psi
 
     def __post_init__(self) -> None:

@@ -99,9 +99,22 @@ class Rule(ABC):
         return NO_WINDOW
 
     @property
-    def crosses(self) -> bool:
-        """Whether its gradient crosses recurrent synapses: going back, trials then share a pass over the weights."""
+    def follows_recurrent(self) -> bool:
+        """Whether its gradient follows recurrent synapses: going back, trials then share a pass over the weights."""
         return True
+
+    @property
+    def local(self) -> bool:
+        """Whether each synapse carries one trace, made of its own source and target alone.
+
+        Threads may then split the neurons of a trial, and plain SGD with K = 1 may change the weights in place.
+        """
+        return False
+
+    @property
+    def eligible(self) -> bool:
+        """Whether those traces are the eligibility traces of `rules/eligibility.py`."""
+        return False
 
     @abstractmethod
     def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> Any:

@@ -71,9 +71,19 @@ class EProp(Rule):
         return self.order != 1 if self.reset_gradient is None else bool(self.reset_gradient)
 
     @property
-    def crosses(self) -> bool:
+    def follows_recurrent(self) -> bool:
         """Whether it is of an order above 1."""
         return self.order != 1
+
+    @property
+    def local(self) -> bool:
+        """Whether it is of order 1."""
+        return self.order == 1
+
+    @property
+    def eligible(self) -> bool:
+        """Whether it is of order 1."""
+        return self.order == 1
 
     def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
         """See `Rule.direction`. The adjoint form needs a closed window: one update a trial that starts at rest.

@@ -42,9 +42,14 @@ class RFLO(Rule):
         _check.choice("RFLO.method", self.method, ("auto", "forward", "adjoint"))
 
     @property
-    def crosses(self) -> bool:
+    def follows_recurrent(self) -> bool:
         """Never."""
         return False
+
+    @property
+    def local(self) -> bool:
+        """Always."""
+        return True
 
     def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
         """See `Rule.direction`."""

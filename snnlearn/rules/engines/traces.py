@@ -135,12 +135,12 @@ def make_eligibility(
     )
 
 
-def read_lazily(arrays: EligibilityArrays, net: NetArrays) -> EligibilityArrays:
-    """The same with room for bringing rows up to date when they are read, where that is possible.
+def in_place(arrays: Any, net: NetArrays) -> Any:
+    """The rule's arrays where its gradient changes the weights in place at every step.
 
-    For a rule whose gradient goes straight to the weights at every step.
+    They then have room for bringing rows of synapses up to date when they are read, if that is possible.
     """
-    if obstacle(arrays):
+    if not isinstance(arrays, EligibilityArrays) or obstacle(arrays):
         return arrays
     return arrays._replace(lazy=make_lazy(net, arrays.params))
 
