@@ -57,9 +57,9 @@ from .runs.fork import fork
 from .runs.replay import Replay, replay
 from .runs.resume import resume
 from .simulator.guards import RunWarning, SilentNetworkWarning
+from .simulator.history import History
 from .simulator.results import Alignment, Evaluation, Run, Step
 from .simulator.simulator import Simulator
-from .simulator.training import History
 from .verification.verify import Verification, verify
 
 __all__ = [

@@ -43,7 +43,7 @@ def fork(options: argparse.Namespace) -> int:
     changes = change_parts({name: parts.get(name) for name in CHANGES}, wanted, "--set")
     task = moved_task(planned, options)
     simulator = begin(options.file, options.at, task=task, threads=options.threads, **changes)
-    training = simulator._training
+    training = simulator.training
     assert training is not None
     n_updates, done = -(-training.trials // training.batch), len(training.history.loss)
     if training.history.status != "running":

@@ -7,12 +7,16 @@ import contextlib
 import pathlib
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import _check
 from .options import recipe_of
+
+if TYPE_CHECKING:
+    from ..simulator.history import History
+    from ..simulator.simulator import Simulator
 
 SLOW, FEW = 2e11, 3  # multiply-adds of an update that may take minutes; steps on which that is measured
 
@@ -91,7 +95,7 @@ def resume(options: argparse.Namespace) -> int:
     if planned["history"]["status"] != "running":
         raise _check.fail("resume FILE", "hold a training that waits to go on", f"it is {planned['history']['status']}")
     simulator = go_on(options.file, task=moved_task(planned, options), threads=options.threads)
-    training = simulator._training
+    training = simulator.training
     assert training is not None
     n_updates, done = -(-training.trials // training.batch), len(training.history.loss)
     print(f"{training.task.name}: from update {done} of {n_updates}, {training.trials} trials in batches of {training.batch}")
@@ -169,7 +173,7 @@ class ProgressBar:
         self.steps, self.spoken = batch * task.n_steps, 0.0
         self.bar = tqdm(total=updates, initial=done, unit="update", disable=quiet, dynamic_ncols=True, file=sys.stderr)
 
-    def __call__(self, simulator: Any, history: Any) -> None:
+    def __call__(self, simulator: Simulator, history: History) -> None:
         self.bar.update()
         now = time.monotonic()
         if now - self.spoken > 0.2 and not self.bar.disable:

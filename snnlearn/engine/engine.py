@@ -52,10 +52,10 @@ IDLE = SGD(0.0)
 class Engine:
     """A network with its weights, rules and optimizer, ready to run.
 
+    rules : the one that updates, and others whose gradients are computed beside it, on the same trajectory
     interval : K in steps, or None for one update a trial (or batch)
     threads : None: all cores for trials of a batch, and one for the neurons of a trial, because threads that share them wait for
         each other at every step, which takes cores of their own
-    passive : rules whose gradients are computed beside the one that updates, on the same trajectory
     """
 
     def __init__(
@@ -63,15 +63,14 @@ class Engine:
         net: Network,
         weights: Weights,
         dtype: Any,
-        rule: Rule | None = None,
+        rules: Sequence[Rule] = (),
         optimizer: Optimizer | None = None,
         regularizer: RateRegularizer | None = None,
         interval: int | None = None,
         threads: int | None = None,
-        passive: Sequence[Rule] = (),
     ):
-        self.net, self.dtype, self.rule, self.optimizer = net, np.dtype(dtype), rule, optimizer
-        self.rules = () if rule is None else (rule, *passive)
+        rule, passive = (rules[0] if rules else None), rules[1:]
+        self.net, self.dtype, self.rule, self.optimizer, self.rules = net, np.dtype(dtype), rule, optimizer, tuple(rules)
         self.interval, self.threads, self.sharing = interval, threads or cores(), threads or 1
         self.arrays = net.arrays(weights, self.dtype)
         self.weights = flatten(weights, self.dtype, None if rule is None else rule.feedback_matrix(net))

@@ -142,7 +142,7 @@ def plan(
     if optimizer is not None:
         still = dataclasses.replace(optimizer, lr=_zero if callable(optimizer.lr) else 0.0)
     simulator = Simulator(net, weights, rule, still, **options)
-    engine, x = simulator._engine, _inputs(net, inputs, n_steps)
+    engine, x = simulator.engine, _inputs(net, inputs, n_steps)
     learn = rule is not None and optimizer is not None
     one = make_job(simulator, *_feed(simulator, x, 1), None, learn, None, None)
     per_trial = nbytes((tuple(one.inputs), tuple(one.targets))) + (0 if _are_counts(x) else x.nbytes)
@@ -179,7 +179,7 @@ def plan(
 
 def _path(simulator: Simulator, job: Any, streaming: bool) -> tuple[str, str]:
     """How the gradient is computed, and why so."""
-    engine, rule = simulator._engine, simulator.rule
+    engine, rule = simulator.engine, simulator.rule
     layout = engine.cutter.layout(job, streaming)
     if rule is None or layout.plan.directions is None:
         return "forward simulation", "nothing learns"

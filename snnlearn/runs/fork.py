@@ -21,6 +21,7 @@ import numpy as np
 from .. import _check
 from ..recording import open_recording
 from ..recording.reopen import load_checkpoints
+from ..simulator.history import History
 from ..simulator.simulator import Simulator
 from ..simulator.state import CURVES, capture
 from ..simulator.training import go_on
@@ -164,10 +165,10 @@ def _with_history(state: Checkpoint, newest: Checkpoint) -> Checkpoint:
 
 def _simulate(simulator: Simulator, at: int, states: list[KeptState]) -> None:
     """Have a training go on until it has so many updates."""
-    training, passed = simulator._training, []
+    training, passed = simulator.training, []
     assert training is not None
 
-    def watch(simulator: Any, history: Any) -> None:
+    def watch(simulator: Simulator, history: History) -> None:
         passed.append(simulator.updates_done)
         if passed[-1] >= at:
             raise Reached
