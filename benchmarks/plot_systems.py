@@ -62,6 +62,12 @@ def draw(saved: dict[str, Any]) -> Figure:
     return figure
 
 
+def measured(rows: list[dict[str, Any]]) -> str:
+    """What is drawn, a line for each time, as `systems.py` prints it; `tests/test_docs.py` compares it with the page's table."""
+    found = [row for key in PANELS for row, _ in _lines(rows, *key)]
+    return "\n".join(f"{row['case']}; {row['system']}; {row['what']}; {row['seconds']:.4f}" for row in found)
+
+
 def _lines(rows: list[dict[str, Any]], case: str, learns: bool) -> list[tuple[dict[str, Any], tuple[str, str, str]]]:
     """Rows of a panel and their looks, snnlearn first; none where snnlearn is missing."""
     looks = {key: look for key, look in LOOKS.items() if (key[1] != "forward") == learns}
@@ -89,8 +95,10 @@ def main() -> None:
     options = parser.parse_args()
     import matplotlib
 
+    saved = json.loads(Path(options.file).read_text("utf-8"))
+    about = {"Description": measured(saved["rows"])} if options.picture.endswith(".png") else None
     with matplotlib.rc_context(style.STYLE):
-        draw(json.loads(Path(options.file).read_text("utf-8"))).savefig(options.picture, dpi=150)
+        draw(saved).savefig(options.picture, dpi=150, metadata=about)
 
 
 if __name__ == "__main__":

@@ -61,9 +61,6 @@ def show(value: Any) -> str:
     """A value in a few characters on one line: arrays by shape and dtype, long texts cut, paths at their beginning."""
     if isinstance(value, np.ndarray) and value.size > 4:
         return f"array of shape {value.shape} and dtype {value.dtype}"
-    if isinstance(value, slice):
-        bounds = (value.start, value.stop, value.step)[: 2 if value.step is None else 3]
-        return ":".join("" if x is None else str(x) for x in bounds)
     try:
         text = " ".join(repr(value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value).split())
     except Exception:  # an integer of thousands of digits, or an object whose own `repr` fails
@@ -72,6 +69,11 @@ def show(value: Any) -> str:
         return text
     is_path = isinstance(value, os.PathLike) or (isinstance(value, str) and os.sep in value and "\n" not in value)
     return f"'...{text[-76:]}" if is_path and text.endswith("'") else text[:77] + "..."  # which file it is, its end tells
+
+
+def slice_text(value: slice) -> str:
+    """A slice as it stands in brackets: "10:20"."""
+    return ":".join("" if x is None else str(x) for x in (value.start, value.stop, value.step)[: 2 if value.step is None else 3])
 
 
 def brief(record: Any) -> str:

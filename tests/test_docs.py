@@ -109,6 +109,17 @@ def test_figures_of_plots_are_drawn_by_the_code_beside_them():
     assert [path.name for path, mark in figures if not gallery.is_fresh(path, mark)] == []
 
 
+def test_the_figure_of_speed_is_of_the_table_on_its_page():
+    image = pytest.importorskip("PIL.Image")
+    with image.open(DOCS / "img" / "speed.png") as picture:
+        drawn = {tuple(line.split("; ")[:3]): line.split("; ")[3] for line in picture.info["Description"].splitlines()}
+    text = (DOCS / "performance.md").read_text("utf-8").partition("One thread:")[2].partition("Two threads:")[0]
+    rows = [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
+    table = {tuple(row[:3]): row[3] for row in rows if len(row) > 4 and row[0] != "case"}
+    assert drawn == {key: seconds for key, seconds in table.items() if key in drawn} and len(drawn) == 18
+    assert {key for key in table if key[2] == "learning"} <= drawn.keys()
+
+
 def test_every_figure_is_on_a_page():
     text = "".join(page.read_text("utf-8") for page in PAGES)
     assert [path.name for path in sorted((DOCS / "img").iterdir()) if f"img/{path.name})" not in text] == []

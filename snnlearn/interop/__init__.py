@@ -13,7 +13,7 @@ import os
 import pathlib
 from typing import Any
 
-from .._check import choice, fail
+from .._check import choice, fail, slice_text
 from ..recording import Recording, open_recording
 from ..storage.open_file import choose, listed
 from .nir import Exported, Imported, export_nir, from_nir, to_nir
@@ -54,5 +54,6 @@ def export(
     if format != "nir" and not recording.n_trials:
         raise fail("export.recording", "have trials with raw data", str(recording.path))
     if isinstance(trials, slice) and not choose("trials", trials, recording.trials).size:
-        raise fail("export.trials", f"reach trials with raw data, {listed(recording.trials)}", trials, error=IndexError)
+        need = f"reach trials with raw data, {listed(recording.trials)}"
+        raise fail("export.trials", need, slice_text(trials), error=IndexError)
     return function(recording, pathlib.Path(out), trials, overwrite)

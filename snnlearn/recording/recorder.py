@@ -74,7 +74,8 @@ class Recorder(Asked):
         with Recorder("run.h5", v=[0, 1, 2], weights_every=100) as recorder:
             simulator.train(task, trials=1000, recorder=recorder)
 
-    A recorder that is collected or left at the end of the program writes what it holds, with status "interrupted".
+    A recorder that is collected or left at the end of the program writes what it holds, with status "interrupted". A process that
+    is forked from the one that records may not use it: ValueError.
     """
 
     def __init__(
@@ -149,7 +150,10 @@ class Recorder(Asked):
         self._goes_on, self._status = begin, "complete until something is recorded"
 
     def go_on(self) -> None:
-        """Open the file of a recording that goes on, where it waits."""
+        """Open the file of a recording that goes on, where it waits. ValueError in a process that was forked from the writer."""
+        if self._store is not None and self._status == "running" and self._store.process != os.getpid():
+            hint = "it may record to a file of its own, by another Recorder"
+            raise fail("Recorder", "be used in the process that opened its file", "a process forked from it", hint)
         begin, self._goes_on = self._goes_on, None
         if begin is not None:
             try:

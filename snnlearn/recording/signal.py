@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import h5py
 import numpy as np
 
-from .._check import fail, integer
+from .._check import fail, integer, slice_text
 from ..storage.integrity import members, text
 from ..storage.open_file import LAST_STEP, PIECE, choose, frozen, listed
 from .pieces import need_no_gap
@@ -116,14 +116,14 @@ class Signal:
         where, hint = f"{self.name}[a:b]", "read(time=(start, stop)) takes times in ms"
         for value in (key.start, key.stop, key.step):
             if value is not None and (isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer))):
-                raise fail(where, "be a slice of steps, whole numbers", _shown(key), hint, TypeError)
+                raise fail(where, "be a slice of steps, whole numbers", slice_text(key), hint, TypeError)
         if key.step == 0:
-            raise fail(where, "be a slice of steps, not every 0th", _shown(key))
+            raise fail(where, "be a slice of steps, not every 0th", slice_text(key))
         return range(*key.indices(stop))
 
     def _outside(self, key: slice, first: int, last: int) -> None:
         need = f"overlap with the steps that were recorded, {first}:{last}"
-        raise fail(f"{self.name}[a:b]", need, _shown(key), error=IndexError)
+        raise fail(f"{self.name}[a:b]", need, slice_text(key), error=IndexError)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """For NumPy: what `read()` gives, the whole stream or the only trial. ValueError where there are several trials."""
@@ -224,11 +224,6 @@ class Signal:
             return slice(0, 0), None
         low = int(position.min())
         return slice(low, int(position.max()) + 1), position - low
-
-
-def _shown(key: slice) -> str:
-    """A slice as it is written."""
-    return ":".join("" if x is None else str(x) for x in (key.start, key.stop, key.step)[: 2 if key.step is None else 3])
 
 
 def one_line(recording: Recording, trial: Any, where: str) -> np.ndarray:

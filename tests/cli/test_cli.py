@@ -124,7 +124,10 @@ def test_errors_are_one_sentence_where_there_is_a_recording(tmp_path):
     assert command("train", "digits", "--out", path, *SMALL).returncode == 0
     for arguments, sentence in (
         (["plot", path, "--trial", "999"], "--trial must be among the trials with raw data, 0, 1, "),
-        (["export", path, "--format", "csv", "--trials", "50:60"], "--trials must reach trials with raw data, 0, 1, "),
+        (
+            ["export", path, "--format", "csv", "--trials", "50:60"],
+            "--trials must reach trials with raw data, 0, 1, 2, 3, ..., 15 (got '50:60')",
+        ),
         (["train", "digits", "--out", path], "the file exists; --overwrite replaces it"),
     ):
         done = command(*arguments)

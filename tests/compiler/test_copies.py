@@ -167,6 +167,42 @@ def in_child(function):
 
 
 @fork
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_may_not_write_its_parents_recording(tmp_path):
+    """It is told so before anything runs, may record to a file of its own, and the parent goes on."""
+    sim, data = made("trial")
+    path, other = tmp_path / "run.h5", tmp_path / "other.h5"
+    sentence = "Recorder must be used in the process that opened its file (got 'a process forked from it'); it may record"
+    with sl.Recorder(path) as recorder:
+        sim.run(**data, recorder=recorder)
+        recorder.flush()
+
+        def child():
+            told, before = [], sim.trials_done
+            new = sl.Simulator(sim.net)
+            for call in (
+                lambda: sim.run(**data, recorder=recorder),
+                lambda: new.run(data["inputs"], recorder=recorder),
+                lambda: recorder.event("note", "hello"),
+                recorder.flush,
+            ):
+                try:
+                    call()
+                except ValueError as error:
+                    told.append(str(error))
+            recorder.close()
+            with sl.Recorder(other) as own:
+                sim.run(**data, recorder=own)
+            return told, sim.trials_done - before
+
+        told, done = in_child(child)
+        assert len(told) == 4 and all(text.startswith(sentence) for text in told) and done == 1
+        sim.run(**data, recorder=recorder)
+    with sl.open_recording(path) as rec, sl.open_recording(other) as own:
+        assert (rec.status, rec.n_trials, len(rec.events)) == ("complete", 2, 0) and own.n_trials == 1
+
+
+@fork
 @compiled
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("members", [1, 2])
