@@ -157,7 +157,7 @@ class Engine:
         outcome, blocks = make_outcome(job.n_trials, self.arrays.n_out), []
         for start in range(0, job.n_steps, block):
             steps = range(start, min(job.n_steps, start + block))
-            self._advance(lane, job, outcome, steps, start, update=job.learn)
+            self._advance(lane, job, outcome, self.span(job, steps, start, update=job.learn))
             blocks += self._blocks(lane, job, steps, start, 0)
         return Result(outcome, lane.state.counts.copy(), blocks)
 
@@ -179,7 +179,8 @@ class Engine:
         outcome, blocks = make_outcome(1, self.arrays.n_out), []
         for start in range(0, job.n_steps, block):
             steps = range(start, min(job.n_steps, start + block))
-            self._advance(lane, job, outcome, steps, start, update=job.learn, offset=offset, closes=closes)
+            span = self.span(job, steps, start, update=job.learn, offset=offset, closes=closes)
+            self._advance(lane, job, outcome, span)
             blocks += self._blocks(lane, job, steps, start, 0)
         if closes and job.learn and not job.quiet:
             self.end_piece()
@@ -302,7 +303,7 @@ class Engine:
         block = self.cutter.block(job.n_steps, lane.plan)
         for start in range(0, job.n_steps, block):
             steps, origin = range(start, min(job.n_steps, start + block)), 0 if lane.plan.whole else start
-            self._advance(lane, job, outcome, steps, origin, group=group, base=base)
+            self._advance(lane, job, outcome, self.span(job, steps, origin, group), base)
             blocks += self._blocks(lane, job, steps, origin, base)
         return Result(outcome, lane.state.counts[:n].copy(), blocks)
 
@@ -314,7 +315,8 @@ class Engine:
         for start in range(0, job.n_steps, lane.steps):
             steps = range(start, min(job.n_steps, start + lane.steps))
             marks.append((steps, [a.copy() for a in lane.state], job.noise.mark() if job.noise else None))
-            self._advance(lane, job._replace(learn=False), outcome, steps, start, base=base)
+            forward = job._replace(learn=False)
+            self._advance(lane, forward, outcome, self.span(forward, steps, start), base)
         counts = lane.state.counts.copy()
         blocks: list[Block] = []
         again = job._replace(error=None)  # the targets hold the errors that the user's function has given
@@ -323,7 +325,8 @@ class Engine:
                 array[:] = before
             if job.noise:
                 job.noise.back_to(noise)
-            self._advance(lane, again, scratch, steps, steps.start, group=group, base=base, segment=True)
+            span = self.span(again, steps, steps.start, group, segment=True)
+            self._advance(lane, again, scratch, span, base)
             blocks = self._blocks(lane, job, steps, steps.start, base) + blocks
         return Result(outcome, counts, blocks)
 
@@ -334,29 +337,16 @@ class Engine:
         targets = job.targets if job.targets.mean.size else job.targets._replace(kind=NONE)
         quiet = job._replace(learn=False, error=None, targets=targets)
         for start in range(0, job.n_steps, lane.steps):
-            self._advance(lane, quiet, scratch, range(start, min(job.n_steps, start + lane.steps)), start)
+            steps = range(start, min(job.n_steps, start + lane.steps))
+            self._advance(lane, quiet, scratch, self.span(quiet, steps, start))
         for array, before in zip(lane.state, saved, strict=True):
             array[:] = before
         if job.noise:
             job.noise.back_to(mark)
 
-    def _advance(
-        self,
-        lane: Lane,
-        job: Job,
-        outcome: Outcome,
-        steps: range,
-        origin: int,
-        group: int = 0,
-        base: int = 0,
-        update: bool = False,
-        offset: int = 0,
-        closes: bool = True,
-        segment: bool = False,
-    ) -> None:
-        """Run these steps of all the job's trials, in one compiled call unless Python gives the error."""
-        start, stop = steps.start, steps.stop
-        span = self.span(job, steps, origin, group, update, offset, closes, segment)
+    def _advance(self, lane: Lane, job: Job, outcome: Outcome, span: Span, base: int = 0) -> None:
+        """Run the span for all the job's trials, in one compiled call unless Python gives the error."""
+        start, stop = span.start, span.stop
         noise = np.zeros((0, 0, 0), self.dtype)
         if self.arrays.noise.size and job.noise is not None:
             noise = job.noise.draw(stop - start, self.dtype)

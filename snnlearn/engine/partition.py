@@ -80,6 +80,14 @@ def cut(net: NetArrays, size: int) -> list[Cut]:
     return found
 
 
+class Kept(NamedTuple):
+    """What a tape keeps, as `make_tape` takes it."""
+
+    steps: int
+    full: frozenset[str]
+    columns: Sequence[int]
+
+
 def split(
     cuts: list[Cut],
     net: NetArrays,
@@ -88,14 +96,12 @@ def split(
     tape: Tape,
     rule: Any,
     make_rule: MakeRule | None,
-    steps: int,
-    full: frozenset[str],
-    columns: Sequence[int],
+    kept: Kept,
 ) -> list[ThreadPart] | None:
     """Parts for each member, or None where the rule's arrays are of another kind for some of the neurons.
 
     state, tape, rule : of the lane; make_rule : the rule's arrays for a part's neurons, None where there is no rule;
-    steps, full, columns : of the members' tapes, as in `make_tape`
+    kept : of the members' tapes
     """
     parts = []
     team = make_team(np.array([c.first for c in cuts] + [net.n]))
@@ -125,7 +131,7 @@ def split(
                     running=state.running[:, here].copy(),
                     counts=state.counts[:, here].copy(),
                 ),
-                _tape(tape, mine, state.hidden.dtype, steps, full, columns, lo, hi, alone),
+                _tape(tape, mine, state.hidden.dtype, kept, lo, hi, alone),
                 own,
                 make_outcome(1, net.n_out),
                 private,
@@ -168,20 +174,10 @@ def _carry(whole: Any, part: Any, private: list[tuple[np.ndarray, np.ndarray]]) 
     return type(whole)(*values)
 
 
-def _tape(
-    tape: Tape,
-    net: NetArrays,
-    dtype: Any,
-    steps: int,
-    full: frozenset[str],
-    columns: Sequence[int],
-    lo: int,
-    hi: int,
-    first: bool,
-) -> Tape:
+def _tape(tape: Tape, net: NetArrays, dtype: Any, kept: Kept, lo: int, hi: int, first: bool) -> Tape:
     """A member's tape, with the readout and errors of the lane's; the spikes are those of all neurons."""
-    mine = tuple(c - lo for c in columns if lo <= c < hi) or ((0,) if columns else ())
-    own = make_tape(net._replace(n=1), np.zeros((net.n_hidden, net.n), dtype), 1, steps, full, mine)
+    mine = tuple(c - lo for c in kept.columns if lo <= c < hi) or ((0,) if kept.columns else ())
+    own = make_tape(net._replace(n=1), np.zeros((net.n_hidden, net.n), dtype), 1, kept.steps, kept.full, mine)
     return own._replace(
         spike_ptr=tape.spike_ptr if first else np.zeros_like(tape.spike_ptr),
         spike_index=tape.spike_index if first else np.empty_like(tape.spike_index),

@@ -14,7 +14,7 @@ from ..rules.base import NoRule, Rule
 from ..rules.engines.passive import carried, several
 from ..rules.engines.traces import in_place
 from ..rules.tape import State, Tape, apart, make_state, make_tape
-from .partition import Cut, ThreadPart, cut, members, split
+from .partition import Cut, Kept, ThreadPart, cut, members, split
 from .schedule import Plan
 
 
@@ -86,7 +86,8 @@ class Lanes(dict[Any, Lane]):
         if plan.members not in self.cut:
             self.cut[plan.members] = cut(self.arrays, plan.members)
         make = make_rule if self.rules else None
-        return split(self.cut[plan.members], self.arrays, self.weights, state, tape, rule, make, steps, plan.full, plan.columns)
+        kept = Kept(steps, plan.full, plan.columns)
+        return split(self.cut[plan.members], self.arrays, self.weights, state, tape, rule, make, kept)
 
     def rule_arrays(self, directions: tuple[str, ...] | None, slots: int, streaming: bool) -> Any:
         """The rules' arrays; where nothing learns, any arrays of the types that the compiled kernel knows."""

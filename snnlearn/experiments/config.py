@@ -37,7 +37,7 @@ from ..losses import Loss, MeanSquaredError, RateRegularizer
 from ..network.network import Network
 from ..optimizers.optimizers import Optimizer
 from ..recording import Recorder
-from ..recording.reopen import OPTIONS as RECORDER_OPTIONS
+from ..recording.options import OPTIONS as RECORDER_OPTIONS
 from ..rules import Rule
 from ..simulator.core import RECORDABLE
 from ..simulator.history import History

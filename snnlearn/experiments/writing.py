@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import _check, spec
 from ..recording import Recorder
-from ..recording.reopen import OPTIONS as RECORDER_OPTIONS
+from ..recording.options import OPTIONS as RECORDER_OPTIONS
 from ..rules.taxonomy import parse_rule
 from ..simulator.simulator import Simulator
 from ..simulator.training import train

@@ -12,11 +12,19 @@ from .._check import fail
 from ..storage.open_file import frozen
 from .choices import check_options, check_synapses, check_variables, check_wanted, pair_names
 from .reducers import REDUCERS
+from .schema import SIGNALS
 
 TRAINING_MINUTES = 1.0  # between two checkpoints of a training
 
 
-class Asked:
+OPTIONS = (
+    *("spikes", *SIGNALS, "weights_every", "every", "compression", "checkpoint_every", "checkpoint_minutes", "keep_every"),
+    *("every_steps", "windows", "eligibility", "eligibility_parts", "synapses", "synapses_every"),
+    *("gradient_norms", "reduce", "raw", "tables", "inputs"),
+)
+
+
+class RecorderOptions:
     """Options of a recorder as attributes, the neurons and synapses that they select, and the schedule of checkpoints."""
 
     spikes: bool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -11,11 +11,8 @@ import numpy as np
 from .._check import fail, integer, slice_text
 from ..storage.integrity import members, text
 from ..storage.open_file import LAST_STEP, PIECE, choose, frozen, listed
-from .pieces import need_no_gap
+from .raw import Raw, need_no_gap, one_line
 from .schema import SIGNALS
-
-if TYPE_CHECKING:
-    from .recording import Recording
 
 
 class SignalRows(NamedTuple):
@@ -42,7 +39,7 @@ class Signal:
     dtype; shape : type and size of all that is recorded, (rows, columns), or (rows,) for class labels
     """
 
-    def __init__(self, recording: Recording, name: str):
+    def __init__(self, recording: Raw, name: str):
         self._recording, self.name = recording, name
         self._path = name if name in SIGNALS else f"traces/{name}"
         recorded = name not in SIGNALS
@@ -224,13 +221,3 @@ class Signal:
             return slice(0, 0), None
         low = int(position.min())
         return slice(low, int(position.max()) + 1), position - low
-
-
-def one_line(recording: Recording, trial: Any, where: str) -> np.ndarray:
-    """The segments of a trial, of pieces of a stream, or (None) of all there is. Raises ValueError where that is more."""
-    line, index = recording.segments.line, recording._segments_of(trial)
-    if index.size and (line[index] != line[index[0]]).any():
-        hint = "signal[trial][a:b] gives steps of a trial, to_xarray and to_pandas many trials"
-        got = f"{np.unique(line[index]).size} trials" if trial is None else trial
-        raise fail(where, "be one trial, or pieces of one stream", got, hint)
-    return index

@@ -33,7 +33,7 @@ import numpy as np
 from .. import _check
 from ..events import split_piece
 from ..recording import Recorder, Recording, open_recording
-from ..recording.recording import Spikes
+from ..recording.raw import Spikes
 from ..recording.reopen import load_checkpoints
 from ..simulator.simulator import Simulator
 from ..storage.checkpoint_slots import Checkpoint, kept_positions, read_kept

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _check
 from ..recording import Recorder, Recording
-from ..recording.recording import Spikes
+from ..recording.raw import Spikes
 from ..recording.streams import schedule
 from ..storage.open_file import frozen, in_order
 

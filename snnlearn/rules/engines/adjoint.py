@@ -62,12 +62,11 @@ def make_adjoint(
     grades: int = 1,
     through: bool = False,
     window: int = NO_WINDOW,
-    params: Any = None,
 ) -> AdjointArrays:
-    """Scratch for so many trials. params : of the neurons, where the rule sees others than the network's."""
+    """Scratch for so many trials. net : with the parameters of its neurons as the rule sees them."""
     n, dtype = net.n, weights.w_in.dtype
     return AdjointArrays(
-        params=chain(net.params, net.n_hidden, n, dtype) if params is None else params,
+        params=chain(net.params, net.n_hidden, n, dtype),
         through=through,
         window=window,
         learn_in=bool(learns[0]),
