@@ -21,7 +21,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
@@ -47,6 +47,7 @@ from .workspace import Lane, Lanes, sharing, why_not_in_place
 
 NEVER = 2**62  # an update interval that does not end
 IDLE = SGD(0.0)
+NO_RATES = np.zeros(0)
 
 
 class Engine:
@@ -118,35 +119,26 @@ class Engine:
         if job.learn and self.grad.w_in.shape[0] < len(tasks):
             self.grad = zeros_like(self.weights, len(tasks))
 
-        def make_lane(worker: int) -> Lane:
-            return self.lanes.fit(("trials", worker, job.learn), slots, rows, plan)
-
-        def work(lane: Lane, mine: list[tuple[int, int, int]]) -> list[tuple[int, Result]]:
-            run = self._in_segments if segment else self._trials_of
-            done = []
-            for group, lo, hi in mine:
-                for first in range(lo, hi, slots):
-                    done.append((first, run(lane, job.part(first, min(hi, first + slots)), group, first)))
-            return done
-
         workers = 1 if job.error is not None or plan.members > 1 else max(1, min(self.threads, len(tasks)))
+        first = self.lanes.fit(("trials", 0, job.learn), slots, rows, plan)
         if workers > 1 and set(plan.directions or ()) - {"adjoint"}:
-            needed = sum(array.nbytes for array in carried(make_lane(0).rule))
+            needed = sum(array.nbytes for array in carried(first.rule))
             workers = max(1, min(workers, max(r.max_bytes or MAX_BYTES for r in self.rules) // max(needed, 1)))
-        lanes = [make_lane(worker) for worker in range(workers)]  # here: threads of the pool only use them
+        # here: threads of the pool only use them
+        lanes = [first, *(self.lanes.fit(("trials", w, job.learn), slots, rows, plan) for w in range(1, workers))]
+        outcome = make_outcome(job.n_trials, self.arrays.n_out, self.net.n)
         if workers == 1:
-            done = work(lanes[0], tasks)
+            blocks = self._share(lanes[0], job, tasks, outcome, segment)
         else:
-            futures = [self.pool.submit(work, lane, tasks[w::workers]) for w, lane in enumerate(lanes)]
+            futures = [
+                self.pool.submit(self._share, lane, job, tasks[w::workers], outcome, segment) for w, lane in enumerate(lanes)
+            ]
             wait(futures)  # also where one fails: no thread may still write when the next run begins
-            done = [item for future in futures for item in future.result()]
-        results = [result for _, result in sorted(done, key=lambda item: item[0])]
+            blocks = sorted((block for future in futures for block in future.result()), key=lambda block: block.trial)
         if job.learn:
             for grad in (self.grad, *self.passive_grads):
                 sum_accumulators(grad, len(tasks))
-        outcome = Outcome(*(np.concatenate(parts) for parts in zip(*(r.outcome for r in results), strict=True)))
-        counts = np.concatenate([r.counts for r in results])
-        return Result(outcome, counts, [block for r in results for block in r.blocks])
+        return Result(outcome, outcome.counts, blocks)
 
     def lockstep(self, job: Job) -> Result:
         """A batch from the initial state whose trials advance together; weights change every `interval` steps."""
@@ -154,7 +146,7 @@ class Engine:
         block = self.cutter.block(job.n_steps, plan)
         lane = self.lanes.fit("lockstep", job.n_trials, block, plan)
         self.lanes.rest(lane, job.n_trials)
-        outcome, blocks = make_outcome(job.n_trials, self.arrays.n_out), []
+        outcome, blocks = make_outcome(job.n_trials, self.arrays.n_out, self.net.n), []
         for start in range(0, job.n_steps, block):
             steps = range(start, min(job.n_steps, start + block))
             self._advance(lane, job, outcome, self.span(job, steps, start, update=job.learn))
@@ -176,7 +168,7 @@ class Engine:
         lane = self.stream_lane(block, plan)
         if plan.rate_first and not job.quiet:
             self._rehearse(lane, job)
-        outcome, blocks = make_outcome(1, self.arrays.n_out), []
+        outcome, blocks = make_outcome(1, self.arrays.n_out, self.net.n), []
         for start in range(0, job.n_steps, block):
             steps = range(start, min(job.n_steps, start + block))
             span = self.span(job, steps, start, update=job.learn, offset=offset, closes=closes)
@@ -294,30 +286,48 @@ class Engine:
             self._pool = os.getpid(), ThreadPoolExecutor(self.threads, thread_name_prefix="snnlearn")
         return self._pool[1]
 
-    def _trials_of(self, lane: Lane, job: Job, group: int, base: int) -> Result:
-        """Some trials in one lane, each from the initial state."""
-        n, outcome, blocks = job.n_trials, make_outcome(job.n_trials, self.arrays.n_out), []
-        self.lanes.rest(lane, n)
-        if lane.plan.rate_first:
-            self._rehearse(lane, job)
-        block = self.cutter.block(job.n_steps, lane.plan)
-        for start in range(0, job.n_steps, block):
-            steps, origin = range(start, min(job.n_steps, start + block)), 0 if lane.plan.whole else start
-            self._advance(lane, job, outcome, self.span(job, steps, origin, group), base)
-            blocks += self._blocks(lane, job, steps, origin, base)
-        return Result(outcome, lane.state.counts[:n].copy(), blocks)
+    def _share(self, lane: Lane, job: Job, tasks: list[tuple[int, int, int]], outcome: Outcome, segment: int) -> list[Block]:
+        """Trials lo .. hi-1 of each of these tasks (group, lo, hi) in one lane, each from the initial state.
 
-    def _in_segments(self, lane: Lane, job: Job, group: int, base: int) -> Result:
+        They run in one call, one round after the other, where nothing is to be done between them; segment : see `Cutter.layout`
+        """
+        blocks: list[Block] = []
+        block = self.cutter.block(job.n_steps, lane.plan)
+        plain = job.variables is None and job.noise is None and job.error is None and not lane.traces and lane.parts is None
+        plain &= not lane.plan.rate_first and not segment and block >= job.n_steps
+        for group, lo, hi in tasks:
+            step = lane.slots
+            if plain and hi - lo >= 2 * lane.slots:
+                step = (hi - lo) // lane.slots * lane.slots
+            for first in range(lo, hi, step):
+                n = min(hi, first + step) - first
+                part, own = job.part(first, first + n), outcome.part(first, first + n, np.zeros(4, np.int64))
+                rounds = n // lane.slots if n > lane.slots else 1
+                self.lanes.rest(lane, n // rounds)
+                if segment:
+                    blocks += self._in_segments(lane, part, own, group, first)
+                    continue
+                if lane.plan.rate_first:
+                    self._rehearse(lane, part)
+                for start in range(0, part.n_steps, block):
+                    steps, origin = range(start, min(part.n_steps, start + block)), 0 if lane.plan.whole else start
+                    span = self.span(part, steps, origin, group)._replace(trials=n // rounds, rounds=rounds)
+                    self._advance(lane, part, own, span, first)
+                    blocks += self._blocks(lane, part, steps, origin, first)
+                if rounds == 1:
+                    own.counts[:] = lane.state.counts[:n]
+        return blocks
+
+    def _in_segments(self, lane: Lane, job: Job, outcome: Outcome, group: int, base: int) -> list[Block]:
         """One trial whose tape does not fit: forward once for the states at segments' starts, then back through them."""
-        outcome, scratch = (make_outcome(1, self.arrays.n_out) for _ in range(2))
-        self.lanes.rest(lane, 1)
+        scratch = make_outcome(1, self.arrays.n_out, self.net.n)
         marks: list[Any] = []
         for start in range(0, job.n_steps, lane.steps):
             steps = range(start, min(job.n_steps, start + lane.steps))
             marks.append((steps, [a.copy() for a in lane.state], job.noise.mark() if job.noise else None))
             forward = job._replace(learn=False)
             self._advance(lane, forward, outcome, self.span(forward, steps, start), base)
-        counts = lane.state.counts.copy()
+        outcome.counts[:] = lane.state.counts
         blocks: list[Block] = []
         again = job._replace(error=None)  # the targets hold the errors that the user's function has given
         for steps, state, noise in reversed(marks):
@@ -328,12 +338,12 @@ class Engine:
             span = self.span(again, steps, steps.start, group, segment=True)
             self._advance(lane, again, scratch, span, base)
             blocks = self._blocks(lane, job, steps, steps.start, base) + blocks
-        return Result(outcome, counts, blocks)
+        return blocks
 
     def _rehearse(self, lane: Lane, job: Job) -> None:
         """Simulate once without learning, for what the end of a trial tells: its rates, its mean readout."""
         saved, mark = [array.copy() for array in lane.state], job.noise.mark() if job.noise else []
-        scratch = make_outcome(job.n_trials, self.arrays.n_out)
+        scratch = make_outcome(job.n_trials, self.arrays.n_out, self.net.n)
         targets = job.targets if job.targets.mean.size else job.targets._replace(kind=NONE)
         quiet = job._replace(learn=False, error=None, targets=targets)
         for start in range(0, job.n_steps, lane.steps):
@@ -350,19 +360,43 @@ class Engine:
         noise = np.zeros((0, 0, 0), self.dtype)
         if self.arrays.noise.size and job.noise is not None:
             noise = job.noise.draw(stop - start, self.dtype)
-        call = (lane, job, outcome, noise, base)
+        for here, asks in self._calls(job, lane, span):
+            drawn = noise[:, here.start - start : here.stop - start].copy() if noise.size and asks else noise
+            rates, learnt = self._rates(here)
+            call = self.arguments(here, lane, job, outcome, drawn, rates)
+            if lane.parts is None:
+                self.run_block(*call)
+            else:
+                run_together(lane.parts, self.run_block, self.pool, call, lane.plan.asked)
+            if outcome.trouble[0]:
+                trial, step, neuron = (int(x) for x in outcome.trouble[1:])
+                raise Divergence(trial + base, step + here.offset, neuron)
+            if here.update and here.n_steps == 0:  # of the stream
+                self.learnt[0] = learnt
+            if asks and here.forward:
+                self._ask_error(job, lane, here)
+
+    def _calls(self, job: Job, lane: Lane, span: Span) -> Iterator[tuple[Span, bool]]:
+        """The spans of single calls, and whether the user's function gives the error: it is asked after those that go forward."""
         if job.error is None:
-            self._call(span, *call)
+            yield span, False
             return
         causal = set(lane.plan.directions or ("forward",)) - {"adjoint"}
         chunk = 1 if causal else lane.plan.window
-        chunk = stop - start if lane.plan.whole else chunk
-        for t in range(start, stop, chunk):
-            here = span._replace(start=t, stop=min(stop, t + chunk))
-            part = (lane, job, outcome, noise[:, t - start : t - start + chunk].copy() if noise.size else noise, base)
-            self._call(here._replace(backward=False, learn=False, update=False), *part)
-            self._ask_error(job, lane, here)
-            self._call(here._replace(forward=False), *part)
+        chunk = span.stop - span.start if lane.plan.whole else chunk
+        for t in range(span.start, span.stop, chunk):
+            here = span._replace(start=t, stop=min(span.stop, t + chunk))
+            yield here._replace(backward=False, learn=False, update=False), True
+            yield here._replace(forward=False), True
+
+    def _rates(self, span: Span) -> tuple[np.ndarray, bool]:
+        """Learning rates of the updates within a call, and whether the interval that it leaves open has learnt."""
+        if not span.update:
+            return NO_RATES, False
+        updates, learnt = self.due(span.start + span.offset, span.stop + span.offset, span.quiet)
+        updates += span.stop == span.n_steps and span.stop % span.interval != 0
+        assert self.optimizer is not None
+        return self.optimizer.rates(int(self.opt.done[0]), updates) if updates else NO_RATES, learnt
 
     def span(
         self,
@@ -378,6 +412,7 @@ class Engine:
         """What one call of the block loop runs of a job."""
         return Span(
             trials=job.n_trials,
+            rounds=1,
             start=steps.start,
             stop=steps.stop,
             origin=origin,
@@ -402,24 +437,6 @@ class Engine:
             for b in np.flatnonzero(job.inputs.steps > t):
                 y = lane.tape.readout[b, t - span.origin].copy()
                 job.targets.value[b, t] = _check.array("error(step, readout)", job.error(t, y), (y.size,), self.dtype)
-
-    def _call(self, span: Span, lane: Lane, job: Job, outcome: Outcome, noise: np.ndarray, base: int) -> None:
-        updates, learnt = 0, False
-        if span.update:
-            updates, learnt = self.due(span.start + span.offset, span.stop + span.offset, span.quiet)
-            updates += span.stop == span.n_steps and span.stop % span.interval != 0
-        lr = np.zeros(0) if not updates else self.optimizer.rates(int(self.opt.done[0]), updates)  # type: ignore[union-attr]
-        call = self.arguments(span, lane, job, outcome, noise, lr)
-        if lane.parts is None:
-            self.run_block(*call)
-        else:
-            run_together(lane.parts, self.run_block, self.pool, call, lane.plan.asked)
-        if outcome.trouble[0]:
-            trial, step, neuron = (int(x) for x in outcome.trouble[1:])
-            of_stream = lane is self.lanes.get("stream")
-            raise Divergence(None if of_stream else trial + base, step + span.offset, neuron)
-        if span.update and span.n_steps == 0:  # of the stream
-            self.learnt[0] = learnt
 
     def arguments(self, span: Span, lane: Lane, job: Job, outcome: Outcome, noise: np.ndarray, lr: np.ndarray) -> BlockCall:
         """What the block loop takes. lr : learning rates of the updates within the call"""

@@ -133,7 +133,7 @@ def split(
                 ),
                 _tape(tape, mine, state.hidden.dtype, kept, lo, hi, alone),
                 own,
-                make_outcome(1, net.n_out),
+                make_outcome(1, net.n_out, 1),
                 private,
             )
         )

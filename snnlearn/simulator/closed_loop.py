@@ -62,7 +62,9 @@ class Stepper:
         self.noise = np.zeros((1, 1, net.n) if noisy else (0, 0, 0), dtype)
         self.lr = np.zeros(1)
         self.sums = s = np.zeros(3 + net.n_outputs)
-        self.outcome = Outcome(s[0:1], s[1:2], s[2:3], s[3:].reshape(1, -1), np.zeros(4, np.int64))
+        self.outcome = Outcome(
+            s[0:1], s[1:2], s[2:3], s[3:].reshape(1, -1), np.zeros(4, np.int64), np.zeros((1, net.n), np.int32)
+        )
         self.calls: dict[tuple[int, bool, bool, bool], Call] = {}
         self.ending: Frame | None = None  # the update where each step is an interval of its own
 

@@ -27,7 +27,7 @@ from .record import ask, open_recorder, record_run
 from .results import Alignment, Evaluation, Pieces, Run, Step, align, report
 from .setup import Setup
 from .state import capture, go_back, save, state_of
-from .training import evaluate, go_on_as_planned, train
+from .training import evaluate, go_on, go_on_as_planned, plan_training
 
 MEAN = CrossEntropy(of="mean")
 LAST_TRIAL = 2**62
@@ -227,16 +227,17 @@ class Simulator(Core):
     def train(
         self, task: Any = None, trials: int | None = None, batch: int = 1, recorder: Recorder | None = None, **options: Any
     ) -> History:
-        """Learn so many trials of a task, `batch` at a time; see `snnlearn.simulator.training.train` for the options.
+        """Learn so many trials of a task, `batch` at a time; see `snnlearn.simulator.training.plan_training` for the options.
 
         Without a task, go on with the training that was interrupted to its planned end: in the recording that `sl.resume`
         has opened, which is then closed, or with `recorder` where there is none. The only other option is then `callbacks`.
         The history that comes back is that of the whole training.
-        Raises ValueError where there is none to go on with, else as `snnlearn.simulator.training.train`.
+        Raises ValueError where there is none to go on with, else as `snnlearn.simulator.training.plan_training`.
         """
         if task is None:
             return go_on_as_planned(self, trials, batch, recorder, **options)
-        return train(self, task, trials, batch, recorder, **options)
+        training, callbacks = plan_training(self, task, trials, batch, **options)
+        return go_on(self, training, recorder, callbacks)
 
     def evaluate(self, task: Any, trials: int | None = None, split: str = "test") -> Evaluation:
         """How well the network does on trials of a task, without learning: loss, score, labels, predictions, ...

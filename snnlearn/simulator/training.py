@@ -25,12 +25,11 @@ from .setup import Parts
 EVALUATION_BATCH = 64  # trials that an evaluation runs at a time
 
 
-def train(
+def plan_training(
     simulator: Core,
     task: Task,
     trials: int | None = None,
     batch: int = 1,
-    recorder: Recorder | None = None,
     *,
     start: int = 0,
     evaluate_every: int | None = None,
@@ -38,8 +37,8 @@ def train(
     stop: float | Callable[[History], bool] | None = None,
     callbacks: Iterable[Callable[[Any, History], Any]] = (),
     restore_best: bool = False,
-) -> History:
-    """Learn `trials` trials of a task, `batch` at a time.
+) -> tuple[Training, tuple[Callable[[Any, History], Any], ...]]:
+    """Check the options of `Simulator.train`, which learns `trials` trials of a task, `batch` at a time; the training, callbacks.
 
     trials : how many to learn; start : number of the first training trial
     evaluate_every : evaluate on the task's test split, or its validation split where it has one, after so many batches, and
@@ -68,7 +67,7 @@ def train(
     plan |= {"evaluate_every": evaluate_every, "evaluate_trials": evaluate_trials, "stop": repr(stop) if callable(stop) else stop}
     simulator.context = {**simulator.context, "task": kind, "training": plan}
     options = (evaluate_every, evaluate_trials, stop, restore_best)
-    return go_on(simulator, Training(task, int(trials), int(batch), int(start), *options, int(start)), recorder, callbacks)
+    return Training(task, int(trials), int(batch), int(start), *options, int(start)), tuple(callbacks)
 
 
 def train_to_end(simulator: Core, recorder: Any, *arguments: Any, **options: Any) -> History:
