@@ -6,6 +6,7 @@ The package, in the order in which its parts build on each other; each imports o
     compiler       Numba's private parts, each with a way without it: kernels and their dispatch, calls, threads that meet
     neurons        LIF, ALIF, CubaLIF: equations, parameters, one step forward and backward; surrogate derivatives
     events         sparse input
+    encode         analog series as currents or spikes: Current, Window, GaussianFields, Poisson, Latency, Delta
     losses         MeanSquaredError, CrossEntropy, RateRegularizer
     network        Network, Readout, Weights; Dense, Masked, Sparse connectivity
     optimizers     SGD, Adam; schedules of the learning rate
@@ -31,7 +32,7 @@ Arrays are indexed [pre, post]; times are in ms, rates in Hz.
 from . import _interrupts as _interrupts  # first: Ctrl-C from here on
 
 # isort: split
-from . import analysis, datasets, tasks
+from . import analysis, datasets, encode, tasks
 from ._version import __version__
 from .analysis.compare import Comparison, compare
 from .analysis.synapse_traces import Eligibility, synapse_traces
@@ -120,6 +121,7 @@ __all__ = [
     "compare",
     "conventions",
     "datasets",
+    "encode",
     "export",
     "fork",
     "gradient",

@@ -11,7 +11,20 @@ import snnlearn as sl
 ROOT = pathlib.Path(sl.__file__).parent
 # lowest first: a part imports only what stands before it
 ORDER = (
-    *("_version", "_check", "_interrupts", "compiler", "neurons", "events", "losses", "network", "optimizers", "rules", "spec"),
+    *(
+        "_version",
+        "_check",
+        "_interrupts",
+        "compiler",
+        "neurons",
+        "events",
+        "encode",
+        "losses",
+        "network",
+        "optimizers",
+        "rules",
+        "spec",
+    ),
     *("engine", "storage", "recording", "datasets", "tasks", "simulator", "runs", "analysis", "verification", "interop"),
     *("experiments", "plot", "cli"),
 )

@@ -19,6 +19,7 @@ import numpy as np
 from scipy import sparse
 
 from .. import _check
+from ..encode import make as make_encoder
 from ..events import Events
 from . import series
 from .base import Task, Trial, frozen
@@ -47,7 +48,9 @@ class Arrays(Task, listed=False):
     steps_per_sample : steps of dt that each row of a series lasts; an event comes in the first of them
     augment : a function (x [T_k, n_inputs], generator) -> another variant of a training series, before it is standardised;
         drawn for each trial anew, the same for the same seed and trial. Its length may change where there is one label
-    n_inputs : of Events; None: up to the highest channel that occurs
+    encoder : of `sl.encode`, which the network's input passes through last, after it is standardised; or a list of encoders.
+        Its `steps` are then those of a row. None: analog values are currents
+    n_inputs : of Events; None: up to the highest channel that occurs; with an encoder: what it makes of the channels of xs
     dt : ms
 
     Training is endless; validation and test trials are the series of the split in their order, of `indices(split)`. Trials keep
@@ -79,6 +82,7 @@ class Arrays(Task, listed=False):
     standardize: bool | None = None
     steps_per_sample: int = 1
     augment: Callable[[Any, np.random.Generator], Any] | None = None
+    encoder: Any = None
     n_inputs: int = None  # type: ignore[assignment]  # becomes a number in __post_init__
     dt: float = 1.0
     seed: int = 0
@@ -87,6 +91,8 @@ class Arrays(Task, listed=False):
     _members: dict[str, np.ndarray] = field(init=False)  # of each split, numbers within its part
     _scales: tuple[Scale | None, Scale | None] = field(init=False)  # of inputs and targets
     _lengths: tuple[int, int] = field(init=False)  # rows of the shortest and the longest series
+    _width: int = field(init=False)  # channels of the series, before an encoder
+    _repeat: int = field(init=False)  # steps of a row
     _n_outputs: int = field(init=False)
     _digest: str = field(init=False)
 
@@ -99,6 +105,14 @@ class Arrays(Task, listed=False):
             raise _check.fail(self._where("standardize"), "be True, False or None", self.standardize, error=TypeError)
         if self.augment is not None and not callable(self.augment):
             raise _check.fail(self._where("augment"), "be a function (x, generator) -> x", self.augment, error=TypeError)
+        self._set("_repeat", self.steps_per_sample)
+        if self.encoder is not None:
+            self._set("encoder", make_encoder(self.encoder))
+            if self.steps_per_sample != 1:
+                raise _check.fail(
+                    self._where("steps_per_sample"), "be 1 with an encoder, whose steps count", self.steps_per_sample
+                )
+            self._set("_repeat", self.encoder.steps)
         parts = {"xs": series.check_series("Arrays", self.xs, self.ys, self.masks)}
         for key in ("test", "validation"):
             value = getattr(self, key)
@@ -164,6 +178,14 @@ class Arrays(Task, listed=False):
         if len(widths) > 1:
             raise _check.fail(self._where("xs"), "have the same number of channels in all series", sorted(widths))
         width = widths.pop() if widths else self.n_inputs or highest
+        self._set("_width", width)
+        if self.encoder is not None:
+            for key, part in parts.items():
+                for k, x in enumerate(part.xs):
+                    if isinstance(x, Events) or sparse.issparse(x):
+                        where = f"Arrays.{key}[{k}]" if key == "xs" else f"Arrays.{key}.xs[{k}]"
+                        raise _check.fail(where, "be an analog array where an encoder is given", x)
+            width = highest = self.encoder.n_channels(width)
         if self.n_inputs is None:
             self._set("n_inputs", width)
         self._check_count("n_inputs")
@@ -239,7 +261,7 @@ class Arrays(Task, listed=False):
 
     @property
     def n_steps(self) -> int:
-        return self._lengths[1] * self.steps_per_sample
+        return self._lengths[1] * self._repeat
 
     @property
     def labels(self) -> tuple[str, ...] | None:
@@ -273,11 +295,12 @@ class Arrays(Task, listed=False):
 
     def to_dict(self) -> dict[str, Any]:
         """Name, digest of the data and parameters as JSON values: data in memory are told apart, but cannot be given back."""
-        data = ("xs", "ys", "test", "masks", "groups", "classes", "augment", "validation")
+        data = ("xs", "ys", "test", "masks", "groups", "classes", "augment", "validation", "encoder")
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.init and f.name not in data}
         values |= {"validation": "given" if isinstance(self.validation, (tuple, list)) else self.validation}
         values |= {"classes": None if self.classes is None else list(self.classes)}
         values |= {"augment": None if self.augment is None else getattr(self.augment, "__qualname__", repr(type(self.augment)))}
+        values |= {"encoder": None if self.encoder is None else self.encoder.to_dict()}
         return {"name": self.name, "foreign": "series in memory", "at": "task", "digest": self.digest, **values}
 
     def matches(self, values: dict[str, Any]) -> bool:
@@ -304,7 +327,7 @@ class Arrays(Task, listed=False):
         numbers = self._members[split]
         part: Series = self._parts.get(split, self._parts["xs"])
         k = int(numbers[self._in_epochs(index, numbers.size) if split == "train" else index])
-        x, y, repeat = part.xs[k], part.ys[k], self.steps_per_sample
+        x, y, repeat = part.xs[k], part.ys[k], self._repeat
         if split == "train" and self.augment is not None:
             x = self._augmented(x, y.ndim > 0 or part.masks is not None, rng, k)
         n_steps = series.length(x)
@@ -314,7 +337,7 @@ class Arrays(Task, listed=False):
             y = np.where(np.isfinite(y), series.apply(self._scales[1], y), 0.0)
         if y.ndim:
             y = frozen(np.repeat(y, repeat, axis=0))
-        return Trial(self._repeated(x), y if y.ndim else int(y), frozen(np.repeat(mask, repeat, axis=0)))
+        return Trial(self._repeated(x, rng), y if y.ndim else int(y), frozen(np.repeat(mask, repeat, axis=0)))
 
     def _augmented(self, x: Any, bound: bool, rng: np.random.Generator, k: int) -> Any:
         """Another variant of series k. bound : whether its length must stay"""
@@ -322,17 +345,20 @@ class Arrays(Task, listed=False):
         x = self.augment(x if isinstance(x, Events) else x.copy(), rng)
         where = f"Arrays.augment of series {k}"
         new = series.check_x(where, x)
-        width = self.n_inputs if isinstance(new, Events) else new.shape[1]
-        if width != self.n_inputs:
-            raise _check.fail(where, f"return {self.n_inputs} channels", width)
+        width = self._width if isinstance(new, Events) else new.shape[1]
+        if width != self._width:
+            raise _check.fail(where, f"return {self._width} channels", width)
         if bound and series.length(new) != series.length(self._parts["xs"].xs[k]):
             need = f"keep its {series.length(self._parts['xs'].xs[k])} steps, because targets or weights belong to them"
             raise _check.fail(where, need, series.length(new))
         return new
 
-    def _repeated(self, x: Any) -> Any:
-        """A series as the network gets it: scaled, each row as often as it lasts."""
-        repeat = self.steps_per_sample
+    def _repeated(self, x: Any, rng: np.random.Generator) -> Any:
+        """A series as the network gets it: scaled, and encoded or each row as often as it lasts."""
+        repeat = self._repeat
+        if self.encoder is not None:
+            found = self.encoder.encode(series.apply(self._scales[0], x), rng)
+            return found if isinstance(found, Events) else frozen(found)
         if isinstance(x, Events):
             return x if repeat == 1 else Events(x.step * repeat, x.channel, x.n_steps * repeat)
         if sparse.issparse(x):
