@@ -25,7 +25,19 @@ ORDER = (
         "rules",
         "spec",
     ),
-    *("engine", "storage", "recording", "datasets", "tasks", "simulator", "runs", "analysis", "verification", "interop"),
+    *(
+        "engine",
+        "storage",
+        "recording",
+        "datasets",
+        "tasks",
+        "simulator",
+        "runs",
+        "analysis",
+        "verification",
+        "extend",
+        "interop",
+    ),
     *("experiments", "plot", "cli"),
 )
 ROOT_MODULES = {"__init__", "__main__", "_check", "_interrupts", "_version", "events", "losses", "spec"}

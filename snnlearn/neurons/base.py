@@ -208,7 +208,7 @@ class Derivatives(NamedTuple):
 
 
 def make_derivatives(n_hidden: int, n: int, dtype: Any) -> Derivatives:
-    """All derivatives zero."""
+    """All derivatives zero: of n_hidden variables of n neurons, arrays [..., n] of this dtype."""
     vectors = (np.zeros((n_hidden, n), dtype) for _ in range(4))
     return Derivatives(np.zeros((n_hidden, n_hidden, n), dtype), *vectors)
 
@@ -217,7 +217,8 @@ def make_derivatives(n_hidden: int, n: int, dtype: Any) -> Derivatives:
 def spike(p, j, x, blocked):
     """Spike, pseudo-derivative and blocked steps that remain of neuron j at x = (v - A)/threshold; `complete` ends psi.
 
-    Selects instead of branches, so that a loop over neurons vectorises.
+    p : params with n_ref and surrogate; blocked : steps that remained before. There are selects instead of branches, so that a
+    loop over neurons vectorises.
     """
     one, tick = type(x)(1), type(blocked)(1)
     fires = (x > 0) & (blocked <= 0)

@@ -52,6 +52,7 @@ class Rule(ABC):
     max_bytes: int | None = None
 
     causal: ClassVar[bool]  # works in a stream, with any update interval
+    draws: ClassVar[bool] = False  # its gradient has random numbers, which are others for another structure of the network
 
     def __post_init__(self) -> None:
         name, set_ = type(self).__name__, object.__setattr__
@@ -150,7 +151,10 @@ def any_set(x):
 
 @inlined
 def learning_signal(targets, b, t, err, weights, signal):
-    """Fill signal (n,) with L_j = sum_k B_jk err_k, or with the user's own learning signal."""
+    """Fill signal (n,) with L_j = sum_k B_jk err_k, or with the user's own learning signal.
+
+    targets, weights : as kernels see them; b, t : trial and step; err : [n_out] dE/dy of that step
+    """
     n_out = err.shape[0]
     if targets.kind == SIGNAL:
         for j in range(signal.shape[0]):
@@ -179,7 +183,10 @@ class Carry(NamedTuple):
 
 @inlined
 def readout_step(carry, net, tape, grad, b, span, row):
-    """Gradient of the readout, carried forward in carry.readout, the filtered spike trains, and carry.bias. In place."""
+    """Gradient of the readout, carried forward in carry.readout, the filtered spike trains, and carry.bias. In place.
+
+    net, tape, grad, span : as a digest has them; b : trial; row : of the tape
+    """
     if not leads(span.team):
         return
     g_out, g_b, n_out = grad.w_out[span.group], grad.b_out[span.group], net.n_out

@@ -74,6 +74,7 @@ class UORO(Rule):
     reset_gradient: bool = True
 
     causal: ClassVar[bool] = True
+    draws: ClassVar[bool] = True
 
     def __init__(self, seed: int = 0, feedback: Any = "symmetric", reset_gradient: bool = True, feedback_decay: float = 1e-3):
         values = {"seed": seed, "feedback": feedback, "reset_gradient": reset_gradient, "feedback_decay": feedback_decay}
