@@ -53,7 +53,7 @@ from .neurons import ALIF, LIF, CubaLIF
 from .neurons.surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
 from .optimizers.optimizers import SGD, Adam
 from .optimizers.schedules import CosineDecay, ExponentialDecay, StepDecay
-from .recording import Recorder, Recording, open_recording
+from .recording import MemoryRecorder, Recorder, Recording, open_recording
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
 from .rules.taxonomy import Taxonomy, taxonomy
 from .runs.fork import fork
@@ -97,6 +97,7 @@ __all__ = [
     "InitialWeights",
     "Masked",
     "MeanSquaredError",
+    "MemoryRecorder",
     "Network",
     "PiecewiseLinear",
     "RateRegularizer",

@@ -52,7 +52,7 @@ class RecorderOptions:
     def _set_options(self, options: Mapping[str, Any]) -> None:
         """Keep options, checked. Raises ValueError or TypeError that names one."""
         for name, value in check_options(options).items():
-            setattr(self, name, value)
+            vars(self)[name] = value  # also where a recorder's property of this name reads something else
         self._runs, self._checkpointed_at = 0, time.monotonic()  # since the last checkpoint
         self._kept, self._since_kept = 0, 0  # states that are kept; runs since the last one
         self._pairs: dict[str, np.ndarray] = {}

@@ -20,7 +20,8 @@ from ..storage.integrity import put_text, set_attributes
 from ..storage.journal import JournaledFile, create_file
 from ..storage.store import Store, Stream, now
 from ..storage.values import to_json
-from .options import OPTIONS, RecorderOptions
+from .options import OPTIONS
+from .protocol import BaseRecorder
 from .reducers import STREAM, Ended
 from .reductions import Reductions
 from .schema import FINAL_STATUS, FORMAT, SIGNALS, VERSION, entry, versions
@@ -30,7 +31,7 @@ from .streams import EventLog, Inputs, RawData, Snapshots, SynapseTable, Tables,
 PER_TRIAL = ("trials", "updates", "alignment", "gradient_norms")  # tables that `tables=False` leaves out
 
 
-class Recorder(RecorderOptions):
+class Recorder(BaseRecorder):
     """Streams a run to an HDF5 file.
 
     Parameters
@@ -124,9 +125,6 @@ class Recorder(RecorderOptions):
     def __repr__(self) -> str:
         return f"Recorder({str(self.path)!r}, {self._status})"
 
-    def __enter__(self) -> Recorder:
-        return self
-
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> None:
         if kind is None:
             self.close("complete")
@@ -170,7 +168,7 @@ class Recorder(RecorderOptions):
         return self._store.buffered if self._store is not None else 0
 
     @shielded
-    def open(
+    def open(  # type: ignore[override]
         self,
         config: Mapping[str, Any],
         *,
@@ -262,7 +260,7 @@ class Recorder(RecorderOptions):
         self._status = "running"
 
     @shielded
-    def block(
+    def block(  # type: ignore[override]
         self,
         trial: int,
         start: int,
@@ -313,9 +311,8 @@ class Recorder(RecorderOptions):
 
     def stream_begins(self) -> None:
         """The stream begins anew from the initial state: traces of synapses and intervals do not go on."""
-        if self.follower is not None:
-            self.follower.restore({})
-        self.followed, self._anew = {}, True
+        super().stream_begins()
+        self._anew = True
         if self._store is not None and self._reductions is not None:
             self._reductions.stream_begins()
 
@@ -357,7 +354,7 @@ class Recorder(RecorderOptions):
         store.flush_if_due()
 
     @shielded
-    def checkpoint(
+    def checkpoint(  # type: ignore[override]
         self,
         values: dict[str, Any],
         arrays: Mapping[str, np.ndarray],

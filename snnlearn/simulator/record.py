@@ -14,16 +14,16 @@ from .._interrupts import shielded
 from ..engine.batch import Job, Result
 from ..losses import ENTROPY, SQUARED
 from ..network.network import WEIGHT_NAMES
-from ..recording import Recorder
+from ..recording.protocol import BaseRecorder
 from ..recording.reducers import Ended
 from ..rules.eligibility import Follower
 from .core import Core
 from .results import Alignment, Run
 
 
-def open_recorder(core: Core, recorder: Recorder) -> None:
+def open_recorder(core: Core, recorder: BaseRecorder) -> None:
     """Open the recorder's file, where the simulator does not record to it already."""
-    if not isinstance(recorder, Recorder):
+    if not isinstance(recorder, BaseRecorder):
         raise _check.fail("Simulator.run.recorder", "be an sl.Recorder", recorder, error=TypeError)
     net, learns = core.net, core.rule is not None and core.optimizer is not None
     if recorder.wants_norms and (core._engine.interval is not None or not learns):
@@ -51,7 +51,7 @@ def open_recorder(core: Core, recorder: Recorder) -> None:
     core._engine.norms = np.zeros(4) if recorder.wants_norms else None
 
 
-def ask(core: Core, job: Job, recorder: Recorder, trial: int, streaming: bool = False) -> Job:
+def ask(core: Core, job: Job, recorder: BaseRecorder, trial: int, streaming: bool = False) -> Job:
     """The job with what the recorder wants; opens its file at first."""
     open_recorder(core, recorder)
     selection = recorder.selection(core.net.n, core.variables)
@@ -68,7 +68,9 @@ def ask(core: Core, job: Job, recorder: Recorder, trial: int, streaming: bool = 
 
 
 @shielded
-def record_run(core: Core, recorder: Recorder, job: Job, result: Result, run: Run, trial: int, stream: int | None = None) -> None:
+def record_run(
+    core: Core, recorder: BaseRecorder, job: Job, result: Result, run: Run, trial: int, stream: int | None = None
+) -> None:
     """Append a run to an open recording: blocks, a row for each trial, the weights where they are due, what guards have said.
 
     trial : number of the job's first trial
@@ -81,7 +83,7 @@ def record_run(core: Core, recorder: Recorder, job: Job, result: Result, run: Ru
     core._guards["waiting"] = []
 
 
-def _append(core: Core, recorder: Recorder, job: Job, result: Result, run: Run, trial: int, stream: int | None) -> None:
+def _append(core: Core, recorder: BaseRecorder, job: Job, result: Result, run: Run, trial: int, stream: int | None) -> None:
     """Blocks, rows of the tables, reducers."""
     updates, dt = core.updates_done, core.net.dt
     norms = core._engine.norms if job.learn else None  # [4] of the gradient of the run's update
