@@ -301,10 +301,14 @@ class Engine:
         if lane.plan.rate_first:
             self._rehearse(lane, job)
         block = self.cutter.block(job.n_steps, lane.plan)
+        late = lane.plan.whole and "current_gradient" in lane.plan.full  # which is known when the rule has gone back
         for start in range(0, job.n_steps, block):
             steps, origin = range(start, min(job.n_steps, start + block)), 0 if lane.plan.whole else start
             self._advance(lane, job, outcome, steps, origin, group=group, base=base)
-            blocks += self._blocks(lane, job, steps, origin, base)
+            if not late:
+                blocks += self._blocks(lane, job, steps, origin, base)
+        if late:
+            blocks = self._blocks(lane, job, range(job.n_steps), 0, base)
         return Result(outcome, lane.state.counts[:n].copy(), blocks)
 
     def _in_segments(self, lane: Lane, job: Job, group: int, base: int) -> Result:
