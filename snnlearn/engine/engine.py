@@ -37,7 +37,7 @@ from ..rules.engines.event_driven import SHORTEST
 from ..rules.engines.influence import MAX_BYTES
 from ..rules.engines.passive import carried
 from ..rules.tape import Drive, Learning, Model, Outcome, Span, Work, make_outcome, make_state
-from .batch import Batch, Divergence, Result, cut_blocks
+from .batch import Batch, Block, Divergence, Result, cut_blocks
 from .block_loop import runner
 from .partition import apply_together, updaters
 from .partition import run as run_together
@@ -46,15 +46,6 @@ from .workspace import Workspace, Workspaces, sharing, why_not_in_place
 
 IDLE = SGD(0.0)
 NO_RATES = np.zeros(0)
-
-
-class Learner(NamedTuple):
-    """What learns in an engine, and when."""
-
-    rule: Rule | None = None
-    optimizer: Optimizer | None = None
-    interval: int | None = None  # K in steps, or None for one update a trial (or batch)
-    passive: Sequence[Rule] = ()  # rules whose gradients are computed beside the one that updates, on the same trajectory
 
 
 class LastUpdate(NamedTuple):
@@ -68,6 +59,8 @@ class LastUpdate(NamedTuple):
 class Engine:
     """A network with its weights, rules and optimizer, ready to run.
 
+    rules : the one that updates, and others whose gradients are computed beside it, on the same trajectory
+    interval : K in steps, or None for one update a trial (or batch)
     threads : None: all cores for trials of a batch, and one for the neurons of a trial, because threads that share them wait for
         each other at every step, which takes cores of their own
     """
@@ -77,13 +70,14 @@ class Engine:
         net: Network,
         weights: Weights,
         dtype: Any,
-        learner: Learner = Learner(),
+        rules: Sequence[Rule] = (),
+        optimizer: Optimizer | None = None,
         regularizer: RateRegularizer | None = None,
+        interval: int | None = None,
         threads: int | None = None,
     ):
-        rule, optimizer, interval, passive = learner
-        self.net, self.dtype, self.rule, self.optimizer = net, np.dtype(dtype), rule, optimizer
-        self.rules = () if rule is None else (rule, *passive)
+        rule, passive = (rules[0] if rules else None), rules[1:]
+        self.net, self.dtype, self.rule, self.optimizer, self.rules = net, np.dtype(dtype), rule, optimizer, tuple(rules)
         self.interval, self.threads, self.sharing = interval, threads or cores(), threads or 1
         self.arrays = net.arrays(weights, self.dtype)
         self.weights = flatten(weights, self.dtype, None if rule is None else rule.feedback_matrix(net))
@@ -134,35 +128,32 @@ class Engine:
         Where it learns and weights do not change within it, the gradient ends up in accumulator 0.
         """
         schedule = self.schedule(batch)
-        tasks, plan, key = schedule.tasks(), schedule.plan, (schedule.way, batch.learn)
-        groups = len(schedule.shares) - 1
+        plan, groups, key = schedule.plan, len(schedule.shares) - 1, (schedule.way, batch.learn)
         if batch.learn and self.grad.w_in.shape[0] < groups:
             self.grad = zeros_like(self.weights, groups)
-
-        def space(worker: int) -> Workspace:
-            return self.workspaces.fit((*key, worker), schedule.slots, schedule.rows, plan)
-
-        workers = 1 if batch.error is not None or plan.members > 1 else max(1, min(self.threads, groups))
-        if workers > 1 and set(plan.directions or ()) - {"adjoint"}:
-            needed = sum(array.nbytes for array in carried(space(0).rule))
+        fit = (schedule.slots, schedule.rows, plan)
+        space, workers = self.workspaces.fit((*key, 0), *fit), min(self.threads, groups)
+        if batch.error is not None or plan.members > 1:
+            workers = 1
+        elif workers > 1 and set(plan.directions or ()) - {"adjoint"}:
+            needed = sum(array.nbytes for array in carried(space.rule))
             workers = max(1, min(workers, max(r.max_bytes or MAX_BYTES for r in self.rules) // max(needed, 1)))
+        tasks = schedule.tasks(not space.traces and schedule.plain(batch))
+        outcome = make_outcome(batch.n_trials, self.arrays.n_out, self.net.n)
         if workers == 1:
-            results = self._walk(schedule, space(0), batch, tasks)
+            blocks = self._walk(schedule, space, batch, tasks, outcome)
         else:
+            # here: threads of the pool only use them
+            spaces = [space, *(self.workspaces.fit((*key, worker), *fit) for worker in range(1, workers))]
             hands = [[task for task in tasks if task[0] % workers == worker] for worker in range(workers)]
-            spaces = [space(worker) for worker in range(workers)]  # here: threads of the pool only use them
-            futures = [self.pool.submit(self._walk, schedule, s, batch, hand) for s, hand in zip(spaces, hands, strict=True)]
+            futures = [self.pool.submit(self._walk, schedule, s, batch, h, outcome) for s, h in zip(spaces, hands, strict=True)]
             wait(futures)  # also where one fails: no thread may still write when the next run begins
             found = dict(pair for f, hand in zip(futures, hands, strict=True) for pair in zip(hand, f.result(), strict=True))
-            results = [found[task] for task in tasks]
+            blocks = [found[task] for task in tasks]
         if batch.learn and groups > 1:
             for grad in (self.grad, *self.passive_grads):
                 sum_accumulators(grad, groups)
-        if len(results) == 1:
-            return results[0]
-        outcome = Outcome(*(np.concatenate(parts) for parts in zip(*(r.outcome for r in results), strict=True)))
-        counts = np.concatenate([r.counts for r in results])
-        return Result(outcome, counts, [block for r in results for block in r.blocks])
+        return Result(outcome, outcome.counts, [block for task in blocks for block in task])
 
     def stream(self, batch: Batch, offset: int) -> Result:
         """The next piece of the stream, whose step 0 is step `offset` of the stream; the state lives on."""
@@ -171,30 +162,42 @@ class Engine:
         plan, closes = schedule.plan, self.interval is None
         if plan.directions is not None and not batch.quiet:
             if batch.n_steps % plan.window:
-                raise _check.fail("Simulator.run", f"get pieces of a multiple of {plan.window} steps for this rule", batch.n_steps)
+                raise _check.fail(
+                    "Simulator.run", f"get pieces of a multiple of {plan.window} steps for this rule", batch.n_steps
+                )
             if not closes and offset % plan.window:
                 need = f"get pieces that begin at a multiple of {plan.window} steps of the stream for this rule"
                 raise _check.fail("Simulator.run", need, f"one at step {offset}")
-        (result,) = self._walk(schedule, self.stream_space(schedule.rows, plan), batch, [(0, 0, 1)], offset)
+        outcome = make_outcome(1, self.arrays.n_out, self.net.n)
+        (blocks,) = self._walk(schedule, self.stream_space(schedule.rows, plan), batch, [(0, 0, 1)], outcome, offset)
         if closes and batch.learn and not batch.quiet:
             self.end_piece()
-        return result
+        return Result(outcome, outcome.counts, blocks)
 
     def schedule(self, batch: Batch, streaming: bool = False) -> Schedule:
         """How a batch is run, from the initial state or as a piece of the stream."""
         return self.scheduler.schedule(batch, streaming)
 
     def _walk(
-        self, schedule: Schedule, space: Workspace, batch: Batch, tasks: Sequence[tuple[int, int, int]], offset: int = 0
-    ) -> list[Result]:
+        self,
+        schedule: Schedule,
+        space: Workspace,
+        batch: Batch,
+        tasks: Sequence[tuple[int, int, int]],
+        outcome: Outcome,
+        offset: int = 0,
+    ) -> list[list[Block]]:
         """Run trials of a batch in a workspace, one task (accumulator, first trial, the trial after the last) after the other."""
-        results, of_stream = [], schedule.way == STREAM
+        found, of_stream = [], schedule.way == STREAM
         grad = self.stream_grad if of_stream else self.grad
         for group, first, stop in tasks:
-            mine = batch if stop - first == batch.n_trials else batch.part(first, stop)
+            mine, sums = batch, outcome
+            if stop - first < batch.n_trials:
+                mine, sums = batch.part(first, stop), outcome.part(first, stop, np.zeros(4, np.int64))
             if not of_stream:
-                self.workspaces.rest(space, mine.n_trials)
-            work, blocks = Work(space.state, space.tape, make_outcome(mine.n_trials, self.arrays.n_out)), []
+                self.workspaces.rest(space, min(mine.n_trials, schedule.slots))
+            work, counted = Work(space.state, space.tape, sums), False
+            blocks: list[Block] = []
             for span in schedule.spans(mine, work, group, offset):
                 for part in halves(span, schedule, mine, work):
                     drive = Drive(mine.inputs, mine.targets, self._noise(mine, part))
@@ -204,17 +207,20 @@ class Engine:
                     else:
                         bundles = self.model, drive, work, learning, part
                         run_together(space.shards, self.run_block, self.pool, bundles, space.plan.asked)
-                    if work.outcome.trouble[0]:
-                        trial, step, neuron = (int(x) for x in work.outcome.trouble[1:])
+                    if sums.trouble[0]:
+                        trial, step, neuron = (int(x) for x in sums.trouble[1:])
                         raise Divergence(None if of_stream else trial + first, step + offset, neuron)
                     if part.update and of_stream:
                         self.learnt[0] = self._due(part)[1]
+                counted = span.rounds > 1
                 if mine.variables is not None and span.learn == mine.learn:
                     blocks += cut_blocks(mine, space.tape, self.net.variables, self.arrays.delay, schedule.known(span), first)
+            if not counted:
+                sums.counts[:] = space.state.counts[: mine.n_trials]
             if schedule.segment:
                 blocks.reverse()
-            results.append(Result(work.outcome, space.state.counts[: mine.n_trials].copy(), blocks))
-        return results
+            found.append(blocks)
+        return found
 
     def _noise(self, batch: Batch, span: Span) -> np.ndarray:
         """Normal numbers for the steps of a span, [trials, steps, n]; size 0 where none are needed."""

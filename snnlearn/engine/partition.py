@@ -21,7 +21,21 @@ from ..losses import rate_loss
 from ..network.network import FlatWeights, NetArrays
 from ..network.shards import stretches
 from ..optimizers.optimizers import for_member
-from ..rules.tape import ELSEWHERE, HERE, Drive, Learning, Model, Outcome, Span, State, Tape, TapeSize, Work, make_outcome, make_tape
+from ..rules.tape import (
+    ELSEWHERE,
+    HERE,
+    Drive,
+    Learning,
+    Model,
+    Outcome,
+    Span,
+    State,
+    Tape,
+    TapeSize,
+    Work,
+    make_outcome,
+    make_tape,
+)
 
 NEURONS = 500  # of a member at least: with fewer, meeting costs more than it gains
 SYNAPSES = 500_000  # from so many on, members share the step of the optimizer
@@ -112,7 +126,7 @@ def make_shards(
         own = rule
         if make_rule is not None:
             own = make_rule(mine.net)
-            if not _same_kind(rule, own) or getattr(own, "needs_all_neurons", False):
+            if not _same_kind(rule, own) or not getattr(getattr(own, "lazy", None), "splittable", True):
                 return None
             if hasattr(rule, "carry"):
                 own = own._replace(carry=rule.carry if m == 0 else _carry(rule.carry, own.carry, private))
@@ -135,7 +149,7 @@ def make_shards(
                 ),
                 _tape(tape, mine, state.hidden.dtype, size, alone),
                 own,
-                make_outcome(1, n_out),
+                make_outcome(1, n_out, 1),
                 private,
             )
         )

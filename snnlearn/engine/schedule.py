@@ -72,15 +72,27 @@ class Schedule(NamedTuple):
     closes: bool  # whether the batch ends with an interval
 
     def known(self, span: Span) -> Span:
-        """The steps of which all is known after a span; none before a rule that tells of currents has gone back over the trial."""
+        """The steps of which all is known after a span: none, before a rule that tells of currents goes back."""
         if not self.plan.whole or self.segment or "current_gradient" not in self.plan.full:
             return span
         return span._replace(start=0 if span.stop == span.n_steps else span.stop)
 
-    def tasks(self) -> list[tuple[int, int, int]]:
-        """(accumulator, first trial, the trial after the last one) of all that runs at a time."""
-        borders = enumerate(zip(self.shares, self.shares[1:], strict=False))
-        return [(g, b, min(hi, b + self.slots)) for g, (lo, hi) in borders for b in range(lo, hi, self.slots)]
+    def tasks(self, rounds: bool) -> list[tuple[int, int, int]]:
+        """(accumulator, first trial, the trial after the last one) of what runs at a time.
+
+        rounds : whether one call may run several rounds of trials, one after the other
+        """
+        found = []
+        for g, (lo, hi) in enumerate(zip(self.shares, self.shares[1:], strict=False)):
+            step = max(1, (hi - lo) // self.slots) * self.slots if rounds else self.slots
+            found += [(g, first, min(hi, first + step)) for first in range(lo, hi, step)]
+        return found
+
+    def plain(self, batch: Batch) -> bool:
+        """Whether nothing is to be done between the trials of a batch, but for their traces."""
+        given = batch.variables is None and batch.noise is None and batch.error is None
+        alone = self.way == TRIALS and self.plan.members == 1 and not self.segment and not self.plan.rate_first
+        return given and alone and self.block >= batch.n_steps
 
     def spans(self, batch: Batch, work: Work, group: int = 0, offset: int = 0) -> Iterator[Span]:
         """The spans of a batch, in the order in which they run.
@@ -88,9 +100,10 @@ class Schedule(NamedTuple):
         work : what they run on; state, sums and noise are put back where steps run a second time
         group : accumulator of the gradient; offset : steps of the stream before this batch
         """
-        n_steps = batch.n_steps
+        n_steps, rounds = batch.n_steps, max(1, batch.n_trials // self.slots)
         whole = Span(
-            trials=batch.n_trials,
+            trials=batch.n_trials // rounds,
+            rounds=rounds,
             start=0,
             stop=n_steps,
             origin=0,
@@ -196,14 +209,13 @@ class Scheduler(NamedTuple):
         if found is None:
             if len(self.known) >= KEPT:
                 self.known.clear()
-            found = self.known[key] = self._make(*key)
+            found = self.known[key] = self._new(*key)
         return found
 
     def shape(self, batch: Batch) -> Shape:
         """All of a batch that its schedule depends on."""
-        targets, names, columns = batch.targets, tuple(batch.variables or ()), ()
-        if names:
-            columns = self._columns(batch)
+        targets, names = batch.targets, tuple(batch.variables or ())
+        columns = self._columns(batch) if names else ()
         if batch.chosen is not None:
             names = (*names, "psi", "local")
         signal, mean, asks = targets.kind == SIGNAL, targets.mean.size > 0, batch.error is not None
@@ -216,7 +228,7 @@ class Scheduler(NamedTuple):
             return ()
         return tuple(np.unique(np.concatenate(asked)).tolist())
 
-    def _make(self, shape: Shape, streaming: bool) -> Schedule:
+    def _new(self, shape: Shape, streaming: bool) -> Schedule:
         way = STREAM if streaming else LOCKSTEP if shape.learn and self.interval is not None else TRIALS
         interval, n = None if way == TRIALS else self.interval, shape.trials
         plan = self._plan(shape, streaming, interval)
@@ -230,7 +242,7 @@ class Scheduler(NamedTuple):
         rows = segment or rows
         bytes_ = self.tape_bytes(rows, plan)
         at_a_time = max(1, min(self.block_steps() // rows, CACHED // bytes_))
-        if plan.whole and any(r.crosses for r in self.rules):
+        if plan.whole and any(r.follows_recurrent for r in self.rules):
             at_a_time = max(SHARING, self.block_steps() // rows)
         most = 1 if plan.members > 1 else min(TAPE_LIMIT // bytes_, int(np.diff(shares).max()), at_a_time)
         slots = 1 if segment else int(max(1, most))

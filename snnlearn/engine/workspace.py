@@ -12,7 +12,7 @@ from ..network.network import FlatWeights, NetArrays
 from ..optimizers.optimizers import SGD, Optimizer
 from ..rules.base import NoRule, Rule
 from ..rules.engines.passive import carried, several
-from ..rules.engines.traces import read_lazily
+from ..rules.engines.traces import in_place
 from ..rules.tape import Model, State, Tape, TapeSize, apart, make_state, make_tape
 from .partition import NetShard, Shard, make_shards, members, shard_network
 from .schedule import STREAM, Plan
@@ -86,7 +86,7 @@ class Workspaces(dict[Any, Workspace]):
         def make_rule(net: NetArrays) -> Any:
             direction = (plan.directions or self._usual_directions(streaming))[0]
             arrays = apart(self.rules[0].arrays(net, self.weights, direction, 1, self.learns))
-            return read_lazily(arrays, net) if self.in_place else arrays
+            return in_place(arrays, net) if self.in_place else arrays
 
         if plan.members not in self.nets:
             self.nets[plan.members] = shard_network(self.arrays, plan.members)
@@ -107,7 +107,7 @@ class Workspaces(dict[Any, Workspace]):
             for rule, d in zip(self.rules, directions, strict=True)
         ]
         if self.in_place:
-            arrays[0] = read_lazily(arrays[0], self.arrays)
+            arrays[0] = in_place(arrays[0], self.arrays)
         return several(arrays, *self.beside)
 
     def rest(self, space: Workspace, trials: int) -> None:
@@ -145,7 +145,7 @@ def why_not_in_place(rule: Rule | None, optimizer: Optimizer | None, interval: i
     """Why hidden weights do not take each step's gradient at once, in place; "" where they do."""
     if interval != 1:
         return "weights do not change at every step"
-    if rule is None or not rule.updates_in_place:
+    if rule is None or not rule.local:
         return f"{type(rule).__name__} carries more than one trace per synapse"
     if type(optimizer) is not SGD:
         return f"{type(optimizer).__name__} changes every weight at every step"
@@ -160,4 +160,4 @@ def why_not_in_place(rule: Rule | None, optimizer: Optimizer | None, interval: i
 
 def sharing(threads: int, net: NetArrays, rules: Sequence[Rule]) -> int:
     """Number of threads that may split one trial, of so many; 1 with NUMBA_DISABLE_JIT, where barriers would deadlock."""
-    return members(threads, net) if len(rules) < 2 and all(rule.splittable for rule in rules) else 1
+    return members(threads, net) if len(rules) < 2 and all(rule.local for rule in rules) else 1

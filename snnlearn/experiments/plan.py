@@ -27,7 +27,7 @@ from ..recording import Recorder
 from ..rules import Rule
 from ..rules.base import describe
 from ..rules.engines.event_driven import SHORTEST, is_lazy
-from ..rules.engines.traces import EligibilityArrays, obstacle
+from ..rules.engines.traces import obstacle
 from ..simulator.guards import RunWarning
 from ..simulator.inputs import make_job
 from ..simulator.simulator import Simulator
@@ -142,7 +142,7 @@ def plan(
     if optimizer is not None:
         still = dataclasses.replace(optimizer, lr=_zero if callable(optimizer.lr) else 0.0)
     simulator = Simulator(net, weights, rule, still, **options)
-    engine, x = simulator._engine, _inputs(net, inputs, n_steps)
+    engine, x = simulator.engine, _inputs(net, inputs, n_steps)
     learn = rule is not None and optimizer is not None
     one = make_job(simulator, *_feed(simulator, x, 1), None, learn, None, None)
     per_trial = nbytes((tuple(one.inputs), tuple(one.targets))) + (0 if _are_counts(x) else x.nbytes)
@@ -153,8 +153,8 @@ def plan(
     measured: tuple[float, float, float] = (np.nan, np.nan, np.nan)
     if seconds > 0:
         measured = _calibrate(simulator, x, batch, streaming, record, seconds)
-    share = engine.cutter.layout(job, streaming).plan.members
-    if share > 1 and (seconds == 0 or any(lane.parts for lane in engine.lanes.values())):
+    share = engine.schedule(job, streaming).plan.members
+    if share > 1 and (seconds == 0 or any(space.shards for space in engine.workspaces.values())):
         path += f", by {share} threads that share the neurons"
     elif share > 1:
         reason += "; its traces cannot be split, so one thread runs it"
@@ -179,26 +179,26 @@ def plan(
 
 def _path(simulator: Simulator, job: Any, streaming: bool) -> tuple[str, str]:
     """How the gradient is computed, and why so."""
-    engine, rule = simulator._engine, simulator.rule
-    layout = engine.cutter.layout(job, streaming)
-    if rule is None or layout.plan.directions is None:
+    engine, rule = simulator.engine, simulator.rule
+    schedule = engine.schedule(job, streaming)
+    if rule is None or schedule.plan.directions is None:
         return "forward simulation", "nothing learns"
-    direction = layout.plan.directions[0]
+    direction = schedule.plan.directions[0]
     path = PATHS[direction]
     if direction == "adjoint":
         reason = "weights change once a trial, so the chain rule can go back over it"
-        if layout.segment:
-            reason += f"; its tape exceeds max_bytes: recomputed in segments of {layout.segment} steps"
+        if schedule.segment:
+            reason += f"; its tape exceeds max_bytes: recomputed in segments of {schedule.segment} steps"
         elif rule.truncation < 2**61:
             path, reason = "adjoints on the tape of a window", f"the rule looks back {rule.truncation} steps"
         return path, reason
     if direction == "interval":
         return path, f"weights change every {simulator.update_every} steps" if engine.interval else "the stream does not end"
-    arrays = engine.lanes.rule_arrays(layout.plan.directions, 0, streaming)
-    if not isinstance(arrays, EligibilityArrays):
+    if not rule.local:
         return "influence of every synapse, carried forward", "the rule is causal and follows crossings of recurrent synapses"
-    if engine.detour:
-        return path, engine.detour
+    if engine.why_not_in_place:
+        return path, engine.why_not_in_place
+    arrays = engine.workspaces.rule_arrays(schedule.plan.directions, 0, streaming)
     if is_lazy(arrays.lazy):
         if job.n_trials == 1 and job.n_steps >= SHORTEST:
             return "rows of synapses brought up to date when their source spikes", "plain SGD at every step"
