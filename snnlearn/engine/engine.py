@@ -128,11 +128,11 @@ class Engine:
         Where it learns and weights do not change within it, the gradient ends up in accumulator 0.
         """
         schedule = self.schedule(batch)
-        plan, groups, key = schedule.plan, len(schedule.shares) - 1, (schedule.way, batch.learn)
+        plan, groups, way = schedule.plan, len(schedule.shares) - 1, schedule.way
         if batch.learn and self.grad.w_in.shape[0] < groups:
             self.grad = zeros_like(self.weights, groups)
         fit = (schedule.slots, schedule.rows, plan)
-        space, workers = self.workspaces.fit((*key, 0), *fit), min(self.threads, groups)
+        space, workers = self.workspaces.fit((way, 0, batch.learn), *fit), min(self.threads, groups)
         if batch.error is not None or plan.members > 1:
             workers = 1
         elif workers > 1 and set(plan.directions or ()) - {"adjoint"}:
@@ -144,7 +144,7 @@ class Engine:
             blocks = self._walk(schedule, space, batch, tasks, outcome)
         else:
             # here: threads of the pool only use them
-            spaces = [space, *(self.workspaces.fit((*key, worker), *fit) for worker in range(1, workers))]
+            spaces = [space, *(self.workspaces.fit((way, worker, batch.learn), *fit) for worker in range(1, workers))]
             hands = [[task for task in tasks if task[0] % workers == worker] for worker in range(workers)]
             futures = [self.pool.submit(self._walk, schedule, s, batch, h, outcome) for s, h in zip(spaces, hands, strict=True)]
             wait(futures)  # also where one fails: no thread may still write when the next run begins
@@ -229,7 +229,7 @@ class Engine:
         return batch.noise.draw(span.stop - span.start, self.dtype)
 
     def learning(self, rule: Any, grad: FlatWeights, span: Span, lr: np.ndarray) -> Learning:
-        """What learns in a span. rule : the rule's arrays; grad : accumulators; lr : learning rates of the updates within the span"""
+        """What learns in a span. rule : its arrays; grad : accumulators; lr : learning rates of the updates within the span"""
         in_place = self.in_place and span.update
         if in_place:
             grad = grad._replace(w_in=self.weights.w_in.reshape(1, -1), w_rec=self.weights.w_rec.reshape(1, -1))

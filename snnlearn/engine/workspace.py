@@ -32,7 +32,7 @@ class Workspace(NamedTuple):
 
 
 class Workspaces(dict[Any, Workspace]):
-    """The workspaces of an engine, by what they are for: (way, whether it learns, worker), or STREAM.
+    """The workspaces of an engine, by what they are for: (way, worker, whether it learns), or STREAM.
 
     arrays, weights : of the network; hidden : its initial state; interval : K in steps, or None
     learns : which of the four matrices learn; in_place : whether hidden weights take each step's gradient at once
