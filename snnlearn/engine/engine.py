@@ -18,6 +18,7 @@ the last bit, two forward simulations, memory of the order of sqrt(T).
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Sequence
@@ -78,11 +79,11 @@ class Engine:
     ):
         rule, passive = (rules[0] if rules else None), rules[1:]
         self.net, self.dtype, self.rule, self.optimizer, self.rules = net, np.dtype(dtype), rule, optimizer, tuple(rules)
-        self.interval, self.threads, self.sharing = interval, threads or cores(), threads or 1
+        self.interval, self._threads, self.sharing = interval, threads, threads or 1
         self.arrays = net.arrays(weights, self.dtype)
         self.weights = flatten(weights, self.dtype, None if rule is None else rule.feedback_matrix(net))
         self.like = structure(self.weights, weights, self.arrays)
-        self.hidden = net.initial_hidden(self.dtype)
+        self.hidden = self.arrays.initial
         self.rates = rate_arrays(regularizer, net.dt, self.dtype)
         self.model = Model(self.arrays, self.weights, self.rates)
         active = regularizer is not None and regularizer.strength > 0
@@ -132,10 +133,9 @@ class Engine:
         if batch.learn and self.grad.w_in.shape[0] < groups:
             self.grad = zeros_like(self.weights, groups)
         fit = (schedule.slots, schedule.rows, plan)
-        space, workers = self.workspaces.fit((way, 0, batch.learn), *fit), min(self.threads, groups)
-        if batch.error is not None or plan.members > 1:
-            workers = 1
-        elif workers > 1 and set(plan.directions or ()) - {"adjoint"}:
+        space = self.workspaces.fit((way, 0, batch.learn), *fit)
+        workers = 1 if groups == 1 or batch.error is not None or plan.members > 1 else min(self.threads, groups)
+        if workers > 1 and set(plan.directions or ()) - {"adjoint"}:
             needed = sum(array.nbytes for array in carried(space.rule))
             workers = max(1, min(workers, max(r.max_bytes or MAX_BYTES for r in self.rules) // max(needed, 1)))
         tasks = schedule.tasks(not space.traces and schedule.plain(batch))
@@ -351,6 +351,11 @@ class Engine:
         return unflatten(self.weights, self.like, copy=False)
 
     # ---- parts --------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def threads(self) -> int:
+        """To which trials of a batch are dealt."""
+        return self._threads or cores()
 
     @property
     def pool(self) -> ThreadPoolExecutor:

@@ -236,7 +236,8 @@ class Scheduler(NamedTuple):
         ends = (NEVER if interval is None or not shape.learn else interval), not streaming or interval is None
         if streaming or interval is not None:
             return Schedule(way, plan, (0, n), n, block, block, 0, *ends)
-        shares = np.linspace(0, n, min(ACCUMULATORS, n) + 1).astype(int)
+        groups = min(ACCUMULATORS, n)
+        shares = tuple(g * n // groups for g in range(groups + 1))
         rows = shape.n_steps if plan.whole else block
         segment = self._segment(shape, plan, rows)
         rows = segment or rows
@@ -244,9 +245,9 @@ class Scheduler(NamedTuple):
         at_a_time = max(1, min(self.block_steps() // rows, CACHED // bytes_))
         if plan.whole and any(r.follows_recurrent for r in self.rules):
             at_a_time = max(SHARING, self.block_steps() // rows)
-        most = 1 if plan.members > 1 else min(TAPE_LIMIT // bytes_, int(np.diff(shares).max()), at_a_time)
+        most = 1 if plan.members > 1 else min(TAPE_LIMIT // bytes_, -(-n // groups), at_a_time)
         slots = 1 if segment else int(max(1, most))
-        return Schedule(way, plan, tuple(map(int, shares)), slots, rows, block, segment, *ends)
+        return Schedule(way, plan, shares, slots, rows, block, segment, *ends)
 
     def _plan(self, shape: Shape, streaming: bool, interval: int | None) -> Plan:
         asked = self._full_rows(shape.names, learns=False)

@@ -5,6 +5,7 @@ All arrays are C-contiguous with the trial (or its slot on the tape) first.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -169,22 +170,38 @@ def make_tape(net: NetArrays, hidden: np.ndarray, slots: int, size: TapeSize) ->
 
 def make_outcome(trials: int, n_out: int, n: int) -> Outcome:
     """Zeroed sums of so many trials of n neurons, on cache lines which no other outcome shares."""
-    sums = aligned(np.zeros(trials * (3 + n_out) + 4))
+    (sums,) = aligned([np.zeros(trials * (3 + n_out) + 4)])
     loss, regularization, correct = sums[: 3 * trials].reshape(3, trials)
     summed, trouble = sums[3 * trials : -4].reshape(trials, n_out), sums[-4:].view(np.int64)
     return Outcome(loss, regularization, correct, summed, trouble, np.zeros((trials, n), np.int32))
 
 
 def apart(arrays: Any) -> Any:
-    """The same arrays, nested in NamedTuples, on cache lines of their own.
+    """The same arrays, nested in NamedTuples, with the small ones on cache lines of their own.
 
     NumPy puts small arrays side by side; threads that write to the same line at each step wait for each other.
     """
-    if isinstance(arrays, tuple) and hasattr(arrays, "_fields"):
-        return type(arrays)(*map(apart, arrays))
-    if not isinstance(arrays, np.ndarray) or not 0 < arrays.nbytes < LARGE:
-        return arrays
-    return aligned(arrays)
+    moved = iter(aligned(list(_small(arrays))))
+
+    def rebuilt(value: Any) -> Any:
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return type(value)(*map(rebuilt, value))
+        return next(moved) if _is_small(value) else value
+
+    return rebuilt(arrays)
+
+
+def _small(value: Any) -> Iterator[np.ndarray]:
+    """The small arrays, in order."""
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        for part in value:
+            yield from _small(part)
+    elif _is_small(value):
+        yield value
+
+
+def _is_small(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and 0 < value.nbytes < LARGE
 
 
 def tape_bytes(net: NetArrays, n: int, steps: int, itemsize: int, full: frozenset[str], columns: tuple[int, ...] = ()) -> int:

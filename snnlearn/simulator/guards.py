@@ -119,7 +119,7 @@ def look(state: dict[str, Any], job: Batch, result: Result, run: Run, weights: W
     n_ref : [n] or number, blocked steps after a spike
     """
     most = job.all_steps / (1.0 + n_ref)
-    full = float(np.mean(result.counts.sum(axis=0) >= SATURATED * most))
+    full = np.count_nonzero(result.counts.sum(axis=0) >= SATURATED * most) / result.counts.shape[1]
     found = [saturation(state, job.n_steps, full >= NEARLY_ALL, f"{100 * full:.0f} % of the neurons", n_ref)]
     if job.learn:
         state["runs"] += 1

@@ -84,7 +84,6 @@ class Step(NamedTuple):
 def report(job: Batch, result: Result, n: int, dt: float, alignment: Alignment | None) -> Run:
     """Sums over trials and scores of a result. n : neurons; dt : ms."""
     outcome = result.outcome
-    scores = np.full(job.n_trials, np.nan)
     accuracy = nmse = np.nan
     if job.targets.kind == ENTROPY:
         if job.labels_per_step:
@@ -97,10 +96,12 @@ def report(job: Batch, result: Result, n: int, dt: float, alignment: Alignment |
         accuracy = float(known.mean()) if known.size else np.nan
     elif job.targets.kind == SQUARED:
         scores = _normalized_error(outcome.loss, job.targets)
-        nmse = float(scores.mean())
+        nmse = _mean(scores)
+    else:
+        scores = np.full(job.n_trials, np.nan)
     return Run(
-        loss=float(outcome.loss.mean()),
-        regularization=float(outcome.regularization.mean()),
+        loss=_mean(outcome.loss),
+        regularization=_mean(outcome.regularization),
         rate=int(result.counts.sum()) / n / (job.all_steps * dt * 1e-3),
         accuracy=accuracy,
         nmse=nmse,
@@ -110,6 +111,11 @@ def report(job: Batch, result: Result, n: int, dt: float, alignment: Alignment |
         n_steps=job.n_steps,
         alignment=alignment,
     )
+
+
+def _mean(values: np.ndarray) -> float:
+    """The mean over trials."""
+    return float(values[0] if values.size == 1 else values.mean())
 
 
 def align(updates: int, names: tuple[str, ...], active: Weights, passive: list[Weights]) -> Alignment:
