@@ -59,11 +59,11 @@ class Block(NamedTuple):
     spike_neuron: np.ndarray  # int32
     traces: dict[str, np.ndarray]  # name -> [steps, neurons asked for]
     readout: np.ndarray  # [steps, n_out]
-    psi: np.ndarray | None = None  # [steps, chosen] of the neurons that `Batch.chosen` names
+    psi: np.ndarray | None = None  # [steps, chosen] of the neurons that `Trials.chosen` names
     local: np.ndarray | None = None  # [steps, n_local, chosen]
 
 
-class Batch(NamedTuple):
+class Trials(NamedTuple):
     """What to run: trials in the form of kernels."""
 
     inputs: InputArrays
@@ -99,7 +99,7 @@ class Batch(NamedTuple):
     def backward(self) -> bool:
         return self.learn or self.targets.kind in (SQUARED, ENTROPY, ERROR) or self.error is not None
 
-    def part(self, lo: int, hi: int) -> Batch:
+    def part(self, lo: int, hi: int) -> Trials:
         """The same for trials lo .. hi-1, as views."""
         t = self.targets
         value = t.value[lo:hi] if t.kind in (SQUARED, ERROR, SIGNAL) or self.error is not None else t.value
@@ -122,7 +122,7 @@ class Result(NamedTuple):
     blocks: list[Block]
 
 
-def cut_blocks(batch: Batch, tape: Tape, variables: tuple[str, ...], delay: int, span: Span, base: int) -> list[Block]:
+def cut_blocks(batch: Trials, tape: Tape, variables: tuple[str, ...], delay: int, span: Span, base: int) -> list[Block]:
     """Copies of what the tape holds for the steps of a span, for each trial that is wanted.
 
     variables : names of the hidden state; base : number of the batch's first trial

@@ -38,11 +38,11 @@ from ..rules.engines.event_driven import SHORTEST
 from ..rules.engines.influence import MAX_BYTES
 from ..rules.engines.passive import carried
 from ..rules.tape import Drive, Learning, Model, Outcome, Span, Work, make_outcome, make_state
-from .batch import Batch, Block, Divergence, Result, cut_blocks
+from .batch import Block, Divergence, Result, Trials, cut_blocks
 from .block_loop import runner
 from .partition import apply_together, updaters
 from .partition import run as run_together
-from .schedule import ACCUMULATORS, STREAM, Plan, Schedule, Scheduler, halves
+from .schedule import ACCUMULATORS, STREAM, Plan, RunSchedule, Scheduler, halves
 from .workspace import Workspace, Workspaces, sharing, why_not_in_place
 
 IDLE = SGD(0.0)
@@ -123,7 +123,7 @@ class Engine:
 
     # ---- ways to run --------------------------------------------------------------------------------
 
-    def run(self, batch: Batch) -> Result:
+    def run(self, batch: Trials) -> Result:
         """A batch from the initial state.
 
         Where it learns and weights do not change within it, the gradient ends up in accumulator 0.
@@ -155,7 +155,7 @@ class Engine:
                 sum_accumulators(grad, groups)
         return Result(outcome, outcome.counts, [block for task in blocks for block in task])
 
-    def stream(self, batch: Batch, offset: int) -> Result:
+    def stream(self, batch: Trials, offset: int) -> Result:
         """The next piece of the stream, whose step 0 is step `offset` of the stream; the state lives on."""
         batch = self.going_on(batch)
         schedule = self.schedule(batch, streaming=True)
@@ -174,15 +174,15 @@ class Engine:
             self.end_piece()
         return Result(outcome, outcome.counts, blocks)
 
-    def schedule(self, batch: Batch, streaming: bool = False) -> Schedule:
+    def schedule(self, batch: Trials, streaming: bool = False) -> RunSchedule:
         """How a batch is run, from the initial state or as a piece of the stream."""
         return self.scheduler.schedule(batch, streaming)
 
     def _walk(
         self,
-        schedule: Schedule,
+        schedule: RunSchedule,
         space: Workspace,
-        batch: Batch,
+        batch: Trials,
         tasks: Sequence[tuple[int, int, int]],
         outcome: Outcome,
         offset: int = 0,
@@ -222,7 +222,7 @@ class Engine:
             found.append(blocks)
         return found
 
-    def _noise(self, batch: Batch, span: Span) -> np.ndarray:
+    def _noise(self, batch: Trials, span: Span) -> np.ndarray:
         """Normal numbers for the steps of a span, [trials, steps, n]; size 0 where none are needed."""
         if not (self.arrays.noise.size and span.forward) or batch.noise is None:
             return self._no_noise
@@ -255,7 +255,7 @@ class Engine:
         updates = min(ends, learnt) if span.quiet else ends
         return updates, last % span.interval != 0 and (not span.quiet or (learnt and ends == 0))
 
-    def going_on(self, batch: Batch) -> Batch:
+    def going_on(self, batch: Trials) -> Trials:
         """A piece of the stream as it runs: what the rules carry goes on in steps that do not learn, too."""
         if batch.learn or not self.follows:
             return batch

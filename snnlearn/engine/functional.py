@@ -15,7 +15,7 @@ from ..network.network import Network, Weights
 from ..rules import Rule
 from ..rules.base import describe
 from ..rules.engines.adjoint import AdjointArrays
-from .batch import Batch, Block, Noise
+from .batch import Block, Noise, Trials
 from .checks import check_parts, check_steps, refuse_pair
 from .engine import Engine
 
@@ -92,7 +92,7 @@ def simulate(
     weights_of_time = encode_mask(None, encoded.steps, n_steps, net.n_outputs, engine.dtype, True)
     targets = TargetArrays(NONE, *_no_targets(net, engine.dtype), *weights_of_time)
     noise = _noise(engine, seed, trials)
-    result = engine.run(Batch(encoded, targets, learn=False, noise=noise, variables=traced))
+    result = engine.run(Trials(encoded, targets, learn=False, noise=noise, variables=traced))
     shape = (trials, n_steps, net.n)
     arrays = {name: np.zeros(shape, bool if name == "spikes" else engine.dtype) for name in names if name != "readout"}
     if "readout" in names:
@@ -180,10 +180,10 @@ def gradient(
     )
     noise = _noise(engine, seed, trials)
     if not _check.flag("gradient.by_inputs", by_inputs):
-        outcome = engine.run(Batch(encoded, target_arrays, learn=True, noise=noise)).outcome
+        outcome = engine.run(Trials(encoded, target_arrays, learn=True, noise=noise)).outcome
         return Gradient(*engine.gradient(trials), float(outcome.loss.mean()), float(outcome.regularization.mean()))
     check_looks_back("gradient.rule", engine)
-    result = engine.run(Batch(encoded, target_arrays, learn=True, noise=noise, variables={"current_gradient": None}))
+    result = engine.run(Trials(encoded, target_arrays, learn=True, noise=noise, variables={"current_gradient": None}))
     outcome, by_x = result.outcome, input_gradient(engine, result.blocks, trials, n_steps) / engine.dtype.type(trials)
     by_x = by_x if is_batch(inputs) else by_x[0]
     by_x.flags.writeable = False

@@ -18,7 +18,7 @@ from ..network.network import NetArrays
 from ..rules.base import NO_WINDOW, Rule
 from ..rules.engines.interval import SPAN
 from ..rules.tape import WINDOW_STEPS, Span, Work, tape_bytes
-from .batch import Batch
+from .batch import Trials
 from .partition import STEPS
 
 ACCUMULATORS = 8  # at most; a constant, because it decides the order of sums
@@ -58,7 +58,7 @@ class Shape(NamedTuple):
     columns: tuple[int, ...]  # neurons whose hidden state it wants; (): all
 
 
-class Schedule(NamedTuple):
+class RunSchedule(NamedTuple):
     """How a batch is run. `spans` yields the steps of each compiled call."""
 
     way: str  # TRIALS, LOCKSTEP or STREAM
@@ -88,13 +88,13 @@ class Schedule(NamedTuple):
             found += [(g, first, min(hi, first + step)) for first in range(lo, hi, step)]
         return found
 
-    def plain(self, batch: Batch) -> bool:
+    def plain(self, batch: Trials) -> bool:
         """Whether nothing is to be done between the trials of a batch, but for their traces."""
         given = batch.variables is None and batch.noise is None and batch.error is None
         alone = self.way == TRIALS and self.plan.members == 1 and not self.segment and not self.plan.rate_first
         return given and alone and self.block >= batch.n_steps
 
-    def spans(self, batch: Batch, work: Work, group: int = 0, offset: int = 0) -> Iterator[Span]:
+    def spans(self, batch: Trials, work: Work, group: int = 0, offset: int = 0) -> Iterator[Span]:
         """The spans of a batch, in the order in which they run.
 
         work : what they run on; state, sums and noise are put back where steps run a second time
@@ -137,7 +137,7 @@ def in_blocks(span: Span, steps: int, whole: bool = False) -> Iterator[Span]:
         yield span._replace(start=start, stop=min(span.stop, start + steps), origin=span.origin if whole else start)
 
 
-def dry_run(span: Span, steps: int, batch: Batch, work: Work) -> Iterator[Span]:
+def dry_run(span: Span, steps: int, batch: Trials, work: Work) -> Iterator[Span]:
     """Simulate once without learning, for what the end of a trial tells: its rates, its mean readout. Then all is put back."""
     saved, noise = [array.copy() for array in work.state], batch.noise.mark() if batch.noise else []
     yield from in_blocks(span._replace(learn=False, update=False, backward=batch.targets.mean.size > 0), steps)
@@ -146,7 +146,7 @@ def dry_run(span: Span, steps: int, batch: Batch, work: Work) -> Iterator[Span]:
         sums.fill(0)
 
 
-def in_segments(span: Span, steps: int, batch: Batch, work: Work) -> Iterator[Span]:
+def in_segments(span: Span, steps: int, batch: Trials, work: Work) -> Iterator[Span]:
     """One trial whose tape does not fit: forward once for the states at segments' starts, then back through the segments."""
     marks = []
     for segment in in_blocks(span, steps):
@@ -161,7 +161,7 @@ def in_segments(span: Span, steps: int, batch: Batch, work: Work) -> Iterator[Sp
         array[:] = value
 
 
-def halves(span: Span, schedule: Schedule, batch: Batch, work: Work) -> Iterator[Span]:
+def halves(span: Span, schedule: RunSchedule, batch: Trials, work: Work) -> Iterator[Span]:
     """A span, or where a function gives the errors, its halves: first the network, then that function, then what is learnt.
 
     Rules that go forward need the errors of a step before the next one. Errors of segments have been asked for before.
@@ -182,7 +182,7 @@ def halves(span: Span, schedule: Schedule, batch: Batch, work: Work) -> Iterator
         yield part._replace(forward=False)
 
 
-def _put_back(batch: Batch, work: Work, state: list[np.ndarray], noise: list[Any]) -> None:
+def _put_back(batch: Trials, work: Work, state: list[np.ndarray], noise: list[Any]) -> None:
     for array, value in zip(work.state, state, strict=True):
         array[:] = value
     if batch.noise:
@@ -200,9 +200,9 @@ class Scheduler(NamedTuple):
     itemsize: int
     state_bytes: int  # of one trial
     members: int  # threads that may share the neurons of a trial
-    known: dict[tuple[Shape, bool], Schedule]  # schedules of late, by shape and whether it is a piece of a stream
+    known: dict[tuple[Shape, bool], RunSchedule]  # schedules of late, by shape and whether it is a piece of a stream
 
-    def schedule(self, batch: Batch, streaming: bool = False) -> Schedule:
+    def schedule(self, batch: Trials, streaming: bool = False) -> RunSchedule:
         """How a batch is run: as trials, in lockstep where weights change within them, or as a stream's piece."""
         key = self.shape(batch), streaming
         found = self.known.get(key)
@@ -212,7 +212,7 @@ class Scheduler(NamedTuple):
             found = self.known[key] = self._new(*key)
         return found
 
-    def shape(self, batch: Batch) -> Shape:
+    def shape(self, batch: Trials) -> Shape:
         """All of a batch that its schedule depends on."""
         targets, names = batch.targets, tuple(batch.variables or ())
         columns = self._columns(batch) if names else ()
@@ -221,21 +221,21 @@ class Scheduler(NamedTuple):
         signal, mean, asks = targets.kind == SIGNAL, targets.mean.size > 0, batch.error is not None
         return Shape(batch.n_trials, batch.n_steps, batch.learn, signal, mean, asks, names, columns)
 
-    def _columns(self, batch: Batch) -> tuple[int, ...]:
+    def _columns(self, batch: Trials) -> tuple[int, ...]:
         """Neurons of which the hidden state is asked for; () where it is all of them, or nothing is asked for."""
         asked = [neurons for name, neurons in (batch.variables or {}).items() if name in self.variables]
         if not asked or any(neurons is None for neurons in asked):
             return ()
         return tuple(np.unique(np.concatenate(asked)).tolist())
 
-    def _new(self, shape: Shape, streaming: bool) -> Schedule:
+    def _new(self, shape: Shape, streaming: bool) -> RunSchedule:
         way = STREAM if streaming else LOCKSTEP if shape.learn and self.interval is not None else TRIALS
         interval, n = None if way == TRIALS else self.interval, shape.trials
         plan = self._plan(shape, streaming, interval)
         block = self._block(shape.n_steps, plan)
         ends = (NEVER if interval is None or not shape.learn else interval), not streaming or interval is None
         if streaming or interval is not None:
-            return Schedule(way, plan, (0, n), n, block, block, 0, *ends)
+            return RunSchedule(way, plan, (0, n), n, block, block, 0, *ends)
         groups = min(ACCUMULATORS, n)
         shares = tuple(g * n // groups for g in range(groups + 1))
         rows = shape.n_steps if plan.whole else block
@@ -247,7 +247,7 @@ class Scheduler(NamedTuple):
             at_a_time = max(SHARING, self.block_steps() // rows)
         most = 1 if plan.members > 1 else min(TAPE_LIMIT // bytes_, -(-n // groups), at_a_time)
         slots = 1 if segment else int(max(1, most))
-        return Schedule(way, plan, shares, slots, rows, block, segment, *ends)
+        return RunSchedule(way, plan, shares, slots, rows, block, segment, *ends)
 
     def _plan(self, shape: Shape, streaming: bool, interval: int | None) -> Plan:
         asked = self._full_rows(shape.names, learns=False)

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import _check
 from ..compiler.bound_call import Frame
-from ..engine.batch import Batch, Divergence, Noise
+from ..engine.batch import Divergence, Noise, Trials
 from ..engine.engine import Engine
 from ..engine.schedule import STREAM
 from ..engine.workspace import Workspace
@@ -110,7 +110,7 @@ class Stepper:
         # a sum of squares that is finite has no entry that is not, nor one too large; a single pass over a few numbers
         return array if kind != "f" or float(array.dot(array)) <= self.limit else None
 
-    def take(self, batch: Batch, error: Callable[[np.ndarray], Any] | None) -> Request:
+    def take(self, batch: Trials, error: Callable[[np.ndarray], Any] | None) -> Request:
         """Write a batch of one step, which has been checked, into the buffers."""
         count = self.inputs.indptr[0, 1] = batch.inputs.channel.size
         self.inputs.channel[:count], self.inputs.value[:count] = batch.inputs.channel, batch.inputs.value
@@ -182,9 +182,9 @@ class Stepper:
             engine.end_piece()
         return Step(call.space.state.z[0] != 0, call.space.tape.readout[0, 0].copy(), self.sums.item(0)), failure
 
-    def _batch(self, asked: Request, noise: Noise) -> Batch:
+    def _batch(self, asked: Request, noise: Noise) -> Trials:
         function = asked.error
-        return Batch(
+        return Trials(
             self.inputs,
             TargetArrays(asked.kind, self.values[asked.kind], self.label, self.mask, self.weights[asked.weighted]),
             learn=asked.learn,
@@ -193,7 +193,7 @@ class Stepper:
             variables={},
         )
 
-    def _prepare(self, batch: Batch) -> Call | None:
+    def _prepare(self, batch: Trials) -> Call | None:
         """A call that runs this batch, a step of the stream, as `Engine.stream` does.
 
         None where a piece of one step is more than one call of the block loop.
@@ -215,7 +215,7 @@ class Stepper:
         space = self.engine.workspaces.get(STREAM)
         return space is not None and space.state is call.space.state and space.rule is call.space.rule
 
-    def _piece(self, batch: Batch, offset: int) -> Step:
+    def _piece(self, batch: Trials, offset: int) -> Step:
         """The same as a piece of one step, where each ends an interval of its own."""
         result = self.engine.stream(batch, offset)
         block = result.blocks[0]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._check import brief
-from ..engine.batch import Batch, Result
+from ..engine.batch import Result, Trials
 from ..losses import ENTROPY, SQUARED, TargetArrays
 from ..network.network import WEIGHT_NAMES, Weights
 from ..rules.closeness import closeness
@@ -81,7 +81,7 @@ class Step(NamedTuple):
         return brief(self)
 
 
-def report(job: Batch, result: Result, n: int, dt: float, alignment: Alignment | None) -> Run:
+def report(job: Trials, result: Result, n: int, dt: float, alignment: Alignment | None) -> Run:
     """Sums over trials and scores of a result. n : neurons; dt : ms."""
     outcome = result.outcome
     accuracy = nmse = np.nan

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _check
 from .._interrupts import Interrupts
-from ..engine.batch import Batch, Noise, Result
+from ..engine.batch import Noise, Result, Trials
 from ..events import is_stream, split_piece
 from ..losses import CrossEntropy, Loss, MeanSquaredError, RateRegularizer
 from ..network.network import FlatWeights, Network, Weights
@@ -338,7 +338,7 @@ class Simulator(Core):
         open_recorder(self, recorder)
         recorder.checkpoint(*capture(self), wait=wait)
 
-    def _trial_noise(self, job: Batch, trial: int) -> Noise | None:
+    def _trial_noise(self, job: Trials, trial: int) -> Noise | None:
         if not self._engine.arrays.noise.size:
             return None
         key = 1 if job.learn else 2
@@ -357,7 +357,7 @@ class Simulator(Core):
         others = [engine.gradient(trials, grad) for grad in engine.passive_grads]
         return align(self.updates_done, tuple(map(describe, self.passive)), own, others)
 
-    def _report(self, job: Batch, result: Result, alignment: Alignment | None, streaming: bool = False) -> Run:
+    def _report(self, job: Trials, result: Result, alignment: Alignment | None, streaming: bool = False) -> Run:
         """The report of a result; warns where the network is silent, or learns badly."""
         least = guards.SILENT_STEPS if streaming else 2
         watching.watch_silence(self, job.n_steps, bool(result.counts.any()), least, stacklevel=6 if streaming else 5)
