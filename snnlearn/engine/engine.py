@@ -293,7 +293,7 @@ class Engine:
             self.norm, self.weighs = math.hypot(*norms), False
             if self.norms is not None:
                 self.norms[:] = norms
-        arguments, size = (self.opt, self._absent, self.weights, grad, trials, ALONE), updaters(self.sharing, self.weights)
+        arguments, size = self.update_arguments(trials, grad), updaters(self.sharing, self.weights)
         if size > 1:
             apply_together(apply_gradient, self.pool, size, arguments, lr)
             return
@@ -308,6 +308,10 @@ class Engine:
         else:
             call.give(lr)
             call.call()
+
+    def update_arguments(self, trials: int, grad: FlatWeights) -> tuple[Any, ...]:
+        """What `apply_gradient` takes, but for the learning rate."""
+        return self.opt, self._absent, self.weights, grad, trials, ALONE
 
     def largest_norm(self) -> float | None:
         """Of the gradients of updates within runs that were measured since the last call; None where none was."""

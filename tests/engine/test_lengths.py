@@ -151,7 +151,9 @@ def test_the_mean_readout_of_a_trial_that_is_recomputed_from_checkpoints(data):
     net = network()
     weights = net.init_weights(seed=1)
     whole, parts = (
-        sl.gradient(net, weights, np.tile(x, (1, 4, 1)), labels, sl.BPTT(max_bytes=limit), sl.CrossEntropy(of="mean"))
+        sl.gradient(
+            net, weights, np.tile(x, (1, 4, 1)), labels, sl.BPTT(max_bytes=limit), sl.CrossEntropy(of="mean"), by_inputs=True
+        )
         for limit in (None, 2000)
     )
     assert np.linalg.norm(whole.w_rec) > 1e-3
