@@ -23,7 +23,7 @@ import numpy as np
 
 import snnlearn as sl
 from snnlearn.cli.bench import seconds
-from snnlearn.network.network import flatten
+from snnlearn.network.weights import flatten
 
 
 @numba.njit(fastmath=True)

@@ -48,7 +48,8 @@ from .extend import moved
 from .interop import conventions, export
 from .losses import CrossEntropy, MeanSquaredError, RateRegularizer
 from .network.connectivity import Dense, Masked, Sparse
-from .network.network import Network, Readout, Weights
+from .network.network import Network, Readout
+from .network.weights import Weights
 from .neurons import ALIF, LIF, CubaLIF
 from .neurons.surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
 from .optimizers.optimizers import SGD, Adam

@@ -42,7 +42,7 @@ ORDER = (
 )
 ROOT_MODULES = {"__init__", "__main__", "_check", "_interrupts", "_version", "events", "losses", "spec"}
 # `Weights.load` opens a recording and Ctrl-C asks whether kernels compile: within a call, when both are there
-REACHES_UP = {("network.network", "snnlearn.recording"), ("_interrupts", "compiler.compilations")}
+REACHES_UP = {("network.weights", "snnlearn.recording"), ("_interrupts", "compiler.compilations")}
 STANDALONE = {"storage": {"_check", "_interrupts", "storage"}, "compiler": {"_check", "compiler"}}  # know nothing of networks
 LONGEST = 480  # lines of a file
 

@@ -15,7 +15,8 @@ from .. import _check
 from ..engine.functional import Gradient, gradient
 from ..events import split_trial
 from ..losses import CrossEntropy, Loss, RateRegularizer
-from ..network.network import WEIGHT_NAMES, Network, Weights
+from ..network.network import Network
+from ..network.weights import WEIGHT_NAMES, Weights
 from ..rules import BPTT, Rule
 from ..rules.base import describe
 from ..rules.closeness import flat, flat_closeness

@@ -21,7 +21,8 @@ from .. import _check
 from ..engine.functional import check_network, simulate
 from ..events import dense, is_batch, split_trial, take
 from ..losses import ENTROPY, Loss, MeanSquaredError, encode_targets
-from ..network.network import Network, Weights
+from ..network.network import Network
+from ..network.weights import Weights
 from ..rules import EProp
 from ..rules.eligibility import TraceChain
 

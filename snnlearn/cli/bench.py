@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from ..losses import MeanSquaredError
-from ..network.network import Network, Readout, Weights
+from ..network.network import Network, Readout
+from ..network.weights import Weights
 from ..neurons import LIF
 from ..optimizers.optimizers import SGD
 from ..rules import EProp

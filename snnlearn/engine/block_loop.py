@@ -35,7 +35,7 @@ from ..losses import (
     sum_and_clear,
     weighted_error_step,
 )
-from ..network.connectivity import AHEAD, add_row, fetch_row
+from ..network.projections import AHEAD, add_row, prefetch_row
 from ..neurons.base import advance, threshold
 from ..optimizers.optimizers import update
 from ..rules.base import before, digest
@@ -207,12 +207,12 @@ def _simulate(model, drive, work, b, span, start, stop):
         last = inputs.indptr[b, t + 1]
         for event in range(inputs.indptr[b, t], last):
             if event + AHEAD < last:
-                fetch_row(net.proj_in, inputs.channel[event + AHEAD], weights.w_in)
+                prefetch_row(net.proj_in, inputs.channel[event + AHEAD], weights.w_in)
             add_row(net.proj_in, inputs.channel[event], inputs.value[event], weights.w_in, current)
         last = tape.spike_ptr[b, row + 1]
         for event in range(tape.spike_ptr[b, row], last):
             if event + AHEAD < last:
-                fetch_row(net.proj_rec, spikes[event + AHEAD], weights.w_rec)
+                prefetch_row(net.proj_rec, spikes[event + AHEAD], weights.w_rec)
             add_row(net.proj_rec, spikes[event], one, weights.w_rec, current)
         advance(p, hidden, z, refractory, current, psi, local)
         finite, begin = all_finite(hidden[0]), tape.spike_ptr[b, row + delay]

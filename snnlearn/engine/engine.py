@@ -31,7 +31,9 @@ from .. import _check
 from ..compiler.barrier import ALONE, cores
 from ..compiler.bound_call import Frame
 from ..losses import NONE, SIGNAL, RateRegularizer, rate_arrays
-from ..network.network import FlatWeights, Network, Weights, flatten, norm, structure, unflatten, zeros_like
+from ..network.arrays import structure
+from ..network.network import Network
+from ..network.weights import FlatWeights, Weights, flatten, norm, unflatten, zeros_like
 from ..optimizers.optimizers import LOOKED, SGD, NoOptimizer, Optimizer, apply_gradient, sum_accumulators
 from ..rules.base import Rule
 from ..rules.engines.event_driven import SHORTEST

@@ -11,7 +11,8 @@ import numpy as np
 from .. import _check
 from ..events import encode, is_batch, take
 from ..losses import NONE, Loss, MeanSquaredError, RateRegularizer, TargetArrays, encode_mask, encode_targets
-from ..network.network import Network, Weights
+from ..network.network import Network
+from ..network.weights import Weights
 from ..rules import Rule
 from ..rules.base import describe
 from ..rules.engines.adjoint import AdjointArrays

@@ -2,7 +2,7 @@
 
 What a member has for itself is what the block loop has per neuron: state, tape, scratch of the rule, parameters. Weights,
 gradients and traces of synapses stay where they are; a member sees, in every row, the synapses onto its neurons
-(`DensePart`, `SparsePart`). Before a call the state is dealt out, after it collected, together with what a recorder asked
+(`DenseShard`, `SparseShard`). Before a call the state is dealt out, after it collected, together with what a recorder asked
 for; of what belongs to sources, such as traces of arrivals, each member keeps a copy that it advances by itself.
 """
 
@@ -18,8 +18,9 @@ from ..compiler.barrier import PAD, Team, make_team
 from ..compiler.dispatch import is_ours
 from ..compiler.intrinsics import can_meet
 from ..losses import rate_loss
-from ..network.network import FlatWeights, NetArrays
-from ..network.shards import stretches
+from ..network.arrays import NetArrays
+from ..network.shards import shards_of
+from ..network.weights import FlatWeights
 from ..optimizers.optimizers import for_member
 from ..rules.tape import (
     ELSEWHERE,
@@ -94,7 +95,7 @@ def members(threads: int, net: NetArrays) -> int:
 def shard_network(net: NetArrays, size: int) -> list[NetShard]:
     """A network for each of so many members."""
     borders = np.append(np.arange(size) * net.n // size // ALIGNED * ALIGNED, net.n)
-    rows_in, rows_rec = stretches(net.proj_in, borders), stretches(net.proj_rec, borders)
+    rows_in, rows_rec = shards_of(net.proj_in, borders), shards_of(net.proj_rec, borders)
     found = []
     for m in range(size):
         lo, hi = int(borders[m]), int(borders[m + 1])

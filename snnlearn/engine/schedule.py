@@ -14,7 +14,7 @@ import numpy as np
 from .. import _check
 from ..compiler.barrier import ALONE
 from ..losses import SIGNAL
-from ..network.network import NetArrays
+from ..network.arrays import NetArrays
 from ..rules.base import NO_WINDOW, Rule
 from ..rules.engines.interval import SPAN
 from ..rules.tape import WINDOW_STEPS, Span, Work, tape_bytes

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..network.network import FlatWeights, NetArrays
+from ..network.arrays import NetArrays
+from ..network.weights import FlatWeights
 from ..optimizers.optimizers import SGD, Optimizer
 from ..rules.base import NoRule, Rule
 from ..rules.engines.passive import carried, several

@@ -21,7 +21,8 @@ from ..compiler.barrier import cores
 from ..engine.workspace import sharing
 from ..events import Events, dense, is_batch, take
 from ..losses import CrossEntropy
-from ..network.network import Network, Weights
+from ..network.network import Network
+from ..network.weights import Weights
 from ..optimizers.optimizers import SGD
 from ..recording import Recorder
 from ..rules import Rule

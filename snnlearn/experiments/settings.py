@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import _check
-from ..network.network import WEIGHT_NAMES, Network, Weights
+from ..network.network import Network
+from ..network.weights import WEIGHT_NAMES, Weights
 
 SCALARS = ("seed", "dtype", "update_every", "threads", "passive_every")  # keys outside of sections
 SPECS = ("rule", "optimizer", "loss", "regularizer")

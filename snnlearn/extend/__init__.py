@@ -4,8 +4,9 @@ May import neurons, network, rules and engine; docs/extend/ has a page for each,
 """
 
 from ..compiler.dispatch import device, distinct, inlined
-from ..network.connectivity import add_row, add_to_row
-from ..network.network import FlatWeights, NetArrays
+from ..network.arrays import NetArrays
+from ..network.projections import add_row, add_to_row
+from ..network.weights import FlatWeights
 from ..neurons.base import (
     PROMOTIONS,
     Derivatives,

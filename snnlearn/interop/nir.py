@@ -47,7 +47,8 @@ import pathlib
 from typing import Any, NamedTuple
 
 from .. import _check
-from ..network.network import Network, Weights
+from ..network.network import Network
+from ..network.weights import Weights
 from ..neurons.surrogate import PiecewiseLinear, Surrogate
 from ..recording import Recording
 from ..storage.integrity import CheckedFile

@@ -8,7 +8,8 @@ import numpy as np
 
 from .. import _check
 from ..network.connectivity import Dense, Masked
-from ..network.network import Network, Readout, Weights
+from ..network.network import Network, Readout
+from ..network.weights import Weights
 from ..neurons import LIF, CubaLIF
 from ..neurons.surrogate import Surrogate
 from .nir_graph import Graph, Path, kind, values

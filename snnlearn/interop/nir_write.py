@@ -17,7 +17,8 @@ from scipy import sparse
 from .. import _check
 from .._version import __version__
 from ..network.connectivity import Masked
-from ..network.network import Network, Weights
+from ..network.network import Network
+from ..network.weights import Weights
 from ..neurons import ALIF, LIF, CubaLIF
 from ..recording import Recording
 from ..spec import decode, encode

@@ -1,73 +1,24 @@
-"""The network: spec (`Network`, `Readout`), weights (`Weights`) and the arrays that kernels see.
+"""The network as a spec: `Network` and `Readout`.
 
 Papers write W_ji, [target, source]; every array here is [pre i, post j], so that a spike touches one row.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from .. import _check
-from ..compiler.dispatch import SOURCE, kernel, summing
 from ..neurons import base
 from ..neurons.base import Neuron
-from .connectivity import Dense, DenseProjection, Masked, Sparse, SparseProjection, synapses_of
-
-WEIGHT_NAMES = ("w_in", "w_rec", "w_out", "b_out")
-
-
-class Weights(NamedTuple):
-    """Weights, a gradient, or an optimizer's moments. Dense arrays, or csr_array where connectivity is sparse."""
-
-    w_in: Any  # [n_inputs, n]
-    w_rec: Any  # [n, n]
-    w_out: np.ndarray  # [n, n_out]
-    b_out: np.ndarray  # [n_out]
-
-    def __repr__(self) -> str:
-        return _check.brief(self)
-
-    @classmethod
-    def load(cls, path: Any, update: int | None = None, net: Network | None = None) -> Weights:
-        """The weights of a recording, for `Simulator(net, weights=...)` or `Simulator.set_weights`.
-
-        path : a recording with snapshots (`Recorder(weights_every=...)`), or an open `Recording`
-        update : after so many updates; None: the last snapshot
-        net : check that the weights fit this network
-
-        Raises as `open_recording` does, KeyError where there are no weights, IndexError that lists the updates with a
-        snapshot, and ValueError that names both shapes where they do not fit `net`.
-        """
-        recording = import_module("snnlearn.recording")  # the one call that reaches up: a convenience that reads a file
-        if not isinstance(path, recording.Recording):
-            with recording.open_recording(path) as opened:
-                return cls.load(opened, update, net)
-        weights = cls(**path.weights(update)._asdict())
-        if net is not None:
-            shapes = ((net.n_inputs, net.n), (net.n, net.n), (net.n, net.n_outputs), (net.n_outputs,))
-            for name, w, shape in zip(cls._fields, weights, shapes, strict=True):
-                if w.shape != shape:
-                    hint = f"{path.path} is of a network with {path.n_neurons} neurons and {path.n_outputs} outputs"
-                    raise _check.fail(f"Weights.load.{name}", f"have shape {shape} for this network", w.shape, hint)
-            return net.check_weights(weights)
-        return weights
-
-
-class FlatWeights(NamedTuple):
-    """The same as kernels see them: one flat array a matrix, rows by presynaptic neuron."""
-
-    w_in: np.ndarray  # [synapses]
-    w_rec: np.ndarray  # [synapses]
-    w_out: np.ndarray  # [n * n_out]
-    b_out: np.ndarray  # [n_out]
-    feedback: np.ndarray  # [n * n_out], the B of the learning signal; unused entries: size 0
+from .arrays import NetArrays
+from .connectivity import Dense, Masked, Sparse, synapses_of
+from .projections import projection
+from .weights import WEIGHT_NAMES, Weights
 
 
 @dataclass(frozen=True)
@@ -97,27 +48,6 @@ class Readout:
     def kappa(self, dt: float) -> float:
         """Decay per step."""
         return float(np.exp(-dt / self.tau)) if self.tau > 0 else 0.0
-
-
-class NetArrays(NamedTuple):
-    """What does not change while a network runs."""
-
-    params: Any  # LIFParams, ALIFParams, ...
-    proj_in: Any
-    proj_rec: Any
-    kappa: float
-    scale: float
-    noise: np.ndarray  # [n] standard deviation, or [0] without noise
-    absent_in: np.ndarray  # int64, flat positions of synapses that do not exist
-    absent_rec: np.ndarray
-    initial: np.ndarray  # [D, n] hidden state before the first step
-    delay: int
-    n: int
-    n_out: int
-    n_hidden: int  # D
-    n_local: int
-    one_alpha: bool  # all neurons of the network share the decay of the membrane potential
-    one_zeta: bool  # and the weight of what arrives
 
 
 @dataclass(frozen=True)
@@ -260,8 +190,8 @@ class Network:
         params = base.join(self.neurons, self.dt, dtype)
         return NetArrays(
             params=params,
-            proj_in=_projection(weights.w_in),
-            proj_rec=_projection(weights.w_rec),
+            proj_in=projection(weights.w_in),
+            proj_rec=projection(weights.w_rec),
             kappa=as_dtype(kappa),
             scale=as_dtype(1.0 - kappa if self.readout.normalize_input else 1.0),
             noise=noise.astype(dtype) if noise.any() else np.empty(0, dtype),
@@ -297,75 +227,10 @@ class Network:
         }
 
 
-def flatten(weights: Weights, dtype: Any, feedback: np.ndarray | None = None) -> FlatWeights:
-    """A copy of the weights in the form of kernels; ValueError where they are too large for this dtype."""
-    values = [w.data if sparse.issparse(w) else w for w in weights]
-    values.append(np.empty(0) if feedback is None else feedback)
-    for name, v in zip((*WEIGHT_NAMES, "feedback"), values, strict=True):
-        _check.fits(f"weights.{name}" if name != "feedback" else name, v, dtype)
-    return FlatWeights(*(np.array(v, dtype, order="C").reshape(-1) for v in values))
-
-
-def unflatten(flat: Any, like: Weights, copy: bool = True) -> Weights:
-    """Public arrays [pre, post] (or csr_array) of a FlatWeights; read-only."""
-    result = []
-    for values, shape_of in zip(flat[:4], like, strict=True):
-        values = values.copy() if copy else values.view()
-        values.flags.writeable = False
-        if sparse.issparse(shape_of):
-            result.append(sparse.csr_array((values, shape_of.indices, shape_of.indptr), shape=shape_of.shape))
-        else:
-            result.append(values.reshape(shape_of.shape))
-    return Weights(*result)
-
-
-def norm(flat: np.ndarray) -> float:
-    """Euclidean norm of a contiguous array, summed in float64."""
-    return math.sqrt(_sum_of_squares(flat))
-
-
-@kernel
-def _sum_of_squares(flat, source=SOURCE):
-    return square_sum(flat)
-
-
-@summing
-def square_sum(flat):
-    """Sum of the squares of a flat array, in float64."""
-    total = 0.0
-    for s in range(flat.shape[0]):
-        total += np.float64(flat[s]) * np.float64(flat[s])
-    return total
-
-
-def structure(flat: FlatWeights, weights: Weights, arrays: NetArrays) -> Weights:
-    """Matrices of the shapes and structures of `weights` that hold no memory of their own: views of kernels' arrays."""
-    like: list[Any] = list(weights)
-    for m, proj in enumerate((arrays.proj_in, arrays.proj_rec)):
-        if isinstance(proj, SparseProjection):
-            fits = proj.indices.size <= np.iinfo(np.int32).max  # scipy takes both of one type, or copies
-            indices = proj.indices.view() if fits else proj.indices.astype(np.int64)
-            indptr = proj.indptr.astype(indices.dtype)
-            indices.flags.writeable = indptr.flags.writeable = False
-            like[m] = sparse.csr_array((flat[m], indices, indptr), shape=weights[m].shape)
-    return unflatten(flat, Weights(*like), copy=False)
-
-
-def zeros_like(flat: FlatWeights, groups: int) -> FlatWeights:
-    """Accumulators of the same sizes with a leading axis; the feedback's is not kept."""
-    return FlatWeights(*(np.zeros((groups, 0 if w is flat.feedback else w.size), w.dtype) for w in flat))
-
-
 def _common(params: Any, name: str) -> bool:
     """Whether all neurons have the same parameter of this name."""
     values = getattr(params, name, None)
     return values is not None and bool((values == values[0]).all())
-
-
-def _projection(matrix: Any) -> DenseProjection | SparseProjection:
-    if sparse.issparse(matrix):
-        return SparseProjection(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32))
-    return DenseProjection(*(int(s) for s in matrix.shape))
 
 
 def _check_matrix(where: str, matrix: Any, spec: Any, shape: tuple[int, int], recurrent: bool) -> Any:

@@ -12,23 +12,23 @@ import numpy as np
 
 from ..compiler.dispatch import kernel
 from ..compiler.intrinsics import prefetch
-from .connectivity import (
+from .projections import (
     FETCHED,
     LINE,
     SparseProjection,
     add_row,
     add_to_row,
     back_over,
-    fetch_row,
-    fetch_stretch,
     n_pre,
+    prefetch_entries,
+    prefetch_row,
     row_start,
     row_stop,
     target,
 )
 
 
-class DensePart(NamedTuple):
+class DenseShard(NamedTuple):
     """The synapses onto neurons first .. first + n - 1 of a dense projection; targets are numbered from `first`."""
 
     n_pre: int
@@ -41,7 +41,7 @@ class DensePart(NamedTuple):
         return self.n
 
 
-class SparsePart(NamedTuple):
+class SparseShard(NamedTuple):
     """The same of CSR: row i is the entries starts[i] .. stops[i]."""
 
     starts: np.ndarray  # int64 [n_pre]
@@ -54,93 +54,93 @@ class SparsePart(NamedTuple):
         return int((self.stops - self.starts).max(initial=1))
 
 
-@row_start.register(DensePart)
-def dense_part_row_start(proj, i):
+@row_start.register(DenseShard)
+def dense_shard_row_start(proj, i):
     return i * proj.n_post + proj.first
 
 
-@row_start.register(SparsePart)
-def sparse_part_row_start(proj, i):
+@row_start.register(SparseShard)
+def sparse_shard_row_start(proj, i):
     return proj.starts[i]
 
 
-@row_stop.register(DensePart)
-def dense_part_row_stop(proj, i):
+@row_stop.register(DenseShard)
+def dense_shard_row_stop(proj, i):
     return i * proj.n_post + proj.first + proj.n
 
 
-@row_stop.register(SparsePart)
-def sparse_part_row_stop(proj, i):
+@row_stop.register(SparseShard)
+def sparse_shard_row_stop(proj, i):
     return proj.stops[i]
 
 
-@target.register(DensePart)
-def dense_part_target(proj, start, k):
+@target.register(DenseShard)
+def dense_shard_target(proj, start, k):
     return k
 
 
-@target.register(SparsePart)
-def sparse_part_target(proj, start, k):
+@target.register(SparseShard)
+def sparse_shard_target(proj, start, k):
     return proj.indices[start + k] - proj.first
 
 
-@n_pre.register(DensePart)
-def dense_part_n_pre(proj):
+@n_pre.register(DenseShard)
+def dense_shard_n_pre(proj):
     return proj.n_pre
 
 
-@n_pre.register(SparsePart)
-def sparse_part_n_pre(proj):
+@n_pre.register(SparseShard)
+def sparse_shard_n_pre(proj):
     return proj.starts.shape[0]
 
 
-@add_row.register(DensePart)
-def dense_part_add_row(proj, i, scale, row, out):
+@add_row.register(DenseShard)
+def dense_shard_add_row(proj, i, scale, row, out):
     start = i * proj.n_post + proj.first
     entries = row[start : start + proj.n]
     for k in range(entries.shape[0]):
         out[k] += scale * entries[k]
 
 
-@add_row.register(SparsePart)
-def sparse_part_add_row(proj, i, scale, row, out):
+@add_row.register(SparseShard)
+def sparse_shard_add_row(proj, i, scale, row, out):
     for s in range(proj.starts[i], proj.stops[i]):
         out[proj.indices[s] - proj.first] += scale * row[s]
 
 
-@add_to_row.register(DensePart)
-def dense_part_add_to_row(proj, i, scale, values, row):
+@add_to_row.register(DenseShard)
+def dense_shard_add_to_row(proj, i, scale, values, row):
     start = i * proj.n_post + proj.first
     entries = row[start : start + proj.n]
     for k in range(entries.shape[0]):
         entries[k] += scale * values[k]
 
 
-@add_to_row.register(SparsePart)
-def sparse_part_add_to_row(proj, i, scale, values, row):
+@add_to_row.register(SparseShard)
+def sparse_shard_add_to_row(proj, i, scale, values, row):
     for s in range(proj.starts[i], proj.stops[i]):
         row[s] += scale * values[proj.indices[s] - proj.first]
 
 
-@fetch_row.register(DensePart)
-def dense_part_fetch_row(proj, i, row):
+@prefetch_row.register(DenseShard)
+def dense_shard_prefetch_row(proj, i, row):
     start = i * proj.n_post + proj.first
     for s in range(start, start + min(proj.n, FETCHED), LINE):
         prefetch(row, s)
 
 
-@fetch_row.register(SparsePart)
-def sparse_part_fetch_row(proj, i, row):
-    fetch_stretch(proj.indices, row, proj.starts[i], proj.stops[i])
+@prefetch_row.register(SparseShard)
+def sparse_shard_prefetch_row(proj, i, row):
+    prefetch_entries(proj.indices, row, proj.starts[i], proj.stops[i])
 
 
-@back_over.register(DensePart)
-def dense_part_back_over(proj, row, values, out, wanted):
+@back_over.register(DenseShard)
+def dense_shard_back_over(proj, row, values, out, wanted):
     return None  # rules that go back over synapses need the adjoints of all neurons: they are not run by teams
 
 
-@back_over.register(SparsePart)
-def sparse_part_back_over(proj, row, values, out, wanted):
+@back_over.register(SparseShard)
+def sparse_shard_back_over(proj, row, values, out, wanted):
     return None
 
 
@@ -159,11 +159,11 @@ def _split_rows(indptr, indices, borders, out):
             out[m, i] = low
 
 
-def stretches(proj: Any, borders: np.ndarray) -> list[Any]:
+def shards_of(proj: Any, borders: np.ndarray) -> list[Any]:
     """A projection onto neurons borders[m] .. borders[m + 1] - 1, for each m."""
     lows = borders[:-1].tolist()
     if not isinstance(proj, SparseProjection):
-        return [DensePart(proj.n_pre, proj.n_post, lo, int(hi) - lo) for lo, hi in zip(lows, borders[1:], strict=True)]
+        return [DenseShard(proj.n_pre, proj.n_post, lo, int(hi) - lo) for lo, hi in zip(lows, borders[1:], strict=True)]
     starts = np.empty((borders.size, proj.indptr.size - 1), np.int64)
     _split_rows(proj.indptr, proj.indices, borders, starts)
-    return [SparsePart(starts[m], starts[m + 1], proj.indices, lo) for m, lo in enumerate(lows)]
+    return [SparseShard(starts[m], starts[m + 1], proj.indices, lo) for m, lo in enumerate(lows)]

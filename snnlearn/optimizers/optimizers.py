@@ -25,7 +25,8 @@ from .. import _check
 from ..compiler.barrier import leads, meet, share
 from ..compiler.dispatch import SOURCE, device, generic, inlined, kernel
 from ..compiler.intrinsics import flush_denormals, restore
-from ..network.network import WEIGHT_NAMES, FlatWeights, Network, square_sum
+from ..network.network import Network
+from ..network.weights import WEIGHT_NAMES, FlatWeights, square_sum
 
 Schedule = Callable[[int], float]
 CLEARED = 2048  # synapses of an update at a time

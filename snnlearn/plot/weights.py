@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from .._check import fail
-from ..network.network import Weights
+from ..network.weights import Weights
 from ..recording import Recording
 from .style import BLUE, GREY, axes_or_new
 

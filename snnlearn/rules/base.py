@@ -7,7 +7,7 @@ simulation left. It works in one of three directions:
     interval   the same, by adjoints within each interval and traces across its borders
     adjoint    the chain rule goes back over the tape of a window that has closed (a whole trial)
 
-`digest` is registered for the class of the rule's arrays; the block loop in `block.py` calls it after
+`digest` is registered for the class of the rule's arrays; the block loop in `block_loop.py` calls it after
 every interval and does not know the rule. Arrays that live from interval to interval stand in the tuple
 `carry` of a rule's arrays, trial first; all others are constants or scratch.
 """
@@ -24,7 +24,9 @@ from .. import _check
 from ..compiler.barrier import leads
 from ..compiler.dispatch import generic, inlined, summing
 from ..losses import SIGNAL
-from ..network.network import FlatWeights, NetArrays, Network
+from ..network.arrays import NetArrays
+from ..network.network import Network
+from ..network.weights import FlatWeights
 
 FEEDBACK = ("symmetric", "random", "adaptive")
 NO_WINDOW = 2**62  # steps: a window that only the end of the trial closes

@@ -24,7 +24,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import _check
-from ..network.network import FlatWeights, NetArrays
+from ..network.arrays import NetArrays
+from ..network.weights import FlatWeights
 from .base import Rule, pick_direction
 from .engines.adjoint import AdjointArrays, make_adjoint
 

@@ -28,7 +28,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import _check
-from ..network.network import FlatWeights, NetArrays
+from ..network.arrays import NetArrays
+from ..network.weights import FlatWeights
 from .base import Rule, pick_direction
 from .engines.adjoint import make_adjoint
 from .engines.influence import MAX_BYTES, make_influence

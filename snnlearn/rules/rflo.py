@@ -17,7 +17,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import _check
-from ..network.network import FlatWeights, NetArrays
+from ..network.arrays import NetArrays
+from ..network.weights import FlatWeights
 from ..neurons.alif import ALIFParams
 from ..neurons.chain_rule import chain
 from ..neurons.lif import LIFParams

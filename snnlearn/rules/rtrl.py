@@ -23,7 +23,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import _check
-from ..network.network import FlatWeights, NetArrays
+from ..network.arrays import NetArrays
+from ..network.weights import FlatWeights
 from .base import Rule
 from .engines.influence import MAX_BYTES, InfluenceArrays, make_influence
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..compiler.memory import aligned
-from ..network.network import NetArrays
+from ..network.arrays import NetArrays
 
 LARGE = 2**12  # bytes of an array of which its first and last lines are a small part
 HERE, ELSEWHERE = 1, 2  # a state that is not finite: of this thread's neurons, of another's

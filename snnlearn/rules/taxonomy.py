@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _check
-from ..network.network import Network, Weights
+from ..network.network import Network
+from ..network.weights import Weights
 from . import BPTT, RFLO, RTRL, UORO, EProp, Rule, SnAp, TruncatedBPTT
 from .engines.influence import MAX_BYTES
 from .tape import WINDOW_STEPS

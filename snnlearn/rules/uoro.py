@@ -24,8 +24,9 @@ import numpy as np
 
 from .. import _check
 from ..compiler.dispatch import inlined, summing
-from ..network.connectivity import add_row, n_pre, row_start, row_stop, target
-from ..network.network import FlatWeights, NetArrays
+from ..network.arrays import NetArrays
+from ..network.projections import add_row, n_pre, row_start, row_stop, target
+from ..network.weights import FlatWeights
 from ..neurons.base import SpikeTangents, prepare, tangent
 from ..neurons.chain_rule import chain
 from .base import Rule, digest, readout_step

@@ -23,7 +23,7 @@ import os
 from typing import Any
 
 from .. import _check
-from ..network.network import Weights
+from ..network.weights import Weights
 from ..recording import Recording, open_recording
 from ..recording.reopen import load_checkpoints, reopen
 from ..simulator.simulator import Simulator

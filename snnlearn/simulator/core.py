@@ -10,7 +10,8 @@ import numpy as np
 from ..engine.batch import Noise
 from ..engine.engine import Engine
 from ..losses import Loss, RateRegularizer
-from ..network.network import Network, Weights
+from ..network.network import Network
+from ..network.weights import Weights
 from ..neurons.base import spec_to_dict as describe_spec
 from ..optimizers.optimizers import Optimizer
 from ..recording.protocol import BaseRecorder

@@ -36,7 +36,7 @@ import numpy as np
 
 from ..engine.batch import Result, Trials
 from ..losses import ENTROPY, SIGNAL, SQUARED
-from ..network.network import WEIGHT_NAMES, FlatWeights, norm
+from ..network.weights import WEIGHT_NAMES, FlatWeights, norm
 from .results import Run
 
 SATURATED_STEPS = 1000

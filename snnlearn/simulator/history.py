@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import _check
-from ..network.network import Weights
+from ..network.weights import Weights
 from ..tasks.base import Task
 
 

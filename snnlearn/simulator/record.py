@@ -13,7 +13,7 @@ from .. import _check
 from .._interrupts import shielded
 from ..engine.batch import Result, Trials
 from ..losses import ENTROPY, SQUARED
-from ..network.network import WEIGHT_NAMES
+from ..network.weights import WEIGHT_NAMES
 from ..recording.protocol import BaseRecorder
 from ..recording.reducers import Ended
 from ..rules.eligibility import Follower

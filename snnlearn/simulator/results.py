@@ -10,7 +10,7 @@ import numpy as np
 from .._check import brief
 from ..engine.batch import Result, Trials
 from ..losses import ENTROPY, SQUARED, TargetArrays
-from ..network.network import WEIGHT_NAMES, Weights
+from ..network.weights import WEIGHT_NAMES, Weights
 from ..rules.closeness import closeness
 
 ROUNDING = 1e-24  # of the mean square, the variance that a constant may seem to have

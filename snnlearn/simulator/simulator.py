@@ -13,7 +13,8 @@ from .._interrupts import Interrupts
 from ..engine.batch import Noise, Result, Trials
 from ..events import is_stream, split_piece
 from ..losses import CrossEntropy, Loss, MeanSquaredError, RateRegularizer
-from ..network.network import FlatWeights, Network, Weights
+from ..network.network import Network
+from ..network.weights import FlatWeights, Weights
 from ..optimizers.optimizers import Optimizer
 from ..recording.protocol import BaseRecorder
 from ..rules import Rule

@@ -22,7 +22,8 @@ from scipy import sparse
 from .. import _check
 from ..engine.engine import Engine
 from ..engine.schedule import STREAM, Plan
-from ..network.network import WEIGHT_NAMES, FlatWeights, Network, Weights, flatten, unflatten
+from ..network.network import Network
+from ..network.weights import WEIGHT_NAMES, FlatWeights, Weights, flatten, unflatten
 from ..recording import Recorder
 from ..recording.recorder import check_new_file
 from ..rules.engines.passive import carried

@@ -12,7 +12,7 @@ import numpy as np
 from .. import _check
 from .._interrupts import Interrupts
 from ..losses import CrossEntropy
-from ..network.network import Weights
+from ..network.weights import Weights
 from ..recording.protocol import BaseRecorder
 from ..tasks.base import Task, no_split
 from ..tasks.batches import TrialBatch, check_number, draw, evaluation_split

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..losses import RateRegularizer
-from ..network.network import Network, Readout, Weights
+from ..network.network import Network, Readout
+from ..network.weights import Weights
 from ..neurons import LIF
 from ..neurons.surrogate import PiecewiseLinear
 from ..optimizers.optimizers import SGD

@@ -23,7 +23,8 @@ from .. import _check
 from ..compiler.compilations import belongs
 from ..engine.functional import gradient, simulate
 from ..network.connectivity import Masked, Sparse
-from ..network.network import Network, Readout, Weights
+from ..network.network import Network, Readout
+from ..network.weights import Weights
 from ..neurons.base import Neuron, SpikeTangents, adjoint, advance, derivatives, make_derivatives, prepare, tangent
 from ..neurons.chain_rule import ChainParams
 from ..neurons.lif import LIF

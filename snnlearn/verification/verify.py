@@ -25,7 +25,8 @@ from .._check import brief
 from ..engine.functional import gradient, simulate
 from ..losses import CrossEntropy, MeanSquaredError, RateRegularizer
 from ..network.connectivity import Dense, Masked, Sparse
-from ..network.network import Network, Readout, Weights
+from ..network.network import Network, Readout
+from ..network.weights import Weights
 from ..neurons import ALIF, LIF
 from ..neurons.surrogate import PiecewiseLinear
 from ..optimizers.optimizers import SGD

@@ -9,7 +9,7 @@ import pytest
 from twin import assert_same, distance
 
 import snnlearn as sl
-from snnlearn.network.network import flatten
+from snnlearn.network.weights import flatten
 from snnlearn.neurons import Neuron
 from snnlearn.neurons.base import (
     SpikeTangents,

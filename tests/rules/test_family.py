@@ -10,7 +10,7 @@ from scipy import sparse
 from twin import distance, draw, library, simulator
 
 import snnlearn as sl
-from snnlearn.network.network import flatten
+from snnlearn.network.weights import flatten
 from snnlearn.rules.taxonomy import KINDS, MEMBERS, STANDARD, affordable, parse_rule, rule_names, size_of
 
 MEMBER = partial(pytest.mark.parametrize, "member", MEMBERS, ids=lambda m: f"{m.name} {m.direction}")

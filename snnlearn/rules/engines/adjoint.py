@@ -27,8 +27,9 @@ import numpy as np
 
 from ...compiler.barrier import leads
 from ...compiler.dispatch import distinct, inlined
-from ...network.connectivity import AHEAD, SHARING, add_to_row, back_over, fetch_row
-from ...network.network import FlatWeights, NetArrays
+from ...network.arrays import NetArrays
+from ...network.projections import AHEAD, SHARING, add_to_row, back_over, prefetch_row
+from ...network.weights import FlatWeights
 from ...neurons.base import adjoint, prepare
 from ...neurons.chain_rule import chain
 from ..base import NO_WINDOW, digest, learning_signal
@@ -225,7 +226,7 @@ def _receive_gradient(rule, net, grad, tape, inputs, span, b, t):
         last = tape.spike_ptr[b, row + 1]
         for event in range(tape.spike_ptr[b, row], last):
             if event + AHEAD < last:
-                fetch_row(net.proj_rec, tape.spike_index[b, event + AHEAD], g_rec)
+                prefetch_row(net.proj_rec, tape.spike_index[b, event + AHEAD], g_rec)
             add_to_row(net.proj_rec, tape.spike_index[b, event], one, earned, g_rec)
     if leads(span.team):
         for event in range(tape.spike_ptr[b, row + delay], tape.spike_ptr[b, row + delay + 1]):

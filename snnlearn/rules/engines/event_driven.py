@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...compiler.dispatch import generic, inlined
-from ...network.connectivity import n_pre, row_start, row_stop, target
+from ...network.projections import n_pre, row_start, row_stop, target
 from ...neurons.alif import ALIFParams
 
 SHORTEST = 20  # steps of a window below which traces in place are cheaper

@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...compiler.dispatch import inlined
-from ...network.network import FlatWeights, NetArrays
+from ...network.arrays import NetArrays
+from ...network.weights import FlatWeights
 from ...neurons.base import SpikeTangents, prepare, tangent
 from ...neurons.chain_rule import chain
 from ..base import digest, readout_step

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from ...network.connectivity import DenseProjection
-from ...network.network import NetArrays
+from ...network.arrays import NetArrays
+from ...network.projections import DenseProjection
 
 
 class Synapses(NamedTuple):

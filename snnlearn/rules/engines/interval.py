@@ -28,8 +28,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...compiler.dispatch import generic, inlined
-from ...network.connectivity import AHEAD, add_to_row, fetch_row, n_pre, row_start, row_stop, target
-from ...network.network import FlatWeights, NetArrays
+from ...network.arrays import NetArrays
+from ...network.projections import AHEAD, add_to_row, n_pre, prefetch_row, row_start, row_stop, target
+from ...network.weights import FlatWeights
 from ...neurons.alif import ALIFParams
 from ...neurons.base import adjoint, prepare
 from ...neurons.chain_rule import ChainParams, chain
@@ -143,7 +144,7 @@ def interval_digest(rule, model, drive, tape, grad, span, start, stop):
                     for event in range(tape.spike_ptr[b, row], behind):
                         i = tape.spike_index[b, event]
                         if event + AHEAD < behind:
-                            fetch_row(net.proj_rec, tape.spike_index[b, event + AHEAD], g)
+                            prefetch_row(net.proj_rec, tape.spike_index[b, event + AHEAD], g)
                         _arrive(rule, traces, net.proj_rec, Arrival(b, i, one, t - first, last - first), g)
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...compiler.dispatch import device
-from ...network.network import FlatWeights
+from ...network.weights import FlatWeights
 from ..base import digest
 from ..tape import Model
 

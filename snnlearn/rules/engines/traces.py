@@ -26,8 +26,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...compiler.dispatch import generic, inlined
-from ...network.connectivity import n_pre, row_start, row_stop, target
-from ...network.network import FlatWeights, NetArrays
+from ...network.arrays import NetArrays
+from ...network.projections import n_pre, row_start, row_stop, target
+from ...network.weights import FlatWeights
 from ...neurons.alif import ALIFParams
 from ...neurons.base import prepare
 from ...neurons.chain_rule import ChainParams, chain
