@@ -14,7 +14,7 @@ The package, in the order in which its parts build on each other; each imports o
     spec           specs as plain values and back
     engine         the compiled loop (engine/block_loop.py is the timeline of a step), its batches and threads; simulate, gradient
     storage        HDF5 files that survive kills; knows no neurons
-    recording      Recorder, open_recording, watch
+    recording      Recorder, MemoryRecorder, open_recording, watch
     datasets       recorded events: SHD, SSC, N-MNIST, others' objects
     tasks          what to learn
     simulator      Simulator: run, train, evaluate, step
@@ -53,7 +53,7 @@ from .neurons import ALIF, LIF, CubaLIF
 from .neurons.surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
 from .optimizers.optimizers import SGD, Adam
 from .optimizers.schedules import CosineDecay, ExponentialDecay, StepDecay
-from .recording import Recorder, Recording, open_recording
+from .recording import MemoryRecorder, Recorder, Recording, open_recording
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
 from .rules.taxonomy import Taxonomy, taxonomy
 from .runs.fork import fork
@@ -97,6 +97,7 @@ __all__ = [
     "InitialWeights",
     "Masked",
     "MeanSquaredError",
+    "MemoryRecorder",
     "Network",
     "PiecewiseLinear",
     "RateRegularizer",

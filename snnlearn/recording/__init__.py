@@ -1,27 +1,31 @@
 """Recordings: `Recorder` streams a run to HDF5, `open_recording` reads it, `describe` tells what a file holds.
 
 schema.py     the documented layout
-store.py      data sets that grow, are written in chunks and committed: column.py one of them, encoding.py its chunks, compressed
-              by a thread, journal.py the file that a kill does not tear, slots.py checkpoints in it,
-              integrity.py checksums
-sections.py   raw data, tables and snapshots of weights, as they are written
+options.py    what a recorder can be asked for: one list, from which docstrings, checks, checkpoints and configurations come
+protocol.py   RunRecorder: what a simulator calls of a recorder, and when
+streams.py    raw data, tables and snapshots of weights, as they are written
 reducers.py   what is summed up while a run goes on; reductions.py cuts it into bins
-choices.py    what a recorder can be asked for; asked.py: what it was asked for, and what is due
-writer.py     Recorder
-pulse.py      counters by which a file can be read while it is written
-access.py     opening a file for reading; choosing trials, neurons and times
+writing.py    RecordingWriter: a run into HDF5
+recorder.py   Recorder: to a file, with checkpoints; state.py is its part of them
+memory.py     MemoryRecorder: in memory, read as a recording
+raw.py        an open file: its index (index.py), spikes and inputs
 signal.py     one recorded signal, read on demand
-reduced.py    what reducers left
 pieces.py     trials, windows and batches
+summaries.py  tables, weights, sums and events
+readable.py   all of these together
 convert.py    xarray, pandas, neo
-reader.py     open_recording, Recording
-summaries.py  its tables, weights, sums and events
+recording.py  open_recording, Recording
 describe.py   a recording as text
-repair.py     a file whose process was killed, for other HDF5 readers
+watch.py      a recording that is being written, as text
+reopen.py     going on with a recording; repairing one whose process was killed
+
+What a file is made of stands in `snnlearn.storage`.
 """
 
 from .describe import describe
+from .memory import MemoryRecorder
+from .protocol import RunRecorder
 from .recorder import Recorder
 from .recording import Recording, open_recording
 
-__all__ = ["Recorder", "Recording", "describe", "open_recording"]
+__all__ = ["MemoryRecorder", "Recorder", "Recording", "RunRecorder", "describe", "open_recording"]
