@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, Unpack
@@ -21,6 +22,7 @@ from .writing import RecordingWriter, check_status
 
 T = TypeVar("T")
 NAME = "the recording in memory"
+NUMBERS = itertools.count()
 GROWS = 1 << 20  # bytes by which the file grows
 
 
@@ -111,7 +113,8 @@ class MemoryRecorder(RecordingWriter):
         return f"MemoryRecorder({self._status})"
 
     def _new_file(self) -> tuple[h5py.File, None]:
-        return h5py.File(NAME, "w", libver=WRITTEN, driver="core", backing_store=False, block_size=GROWS), None
+        name = f"{NAME} {next(NUMBERS)}"  # HDF5 knows open files by their names
+        return h5py.File(name, "w", libver=WRITTEN, driver="core", backing_store=False, block_size=GROWS), None
 
     @property
     def recording(self) -> Recording:

@@ -4,8 +4,10 @@
     Stream      columns of one length, as the spikes (step, neuron) or the rows of a table
     Store       the file and its streams
 
-A flush writes the pending values of every stream, awaits the chunks that are on their way (`encoding`), raises the committed
-lengths, and commits the file (`journal`): all of it comes to the disk, or nothing, and readers are told while it does (`pulse`).
+A flush writes the pending values of every stream, awaits the chunks that are being compressed (`compression`), raises the
+committed lengths, and commits the file (`journal`): all of it comes to the disk, or nothing, and readers are told while it
+does (`seqlock`). README.md has the order of all bytes.
+
 Values are pending together with the row at which they belong, so that a flush that was interrupted can simply be repeated.
 """
 
