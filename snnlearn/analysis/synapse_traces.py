@@ -23,7 +23,7 @@ from ..events import dense, is_batch, split_trial, take
 from ..losses import ENTROPY, Loss, MeanSquaredError, encode_targets
 from ..network.network import Network, Weights
 from ..rules import EProp
-from ..rules.eligibility import Chain
+from ..rules.eligibility import TraceChain
 
 
 class Eligibility(NamedTuple):
@@ -98,7 +98,7 @@ def synapse_traces(
     if source == "recurrent":
         arrivals = np.concatenate([np.zeros((net.delay_steps, net.n)), run.spikes])[:n_steps]
     pre, psi = arrivals[:, i], run.psi[:, j]
-    chain = Chain(net, j, rule.attached)
+    chain = TraceChain(net, j, rule.attached)
     eps, e, ebar = chain.run(pre, psi, np.zeros((n_steps, 0, j.size)), chain.rest())  # (1) to (4)
     eps_v, eps_a = eps[:, 0], eps[:, 1] if eps.shape[1] > 1 else np.zeros_like(e)
     feedback = rule.feedback_matrix(net)

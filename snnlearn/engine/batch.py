@@ -154,4 +154,4 @@ def _trace(tape: Tape, variables: tuple[str, ...], name: str) -> np.ndarray:
     """The tape's array of this name, [slots, steps, n]; of the hidden state, [slots, steps, columns]."""
     if name in variables:
         return tape.hidden[:, :, variables.index(name)]
-    return {"psi": tape.psi, "threshold": tape.threshold, "learning_signal": tape.signal}[name]
+    return tape.signal if name == "learning_signal" else getattr(tape, name)

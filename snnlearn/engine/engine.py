@@ -293,6 +293,7 @@ class Engine:
         """
         blocks: list[Block] = []
         block = self.cutter.block(job.n_steps, lane.plan)
+        late = lane.plan.whole and "current_gradient" in lane.plan.full  # which is known when the rule has gone back
         plain = job.variables is None and job.noise is None and job.error is None and not lane.traces and lane.parts is None
         plain &= not lane.plan.rate_first and not segment and block >= job.n_steps
         for group, lo, hi in tasks:
@@ -313,7 +314,10 @@ class Engine:
                     steps, origin = range(start, min(part.n_steps, start + block)), 0 if lane.plan.whole else start
                     span = self.span(part, steps, origin, group)._replace(trials=n // rounds, rounds=rounds)
                     self._advance(lane, part, own, span, first)
-                    blocks += self._blocks(lane, part, steps, origin, first)
+                    if not late:
+                        blocks += self._blocks(lane, part, steps, origin, first)
+                if late:
+                    blocks += self._blocks(lane, part, range(part.n_steps), 0, first)
                 if rounds == 1:
                     own.counts[:] = lane.state.counts[:n]
         return blocks

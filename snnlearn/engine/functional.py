@@ -13,13 +13,15 @@ from ..events import encode, is_batch, take
 from ..losses import NONE, Loss, MeanSquaredError, RateRegularizer, TargetArrays, encode_mask, encode_targets
 from ..network.network import Network, Weights
 from ..rules import Rule
-from .batch import Job, Noise
+from ..rules.base import describe
+from ..rules.engines.adjoint import AdjointArrays
+from .batch import Block, Job, Noise
 from .checks import check_parts, check_steps, refuse_pair
 from .engine import Engine
 
 
 class Gradient(NamedTuple):
-    """A gradient, averaged over trials; arrays [pre, post], read-only."""
+    """A gradient of the mean loss of the trials; arrays of weights [pre, post], read-only."""
 
     w_in: Any
     w_rec: Any
@@ -27,6 +29,7 @@ class Gradient(NamedTuple):
     b_out: np.ndarray
     loss: float  # task loss
     regularization: float
+    inputs: np.ndarray | None = None  # [T, n_inputs] or [trials, T, n_inputs], where asked for
 
     def __repr__(self) -> str:
         return _check.brief(self)
@@ -123,6 +126,7 @@ def gradient(
     seed: int = 0,
     threads: int | None = None,
     steps: Any = None,
+    by_inputs: bool = False,
 ) -> Gradient:
     """The gradient of a rule over one trial, or its mean over a batch; nothing is modified.
 
@@ -137,6 +141,8 @@ def gradient(
     seed : of the background noise
     threads : None: all cores; results do not depend on it
     steps : [trials] lengths of the trials of a padded batch; None: all are T steps long
+    by_inputs : also dE/dx_i[t] = sum_j w_in_ij c_j[t], of the paths that the rule follows; c_j[t] is what a unit current into
+        neuron j at step t adds to E. For rules that look back over the trial: BPTT, TruncatedBPTT, EProp and RFLO
 
     Raises ValueError for wrong shapes, labels out of range and NaN, TypeError for other objects, MemoryError where a
     rule's influence is too large; Divergence where a state is not finite.
@@ -173,8 +179,36 @@ def gradient(
         loss or MeanSquaredError(), targets, mask, encoded.steps, n_steps, net.n_outputs, engine.dtype, is_batch(inputs)
     )
     noise = Noise([np.random.default_rng([seed, 0, b]) for b in range(trials)], net.n)
-    outcome = engine.trials(Job(encoded, target_arrays, learn=True, noise=noise)).outcome
-    return Gradient(*engine.gradient(trials), float(outcome.loss.mean()), float(outcome.regularization.mean()))
+    if not _check.flag("gradient.by_inputs", by_inputs):
+        outcome = engine.trials(Job(encoded, target_arrays, learn=True, noise=noise)).outcome
+        return Gradient(*engine.gradient(trials), float(outcome.loss.mean()), float(outcome.regularization.mean()))
+    check_looks_back("gradient.rule", engine)
+    result = engine.trials(Job(encoded, target_arrays, learn=True, noise=noise, variables={"current_gradient": None}))
+    outcome, by_x = result.outcome, input_gradient(engine, result.blocks, trials, n_steps) / engine.dtype.type(trials)
+    by_x = by_x if is_batch(inputs) else by_x[0]
+    by_x.flags.writeable = False
+    return Gradient(*engine.gradient(trials), float(outcome.loss.mean()), float(outcome.regularization.mean()), by_x)
+
+
+def check_looks_back(where: str, engine: Engine) -> None:
+    """Raise ValueError unless the rule has the gradient by a neuron's current, from which that by inputs follows."""
+    assert engine.rule is not None
+    direction = engine.rule.direction(None, False, False)
+    arrays = engine.rule.arrays(engine.arrays, engine.weights, direction, 1, engine.learns) if direction == "adjoint" else None
+    if not isinstance(arrays, AdjointArrays):
+        need = "look back over the trial for a gradient by inputs, as BPTT, TruncatedBPTT, EProp and RFLO do"
+        raise _check.fail(
+            where, need, describe(engine.rule), "method='forward' does not" if hasattr(engine.rule, "method") else ""
+        )
+
+
+def input_gradient(engine: Engine, blocks: Iterable[Block], trials: int, n_steps: int) -> np.ndarray:
+    """dE/dx [trials, T, n_inputs], summed over trials, of blocks that hold `current_gradient`. Equation (7) of `adjoint.py`."""
+    c = np.zeros((trials, n_steps, engine.arrays.n), engine.dtype)
+    for block in blocks:
+        part = block.traces["current_gradient"]
+        c[block.trial, block.start : block.start + part.shape[0]] = part
+    return (c.reshape(-1, c.shape[2]) @ engine.public_weights().w_in.T).reshape(trials, n_steps, -1)
 
 
 def check_network(net: Any) -> Network:

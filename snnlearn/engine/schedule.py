@@ -118,7 +118,7 @@ class Cutter(NamedTuple):
     def full_rows(self, names: Iterable[str], learns: bool) -> frozenset[str]:
         """Names of the tape's arrays that hold every step, where a recorder wants these variables."""
         names = set(names)
-        full = names & {"psi", "threshold", "local"}
+        full = names & {"psi", "threshold", "local", "current_gradient"}
         if learns:
             full |= {"psi", "local"}
             if self.rate_form == "online":

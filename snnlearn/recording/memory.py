@@ -97,20 +97,29 @@ class MemoryRecorder(RecordingWriter):
         recorder["v"][10], recorder.spikes(10), recorder.table("trials").loss
         sl.plot.story(recorder.recording)
 
-    What needs a file raises TypeError: checkpoints, with which a run goes on after a crash, and states that `sl.replay` begins
-    from; `sl.Recorder` has them. Raises ValueError or TypeError for options as `sl.Recorder` does.
+    What needs a file is refused: checkpoints, with which a run goes on after a crash, and states that `sl.replay` begins from;
+    `sl.Recorder` has them. Raises ValueError or TypeError that names the option.
+
+    >>> import numpy as np
+    >>> import snnlearn as sl
+    >>> recorder = sl.MemoryRecorder(v=True)
+    >>> net = sl.Network(3, sl.LIF(4, threshold=0.5), 2)
+    >>> run = sl.Simulator(net).run(np.ones((10, 3)), recorder=recorder)
+    >>> recorder["v"][0].shape, recorder.trials.tolist()
+    ((10, 4), [0])
     """
 
     def __init__(self, **options: Unpack[RecorderKeywords]):
-        for name in options:
+        for name, value in options.items():
             if name in OF_FILES:
-                raise TypeError(f"MemoryRecorder has no {name}, because it has no file; sl.Recorder has one")
+                raise fail(f"MemoryRecorder.{name}", "be left out: it needs a file", value, "sl.Recorder writes one")
         known = [name for name in FIELDS if name not in OF_FILES]
         super().__init__(dataclasses.replace(options_of("MemoryRecorder", options, known), compression=None), NAME)
         self._recording: MemoryRecording | None = None
 
     def __repr__(self) -> str:
-        return f"MemoryRecorder({self._status})"
+        held = "0 trials" if self._store is None else f"{self.recording.n_trials} trials or pieces"
+        return f"MemoryRecorder({held}, {self._status})"
 
     def _new_file(self) -> tuple[h5py.File, None]:
         name = f"{NAME} {next(NUMBERS)}"  # HDF5 knows open files by their names

@@ -341,9 +341,9 @@ def options_of(owner: str, given: Mapping[str, Any], known: Iterable[str] = tupl
     """The options that keywords of `owner` give. Raises TypeError for one that is not `known`, and as `RecorderOptions`."""
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise TypeError(f"{owner}.__init__() got an unexpected keyword argument {name!r}{hint}")
+            near = difflib.get_close_matches(name, list(known), 1)
+            hint = f"did you mean {near[0]}?" if near else ""
+            raise fail(owner, f"get options among {', '.join(known)}", name, hint, TypeError)
     return RecorderOptions(**given)
 
 

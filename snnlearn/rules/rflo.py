@@ -3,8 +3,10 @@
     eps_v_ij[t] = alpha_j eps_v_ij[t-1] + zeta_j pre_i[t]                                               (1)
     e_ij[t]     = psi_j[t] eps_v_ij[t]                                                                  (2)
 
-and on with e-prop's equations (4) to (7). Only the neuron's own decay is followed: e-prop without the paths
-through its own spike, adaptation and reset. For LIF neurons with a detached reset it is e-prop.
+and on with e-prop's equations (4) to (6), whose numbers stand in `engines/traces.py` too. Only the neuron's own decay is
+followed: e-prop without the paths through its own spike, adaptation and reset. For LIF neurons with a detached reset it is
+e-prop.
+The engines are those of e-prop of order 1 (`eprop.py` has the table), on neurons that do not see their own spikes.
 """
 
 from __future__ import annotations

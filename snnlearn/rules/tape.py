@@ -43,6 +43,7 @@ class Tape(NamedTuple):
     error: np.ndarray  # [slots, steps, n_out]
     rate_signal: np.ndarray  # [slots, steps*, n] of the regulariser; one row for the per-trial form
     signal: np.ndarray  # [slots, steps*, n] learning signal
+    current_gradient: np.ndarray  # [slots, steps*, n] c of `adjoint.py`, all grades; size 0 where not asked for
     current: np.ndarray  # [slots, n] scratch
     cost: np.ndarray  # float64 [slots, all neurons] E_reg of the online regulariser since the interval began
 
@@ -163,6 +164,7 @@ def make_tape(
         error=np.zeros((slots, steps, net.n_out), dtype),
         rate_signal=np.zeros((slots, rows("rate_signal"), n), dtype),
         signal=np.zeros((slots, rows("signal"), n), dtype),
+        current_gradient=np.zeros((slots, steps if "current_gradient" in full else 0, n), dtype),
         current=np.zeros((slots, n), dtype),
         cost=np.zeros((slots, n)),
     )

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import h5py
 import numpy as np
 
-from .compression import Encoder, EncodingTask, encoded
+from .compression import ChunkEncoder, EncodingTask, encoded
 from .integrity import set_attributes, summed
 
 BUFFER_BYTES = 1 << 20  # pending values are handed to HDF5 when they exceed this
@@ -49,7 +49,7 @@ class Owner(Protocol):
     """What a column needs of the store that it belongs to."""
 
     compression: str | None
-    encoder: Encoder
+    encoder: ChunkEncoder
     buffered: int  # bytes that are pending, of all columns
 
     def entry(self, name: str) -> Entry:

@@ -67,7 +67,7 @@ def _stored(plane: np.ndarray) -> list[bytes | memoryview]:
 class EncodingTask(NamedTuple):
     """A chunk being compressed."""
 
-    encoder: Encoder
+    encoder: ChunkEncoder
     encode: Callable[[np.ndarray], bytes]
     chunk: np.ndarray
     future: Future[bytes]
@@ -87,7 +87,7 @@ class EncodingTask(NamedTuple):
         return self.encoder.submit(self.encode, self.chunk)
 
 
-class Encoder:
+class ChunkEncoder:
     """The thread that encodes chunks, in order; it begins with the first one, and its owner must `close` it."""
 
     def __init__(self) -> None:

@@ -2,18 +2,19 @@
 
 import copy
 import gc
-import inspect
 import weakref
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from recording_twin import TRIALS, T, record, start
+from stream_case import fed
+from stream_case import simulator as stream_simulator
 from training_case import TASK, simulator
 
 import snnlearn as sl
 from snnlearn.recording import Recorder, Recording, RunRecorder, open_recording
-from snnlearn.recording.options import FIELDS, NEURONS, OF_FILES, OPTIONS, RecorderKeywords, RecorderOptions
+from snnlearn.recording.options import OF_FILES
 
 EVERYTHING = {
     **{"v": True, "psi": [3, 1], "learning_signal": slice(0, 2), "weights_every": 2, "inputs": True, "gradient_norms": True},
@@ -77,17 +78,17 @@ def test_it_is_read_while_it_records(twin):
     assert_array_equal(first[0], twin.v[0])  # what was taken before stands still
     assert_array_equal(held["v"][0], twin.v[0])
     recorder.close()
-    assert recorder.status == "complete" and repr(recorder) == "MemoryRecorder(complete)"
+    assert recorder.status == "complete" and repr(recorder) == f"MemoryRecorder({TRIALS} trials or pieces, complete)"
     assert_array_equal(recorder["v"][1], twin.v[1])
     with pytest.raises(ValueError, match=r"be called between open\(\) and close\(\)"):
-        record(recorder, twin, 5, 0, T)
+        record(recorder, twin, 0, 0, T, number=5)
     with pytest.raises(TypeError, match="stay in its process"):
         copy.copy(held)
 
 
 def test_what_needs_a_file_is_refused(tmp_path):
     for name in OF_FILES:
-        with pytest.raises(TypeError, match=f"MemoryRecorder has no {name}, because it has no file; sl.Recorder has one"):
+        with pytest.raises(ValueError, match=rf"MemoryRecorder\.{name} must be left out: it needs a file"):
             sl.MemoryRecorder(**{name: 2})
     recorder = sl.MemoryRecorder()
     with pytest.raises(ValueError, match="must have recorded a run"):
@@ -119,31 +120,82 @@ def test_a_replay_is_recorded_in_memory(path):
     assert isinstance(window.recording, Recording)
 
 
-# ---- the list of options ------------------------------------------------------------------------------------------------
+CHOSEN = {"v": [2, 0], "threshold": True, "psi": True, "weights_every": 2, "every_steps": 2}
 
 
-def test_options_are_one_list():
-    assert tuple(RecorderKeywords.__annotations__) == tuple(FIELDS)
-    assert {*OPTIONS, *NEURONS, "variables", "overwrite"} == set(FIELDS)
-    for cls, left_out in ((Recorder, ()), (sl.MemoryRecorder, OF_FILES)):
-        parameters = inspect.signature(cls).parameters
-        assert [name for name in parameters if name != "path"] == [name for name in FIELDS if name not in left_out]
-        for name, field in FIELDS.items():
-            if name not in left_out:
-                assert parameters[name].default == field.default and parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
-                assert f"    {name} : {field.metadata['text'][:20]}" in cls.__doc__
-        assert "{options}" not in cls.__doc__
-    assert "thresholds" not in FIELDS
+def trained(recorder, **options):
+    task = sl.tasks.Copy(length=2, n_symbols=2, symbol_duration=5.0, delay=5.0, n_per_group=4, rate=400.0, seed=3)
+    net = sl.Network(task.n_inputs, sl.ALIF(8, threshold=0.4), sl.Readout(task.n_outputs, tau=5.0))
+    sim = sl.Simulator(net, rule=sl.EProp(), optimizer=sl.Adam(5e-3), loss=sl.CrossEntropy(), seed=5)
+    sim.train(task, 8, batch=2, recorder=recorder, **options)
+    return sim
 
 
-def test_options_are_checked_when_they_are_made_and_never_change():
-    options = RecorderOptions(v=[1, 2], windows=[(0, 5)], reduce="rates")
-    assert options.windows == [[0.0, 5.0]] and options.reduce.keys() == {"rates"} and options.wanted.keys() == {"v"}
-    assert options.kept().keys() == set(OPTIONS)
-    with pytest.raises(AttributeError):
-        options.every = 2
-    with pytest.raises(ValueError, match=r"Recorder\.every must be a positive number of trials"):
-        RecorderOptions(every=0)
-    with pytest.raises(TypeError, match=r"unexpected keyword argument 'evry'; did you mean every\?"):
-        Recorder("unused.h5", evry=2)
-    assert np.array_equal(options.v, [1, 2])
+@pytest.mark.parametrize("windows", [None, [(2.0, 6.0), (9.0, None)]])
+def test_windows_and_steps_are_those_of_a_file(path, windows):
+    rec = sl.MemoryRecorder(**CHOSEN, windows=windows, gradient_norms=True)
+    trained(rec, evaluate_every=2, evaluate_trials=2)
+    with sl.Recorder(path, **CHOSEN, windows=windows, gradient_norms=True) as recorder:
+        trained(recorder, evaluate_every=2, evaluate_trials=2)
+    with sl.open_recording(path) as want:
+        assert_array_equal(rec.trials, want.trials)
+        assert want.n_spikes > 20 and set(rec.names) == set(want.names)
+        for a, b in zip(rec.spikes(), want.spikes(), strict=True):
+            assert_array_equal(a, b)
+        assert_array_equal(rec.spikes(3).step, want.spikes(3).step)
+        for name in want.names:
+            for trial in want.trials.tolist():
+                parts = [want[name].read(trial, time) for time in windows or [None]]
+                assert_array_equal(rec[name][trial], np.concatenate(parts), f"{name}, trial {trial}")
+        assert_array_equal(rec["v"].neurons, want["v"].neurons)
+        assert set(rec.tables) == set(want.tables)
+        for table in want.tables:
+            for column in set(want.table(table)._fields) - {"wall_time"}:
+                assert_array_equal(getattr(rec.table(table), column), getattr(want.table(table), column), f"{table}.{column}")
+        assert_array_equal(rec.weight_updates, want.weight_updates)
+        assert_array_equal(rec.weights(2).w_rec, want.weights(2).w_rec)
+        assert [event.kind for event in rec.events] == [event.kind for event in want.events]
+
+
+def test_a_stream_counts_from_its_beginning(path):
+    rec = sl.MemoryRecorder(v=True)
+    stream_simulator().run(iter(fed()), recorder=rec)
+    with sl.Recorder(path, v=True) as recorder:
+        stream_simulator().run(iter(fed()), recorder=recorder)
+    with sl.open_recording(path) as want:
+        for a, b in zip(rec.spikes(), want.spikes(), strict=True):
+            assert_array_equal(a, b)
+        assert_array_equal(np.concatenate(list(rec["v"])), want["v"].read())
+
+
+def test_traces_of_synapses(path):
+    options = {"eligibility": {"w_rec": [(0, 1), (2, 3)]}}
+    rec = sl.MemoryRecorder(**options)
+    trained(rec)
+    with sl.Recorder(path, **options) as recorder:
+        trained(recorder)
+    with sl.open_recording(path) as want:
+        names = [name for name in want.names if "eligibility" in name]
+        assert names and all(np.abs(rec[name][0]).max() > 0 for name in names)
+        for name in names:
+            assert_array_equal(rec[name][1], want[name].read(1))
+
+
+def test_what_needs_a_file_or_is_not_there_is_refused():
+    with pytest.raises(ValueError, match=r"MemoryRecorder.keep_every must be left out: it needs a file"):
+        sl.MemoryRecorder(keep_every=3)
+    with pytest.raises(TypeError, match=r"MemoryRecorder must get options among spikes, v, a, .* \(got 'vv'\)"):
+        sl.MemoryRecorder(vv=True)
+    rec = sl.MemoryRecorder()
+    assert isinstance(rec, RunRecorder) and "0 trials" in repr(rec)
+    with pytest.raises(ValueError, match="must have recorded a run"):
+        rec["v"]
+    stream_simulator().run(iter(fed()), recorder=rec)
+    with pytest.raises(ValueError, match="continue with the same network"):
+        sl.Simulator(sl.Network(3, sl.LIF(4), 2)).run(np.ones((5, 3)), recorder=rec)
+    with pytest.raises(IndexError, match=r"Recording.trials"):
+        rec.spikes(77)
+    with pytest.raises(KeyError, match="the recording in memory has no 'v'; it has 'readout'"):
+        rec["v"]
+    with pytest.raises(KeyError, match="has no weights"):
+        rec.weights()

@@ -6,6 +6,7 @@
     cg[t]    = adjoint(gzg[t]; neuron's own state)                                    neurons/*.py      (4)
     dE/dW_ij   += pre_i[t] sum_g cg_j[t]     one row addition per arrival                               (5)
     dE/dW_out_jk += scale ly_k[t]  for every spike of j at t;   dE/db_k += scale ly_k[t]                (6)
+    dE/dx_i[t]  = sum_j w_in_ij sum_g cg_j[t]     after the kernel, where it is asked for               (7)
 
 Grade g holds what crosses g recurrent synapses. Grade 0 alone is e-prop, the same gradient as the
 eligibility traces carried forward; grades 0 .. m-1 are e-prop of order m. BPTT needs no grades: its single
@@ -214,6 +215,9 @@ def _receive_gradient(rule, net, grad, tape, inputs, span, b, t):
         for m in range(b + trials, rule.c.shape[1], trials):
             for j in range(earned.shape[0]):
                 earned[j] += rule.c[now, m, j]
+    if tape.current_gradient.shape[1] > 0:  # for (7)
+        for j in range(earned.shape[0]):
+            tape.current_gradient[b, row, j] = earned[j]
     if rule.learn_in:
         for event in range(inputs.indptr[b, t], inputs.indptr[b, t + 1]):
             add_to_row(net.proj_in, inputs.channel[event], inputs.value[event], earned, g_in)
