@@ -190,8 +190,8 @@ class RecorderOptions:
         toml="likewise",
     )
     learning_signal: Any = _neurons("likewise their learning signal")
-    readout: bool = _flag(True, "record it")
-    target: bool = _flag(True, "record it")
+    readout: bool = _flag(True, "record the readout", toml="record it")
+    target: bool = _flag(True, "record its target", toml="record it")
     weights_every: int | None = _count(None, "updates", "record the weights every so many updates, and the last ones")
     every: int = _count(1, "trials", "raw data (spikes, variables, readout, target) of the trials 0, every, 2 every, ... only")
     compression: str | None = option(
