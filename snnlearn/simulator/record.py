@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import _check
 from .._interrupts import shielded
-from ..engine.batch import Job, Result
+from ..engine.batch import Result, Trials
 from ..losses import ENTROPY, SQUARED
 from ..network.network import WEIGHT_NAMES
 from ..recording.protocol import RunRecorder
@@ -51,7 +51,7 @@ def open_recorder(core: Core, recorder: RunRecorder) -> None:
     core._engine.norms = np.zeros(4) if recorder.wants_norms else None
 
 
-def ask(core: Core, job: Job, recorder: RunRecorder, trial: int, streaming: bool = False) -> Job:
+def ask(core: Core, job: Trials, recorder: RunRecorder, trial: int, streaming: bool = False) -> Trials:
     """The job with what the recorder wants; opens its file at first."""
     open_recorder(core, recorder)
     selection = recorder.selection(core.net.n, core.variables)
@@ -69,7 +69,7 @@ def ask(core: Core, job: Job, recorder: RunRecorder, trial: int, streaming: bool
 
 @shielded
 def record_run(
-    core: Core, recorder: RunRecorder, job: Job, result: Result, run: Run, trial: int, stream: int | None = None
+    core: Core, recorder: RunRecorder, job: Trials, result: Result, run: Run, trial: int, stream: int | None = None
 ) -> None:
     """Append a run to an open recording: blocks, a row for each trial, the weights where they are due, what guards have said.
 
@@ -83,7 +83,7 @@ def record_run(
     core._guards["waiting"] = []
 
 
-def _append(core: Core, recorder: RunRecorder, job: Job, result: Result, run: Run, trial: int, stream: int | None) -> None:
+def _append(core: Core, recorder: RunRecorder, job: Trials, result: Result, run: Run, trial: int, stream: int | None) -> None:
     """Blocks, rows of the tables, reducers."""
     updates, dt = core.updates_done, core.net.dt
     norms = core._engine.norms if job.learn else None  # [4] of the gradient of the run's update
@@ -123,7 +123,7 @@ def _append(core: Core, recorder: RunRecorder, job: Job, result: Result, run: Ru
     recorder.ended(trial + job.n_trials - 1, updates, ended, stream is not None)
 
 
-def _inputs(job: Job, block: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _inputs(job: Trials, block: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What reached the network in a block: (step, channel, value), arrays [entries]."""
     ptr = job.inputs.indptr[block.trial, block.start : block.start + block.readout.shape[0] + 1]
     step = np.repeat(np.arange(block.start, block.start + ptr.size - 1), np.diff(ptr))
