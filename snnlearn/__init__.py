@@ -23,6 +23,7 @@ The package, in the order in which its parts build on each other; each imports o
     verification   verify: identities between rules, reference cases, published losses
     interop        export: SONATA, NWB, CSV, NIR; conventions of other simulators
     experiments    Config, load_config, plan, sweep, recipes
+    torch          spiking networks as modules of PyTorch (needs torch)
     plot           figures (needs matplotlib)
     cli            the command line
 
@@ -142,13 +143,13 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted((*__all__, "torch"))
 
 
 def __getattr__(name: str) -> object:
-    """`snnlearn.plot` is imported on first use."""
-    if name == "plot":
+    """Parts that need other packages are imported on first use."""
+    if name in ("plot", "torch"):
         from importlib import import_module
 
-        return import_module(".plot", __name__)
+        return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
