@@ -6,6 +6,7 @@
     Copy                   reproduce a sequence of symbols               labels per step
     Digits                 real handwritten digits, by rows or at once   one label per trial
     Classification         recorded events, of `snnlearn.datasets`       one label per trial
+    Suite                  series that others have measured         one label per trial, or regression
     Arrays                 own series of any lengths, in memory          labels, labels per step, or regression
 
 `make(name, **params)` builds one from its name, `names()` lists them, `Task.from_dict(task.to_dict())` gives a task back.
@@ -20,6 +21,7 @@ from .digits import DigitImages, Digits, digit_images
 from .evidence import EvidenceAccumulation
 from .pattern import PatternGeneration
 from .recall import DelayedRecall
+from .suite import Suite
 
 __all__ = [
     "SPLITS",
@@ -31,6 +33,7 @@ __all__ = [
     "Digits",
     "EvidenceAccumulation",
     "PatternGeneration",
+    "Suite",
     "Task",
     "Trial",
     "digit_images",

@@ -284,6 +284,12 @@ class Arrays(Task, listed=False):
         """Which of xs belong to a split; where the split was given by itself, which of its own xs."""
         return self._members[self._split(split)]
 
+    @property
+    def scale(self) -> Scale | None:
+        """Mean and deviation of each input channel in the training series; None where inputs are taken as they are."""
+        found: Scale | None = self._scales[0]
+        return found
+
     def scaled(self, x: Any) -> np.ndarray:
         """Inputs [..., n_inputs] as the network gets them."""
         return series.apply(self._scales[0], np.asarray(x, float))
