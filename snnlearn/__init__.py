@@ -23,6 +23,7 @@ The package, in the order in which its parts build on each other; each imports o
     verification   verify: identities between rules, reference cases, published losses
     interop        export: SONATA, NWB, CSV, NIR; conventions of other simulators
     experiments    Config, load_config, plan, sweep, recipes
+    estimators     SpikingClassifier, SpikingRegressor (need scikit-learn)
     torch          spiking networks as modules of PyTorch (needs torch)
     plot           figures (needs matplotlib)
     cli            the command line
@@ -109,6 +110,8 @@ __all__ = [
     "Simulator",
     "SnAp",
     "Sparse",
+    "SpikingClassifier",
+    "SpikingRegressor",
     "Step",
     "StepDecay",
     "SweepResult",
@@ -147,9 +150,11 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> object:
-    """Parts that need other packages are imported on first use."""
-    if name in ("plot", "torch"):
-        from importlib import import_module
+    """What needs other packages is imported on first use."""
+    from importlib import import_module
 
+    if name in ("plot", "torch"):
         return import_module(f".{name}", __name__)
+    if name in ("SpikingClassifier", "SpikingRegressor"):
+        return getattr(import_module(".estimators", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -26,7 +26,7 @@ ORDER = (
         "spec",
     ),
     *("engine", "storage", "recording", "datasets", "tasks", "simulator", "runs", "analysis", "verification", "interop"),
-    *("experiments", "torch", "plot", "cli"),
+    *("experiments", "estimators", "torch", "plot", "cli"),
 )
 ROOT_MODULES = {"__init__", "__main__", "_check", "_interrupts", "_version", "events", "losses", "spec"}
 # `Weights.load` opens a recording and Ctrl-C asks whether kernels compile: within a call, when both are there
