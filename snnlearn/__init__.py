@@ -14,7 +14,7 @@ The package, in the order in which its parts build on each other; each imports o
     spec           specs as plain values and back
     engine         the compiled loop (engine/block_loop.py is the timeline of a step), its batches and threads; simulate, gradient
     storage        HDF5 files that survive kills; knows no neurons
-    recording      Recorder, open_recording, watch
+    recording      Recorder, MemoryRecorder, open_recording, watch
     datasets       recorded events: SHD, SSC, N-MNIST, others' objects
     tasks          what to learn
     simulator      Simulator: run, train, evaluate, step

@@ -14,7 +14,7 @@ from ..network.network import Network
 from ..network.weights import Weights
 from ..neurons.base import spec_to_dict as describe_spec
 from ..optimizers.optimizers import Optimizer
-from ..recording.protocol import BaseRecorder
+from ..recording.protocol import RunRecorder
 from ..rules import Rule
 from ..rules.base import describe
 from . import guards
@@ -53,7 +53,7 @@ class Core:
             setup.threads,
         )
         self.trials_done = 0  # trials or pieces that learnt, or were recorded: the number of the next one
-        self._recorder: BaseRecorder | None = None
+        self._recorder: RunRecorder | None = None
         self._training: Training | None = None
         self._closes_recorder = False  # whether `train` closes it: `sl.resume` opened it
         self.stream_steps = 0  # of the stream so far
@@ -115,7 +115,7 @@ class Core:
         """What runs it: arrays, threads and compiled calls."""
         return self._engine
 
-    def goes_on(self, recorder: BaseRecorder | None = None, training: Training | None = None) -> None:
+    def goes_on(self, recorder: RunRecorder | None = None, training: Training | None = None) -> None:
         """Take up a recorder that `train` closes in the end, and a training that waits to go on, as `sl.resume` finds them."""
         if recorder is not None:
             self._recorder, self._closes_recorder = recorder, True
@@ -141,7 +141,7 @@ class Core:
         return flat.reshape(self.net.n, self.net.n_outputs).copy() if flat.size else None
 
     @property
-    def recorder(self) -> BaseRecorder | None:
+    def recorder(self) -> RunRecorder | None:
         """The recorder that a run used last; after `sl.resume`, the one that goes on in the same file."""
         return self._recorder
 

@@ -16,7 +16,7 @@ from ..losses import CrossEntropy, Loss, MeanSquaredError, RateRegularizer
 from ..network.network import Network
 from ..network.weights import FlatWeights, Weights
 from ..optimizers.optimizers import Optimizer
-from ..recording.protocol import BaseRecorder
+from ..recording.protocol import RunRecorder
 from ..rules import Rule
 from ..rules.base import describe
 from . import guards, watching
@@ -122,7 +122,7 @@ class Simulator(Core):
         inputs: Any,
         targets: Any = None,
         mask: Any = None,
-        recorder: BaseRecorder | None = None,
+        recorder: RunRecorder | None = None,
         *,
         learn: bool | None = None,
         error: Callable[[int, np.ndarray], Any] | Any = None,
@@ -225,7 +225,7 @@ class Simulator(Core):
         return step
 
     def train(
-        self, task: Any = None, trials: int | None = None, batch: int = 1, recorder: BaseRecorder | None = None, **options: Any
+        self, task: Any = None, trials: int | None = None, batch: int = 1, recorder: RunRecorder | None = None, **options: Any
     ) -> History:
         """Learn so many trials of a task, `batch` at a time; see `snnlearn.simulator.training.plan_training` for the options.
 
@@ -273,7 +273,7 @@ class Simulator(Core):
 
     # ---- parts --------------------------------------------------------------------------------------
 
-    def _run_stream(self, pieces: Iterable[Any], recorder: BaseRecorder | None, learn: bool | None, error: Any) -> Run:
+    def _run_stream(self, pieces: Iterable[Any], recorder: RunRecorder | None, learn: bool | None, error: Any) -> Run:
         pieces_done = Pieces()
         safe = recorder if recorder is not None and recorder.checkpoints else None
         with Interrupts(safe is not None) as interrupts:
@@ -296,7 +296,7 @@ class Simulator(Core):
             self._checkpoint(safe)
         return pieces_done.run(self.net.n_outputs)
 
-    def _run_piece(self, piece: Any, recorder: BaseRecorder | None, learn: bool | None, error: Any) -> Run:
+    def _run_piece(self, piece: Any, recorder: RunRecorder | None, learn: bool | None, error: Any) -> Run:
         """The next piece of the stream."""
         x, target, mask = split_piece(piece)
         self._check_stream(target is not None)
@@ -328,7 +328,7 @@ class Simulator(Core):
                 "CrossEntropy", "have of='steps' in a stream: the mean readout is that of a whole trial", "of='mean'"
             )
 
-    def _checkpoint(self, recorder: BaseRecorder | None, wait: bool = False, ends: bool = False) -> None:
+    def _checkpoint(self, recorder: RunRecorder | None, wait: bool = False, ends: bool = False) -> None:
         """Write the present state, which is that between two runs, into the recorder's file.
 
         ends : whether a training ends with it; one that has ended before does not concern the recorder's run
