@@ -1,9 +1,9 @@
 """The block loop on the Python side: arrays for a run, calls of `run_block`, threads, long trials.
 
-Three ways to run, each on lanes (`lanes.py`):
+Three ways to run, each on lanes (`workspace.py`):
 
     trials     weights change after the batch: trials are independent and are dealt to threads; where there are fewer trials
-               than threads, threads share the neurons of each (`parts.py`)
+               than threads, threads share the neurons of each (`partition.py`)
     lockstep   weights change every K steps: the trials of a batch advance together
     piece      a stream: one lane whose state lives on
 

@@ -1,6 +1,7 @@
 """The chain rule through a neuron's own state, for any model that supplies its local derivatives.
 
-With s[t] = F(s[t-1], I[t], z[t-1]), the derivatives A, b, c, k, r of `Derivatives` and w = k + attached r:
+With s[t] = F(s[t-1], I[t], z[t-1]), the derivatives A, b, c, k, r of `Derivatives`, and w = k + r, or k where the reset is
+detached:
 
 forward, for the derivative by a weight, dI given
 
@@ -44,7 +45,7 @@ def chain_prepare(p, psi, local):
 
 
 @adjoint.register(ChainParams)
-def chain_adjoint(p, psi, gz, attached, lam, c):
+def chain_adjoint(p, psi, gz, reset_gradient, lam, c):
     A, b, out, k, r = p.d
     n_hidden, n = b.shape
     back = lam[n_hidden]
@@ -60,20 +61,20 @@ def chain_adjoint(p, psi, gz, attached, lam, c):
     for x in range(n_hidden):
         for j in range(n):
             c[j] += b[x, j] * p.state[x, j]  # (3)
-            back[j] += p.own_spike * (k[x, j] + attached * r[x, j]) * p.state[x, j]
+            back[j] += p.own_spike * (k[x, j] + reset_gradient * r[x, j]) * p.state[x, j]
         for y in range(n_hidden):
             for j in range(n):
                 lam[y, j] += A[x, y, j] * p.state[x, j]
 
 
 @tangent.register(ChainParams)
-def chain_tangent(p, l, psi, attached, current, hidden, start, spikes):
+def chain_tangent(p, l, psi, reset_gradient, current, hidden, start, spikes):
     A, b, out, k, r = p.d
     n_hidden = b.shape[0]
     for m in range(current.shape[0]):
         at = start + m
         for x in range(n_hidden):
-            total = b[x, l] * current[m] + p.own_spike * (k[x, l] + attached * r[x, l]) * spikes.old[m]
+            total = b[x, l] * current[m] + p.own_spike * (k[x, l] + reset_gradient * r[x, l]) * spikes.old[m]
             for y in range(n_hidden):
                 total += A[x, y, l] * hidden[y, at]
             p.state[x, l] = total  # (1)

@@ -67,7 +67,7 @@ class RFLO(Rule):
         elif not isinstance(p, LIFParams):
             blind = chain(p, net.n_hidden, net.n, weights.w_in.dtype, own_spike=False)
         if direction == "adjoint":
-            return make_adjoint(net._replace(params=blind), weights, trials, learns, attached=False)
+            return make_adjoint(net._replace(params=blind), weights, trials, learns, reset_gradient=False)
         if direction == "interval":
             return make_interval(net, weights, False, trials, learns, blind)
         return make_eligibility(net, weights, False, trials, learns, blind)

@@ -200,14 +200,14 @@ def _close(given: np.ndarray, slope: np.ndarray, name: str) -> None:
 
 
 @numba.njit
-def _back(p, psi, local, gz, attached, lam, c):  # type: ignore[no-untyped-def]
+def _back(p, psi, local, gz, reset_gradient, lam, c):  # type: ignore[no-untyped-def]
     prepare(p, psi, local)
-    adjoint(p, psi, gz, attached, lam, c)
+    adjoint(p, psi, gz, reset_gradient, lam, c)
 
 
 @numba.njit
-def _forth(p, l, psi, attached, current, hidden, start, spikes):  # type: ignore[no-untyped-def]
-    tangent(p, l, psi, attached, current, hidden, start, spikes)
+def _forth(p, l, psi, reset_gradient, current, hidden, start, spikes):  # type: ignore[no-untyped-def]
+    tangent(p, l, psi, reset_gradient, current, hidden, start, spikes)
 
 
 def _written_out(neuron: Neuron) -> None:
@@ -215,7 +215,7 @@ def _written_out(neuron: Neuron) -> None:
     rows, n = len(neuron.variables), neuron.n
     own = Network(1, neuron, 1).arrays(Network(1, neuron, 1).init_weights(), np.float64).params
     general = ChainParams(own, make_derivatives(rows, n, np.float64), 1.0, np.zeros((rows, n)))
-    for attached in (0.0, 1.0):
+    for reset_gradient in (0.0, 1.0):
         results = []
         for p in (own, general):
             draws, found = np.random.default_rng(5), []
@@ -223,9 +223,9 @@ def _written_out(neuron: Neuron) -> None:
             old, new = np.zeros((n, 3)), np.zeros((n, 3))
             for _ in range(6):
                 psi = draws.random(n)
-                _back(p, psi, np.zeros((neuron.n_local, n)), draws.standard_normal(n), attached, lam, c)
+                _back(p, psi, np.zeros((neuron.n_local, n)), draws.standard_normal(n), reset_gradient, lam, c)
                 for l in range(n):
-                    _forth(p, l, psi[l], attached, draws.standard_normal(3), hidden, 3 * l, SpikeTangents(old[l], new[l]))
+                    _forth(p, l, psi[l], reset_gradient, draws.standard_normal(3), hidden, 3 * l, SpikeTangents(old[l], new[l]))
                 old, new = new, old
                 found += [c.copy(), hidden.copy(), old.copy()]
             results.append(np.concatenate([values.ravel() for values in found]))

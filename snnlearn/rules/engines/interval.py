@@ -66,7 +66,7 @@ class IntervalArrays(NamedTuple):
 
     params: Any
     carry: Carry
-    attached: float  # 1 with reset_gradient, else 0
+    reset_gradient: float  # 1 where the reset is differentiated, else 0
     learn_in: bool
     learn_rec: bool
     lam: np.ndarray  # [X + 2, D + 1, n] adjoint states: of the gradient, of each k_x, of r
@@ -78,14 +78,14 @@ class IntervalArrays(NamedTuple):
 
 
 def make_interval(
-    net: NetArrays, weights: FlatWeights, attached: bool, trials: int, learns: np.ndarray, params: Any = None
+    net: NetArrays, weights: FlatWeights, reset_gradient: bool, trials: int, learns: np.ndarray, params: Any = None
 ) -> IntervalArrays:
     """Traces at zero. params : of the neurons, where the rule sees others than the network's."""
     dtype, n = weights.w_in.dtype, net.n
     p = chain(net.params, net.n_hidden, n, dtype) if params is None else params
     rows = net.n_hidden + 1 if isinstance(p, ChainParams) else net.n_hidden  # of lam, that the model uses
     written_out = isinstance(p, (LIFParams, ALIFParams))
-    shared = written_out and not attached and net.one_alpha and net.one_zeta
+    shared = written_out and not reset_gradient and net.one_alpha and net.one_zeta
     numbers = rows - shared
 
     def carried(sources: int, synapses: int) -> Carried:
@@ -104,7 +104,7 @@ def make_interval(
             readout=np.zeros((trials, n), dtype),
             bias=np.zeros(trials, dtype),
         ),
-        attached=dtype.type(attached),
+        reset_gradient=dtype.type(reset_gradient),
         learn_in=bool(learns[0]),
         learn_rec=bool(learns[1]),
         lam=np.zeros((numbers + 2, net.n_hidden + 1, n), dtype),
@@ -168,12 +168,12 @@ def _back(rule, model, tape, targets, span, b, first, last):
         for j in range(n):
             lb[j] = net.kappa * lb[j] + signal[j]  # (1)
             gz[j] = net.scale * lb[j] + reg[j]
-        adjoint(rule.params, psi, gz, rule.attached, lam[0], rule.c[0, at])  # (2)
+        adjoint(rule.params, psi, gz, rule.reset_gradient, lam[0], rule.c[0, at])  # (2)
         gz.fill(0)
         for x in range(runs - 2):
-            adjoint(rule.params, psi, gz, rule.attached, lam[1 + x], rule.c[1 + x, at])
+            adjoint(rule.params, psi, gz, rule.reset_gradient, lam[1 + x], rule.c[1 + x, at])
         gz.fill(net.scale * decay)
-        adjoint(rule.params, psi, gz, rule.attached, lam[runs - 1], rule.c[runs - 1, at])
+        adjoint(rule.params, psi, gz, rule.reset_gradient, lam[runs - 1], rule.c[runs - 1, at])
 
 
 @inlined
