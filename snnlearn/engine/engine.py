@@ -1,20 +1,11 @@
 """The block loop on the Python side: arrays for a run, calls of `run_block`, threads.
 
-<<<<<<< HEAD
-Three ways to run, each on lanes (`workspace.py`):
-
-    trials     weights change after the batch: trials are independent and are dealt to threads; where there are fewer trials
-               than threads, threads share the neurons of each (`partition.py`)
-    lockstep   weights change every K steps: the trials of a batch advance together
-    piece      a stream: one lane whose state lives on
-=======
 Two ways to run, each in workspaces (`workspace.py`) and on spans of steps that a schedule yields (`schedule.py`):
 
     run      a batch from the initial state. Where weights change after it, its trials are independent and are dealt to threads;
              where there are fewer trials than threads, threads share the neurons of each (`partition.py`). Where weights change
              every K steps, the trials advance together
     stream   a piece of a stream: one workspace whose state lives on
->>>>>>> main
 
 The trials of a batch add to a fixed number of accumulators, whatever the number of threads, and the
 accumulators are summed in order: results are bit-identical for any number of threads.

@@ -33,8 +33,16 @@ class ChainParams(NamedTuple):
 
 def chain(params: Any, n_hidden: int, n: int, dtype: Any, own_spike: bool = True) -> Any:
     """What rules take as the neurons' params: the model's own where it registers its chain rule, else `ChainParams`."""
-    if own_spike and (type(params),) in adjoint.table:
+    if own_spike and adjoint.has(type(params)):
         return params
+    return general(params, n_hidden, n, dtype, own_spike)
+
+
+def general(params: Any, n_hidden: int, n: int, dtype: Any, own_spike: bool = True) -> ChainParams:
+    """The params with room for derivatives, for engines that work from these.
+
+    own_spike : whether the rule follows what a neuron's spike does to the neuron itself
+    """
     d = make_derivatives(n_hidden, n, dtype)
     return ChainParams(params, d, np.dtype(dtype).type(own_spike), np.zeros((n_hidden, n), dtype))
 

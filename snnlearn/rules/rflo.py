@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import _check
+from ..compiler.dispatch import family
 from ..network.network import FlatWeights, NetArrays
 from ..neurons.alif import ALIFParams
 from ..neurons.chain_rule import chain
@@ -62,9 +63,9 @@ class RFLO(Rule):
         """e-prop's arrays, with neurons whose own spikes the rule does not see."""
         p = net.params
         blind: Any = p
-        if isinstance(p, ALIFParams):
+        if family(type(p)) is ALIFParams:
             blind = p._replace(beta=np.zeros_like(p.beta))
-        elif not isinstance(p, LIFParams):
+        elif family(type(p)) is not LIFParams:
             blind = chain(p, net.n_hidden, net.n, weights.w_in.dtype, own_spike=False)
         if direction == "adjoint":
             return make_adjoint(net._replace(params=blind), weights, trials, learns, reset_gradient=False)

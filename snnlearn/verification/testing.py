@@ -63,7 +63,7 @@ def neuron_checks(neuron: Neuron) -> Iterator[Check]:
     """The checks of a neuron model: (name, function) each."""
     yield "parameters are arrays", partial(_parameters, neuron)
     yield "derivatives are those of the step", partial(_derivatives, neuron)
-    if type(neuron.params(1.0)) in adjoint.table:  # type: ignore[attr-defined]
+    if adjoint.has(type(neuron.params(1.0))):
         yield "the written-out chain rule is the general one", partial(_written_out, neuron)
     yield "it fires", partial(_fires, neuron)
     yield "variables can be recorded", partial(_records, neuron)

@@ -36,7 +36,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...compiler.dispatch import generic, inlined
+from ...compiler.dispatch import family, generic, inlined
 from ...network.connectivity import n_pre, row_start, row_stop, target
 from ...neurons.alif import ALIFParams
 
@@ -98,7 +98,7 @@ class WeightRows(NamedTuple):
 
 def make_lazy(net: Any, params: Any) -> Lazy | LazyAdaptive | NoLazy:
     """Room for the sums, or NoLazy where windows would be too short; `shortest_by_adaptation` has been asked before."""
-    kappa, alpha, adaptive = float(net.kappa), float(params.alpha[0]), isinstance(params, ALIFParams)
+    kappa, alpha, adaptive = float(net.kappa), float(params.alpha[0]), family(type(params)) is ALIFParams
     window = 0 if kappa <= 0.0 or alpha <= 0.0 else int(min(DECAYS / max(-np.log(min(kappa, alpha)), 1e-300), 1000))
     if window < SHORTEST:
         return NoLazy(0)

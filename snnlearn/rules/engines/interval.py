@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...compiler.dispatch import generic, inlined
+from ...compiler.dispatch import family, generic, inlined
 from ...network.connectivity import AHEAD, add_to_row, fetch_row, n_pre, row_start, row_stop, target
 from ...network.network import FlatWeights, NetArrays
 from ...neurons.alif import ALIFParams
@@ -83,8 +83,8 @@ def make_interval(
     """Traces at zero. params : of the neurons, where the rule sees others than the network's."""
     dtype, n = weights.w_in.dtype, net.n
     p = chain(net.params, net.n_hidden, n, dtype) if params is None else params
-    rows = net.n_hidden + 1 if isinstance(p, ChainParams) else net.n_hidden  # of lam, that the model uses
-    written_out = isinstance(p, (LIFParams, ALIFParams))
+    written_out = family(type(p)) in (LIFParams, ALIFParams)
+    rows = net.n_hidden if written_out else net.n_hidden + 1  # of lam, that the model uses
     shared = written_out and not reset_gradient and net.one_alpha and net.one_zeta
     numbers = rows - shared
 
@@ -225,18 +225,9 @@ def _arrive(rule, traces, proj, arrival, grad):
         traces.source[b, i] += value * arrived(rule.params) * decayed(rule.params, arrival.length - at)
 
 
-@generic(1)
+@generic(1, default=True)
 def decayed(p, steps):
     """alpha ** steps, for neurons that share it."""
-
-
-@decayed.register(LIFParams)
-def lif_decayed(p, steps):
-    return _power(p.alpha[0], steps)
-
-
-@decayed.register(ALIFParams)
-def alif_decayed(p, steps):
     return _power(p.alpha[0], steps)
 
 
@@ -245,18 +236,9 @@ def chain_decayed(p, steps):
     return p.own_spike  # not called: numbers per source are kept for LIF and ALIF only
 
 
-@generic(1)
+@generic(1, default=True)
 def arrived(p):
     """zeta, for neurons that share it."""
-
-
-@arrived.register(LIFParams)
-def lif_arrived(p):
-    return p.zeta[0]
-
-
-@arrived.register(ALIFParams)
-def alif_arrived(p):
     return p.zeta[0]
 
 

@@ -25,12 +25,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...compiler.dispatch import generic, inlined
+from ...compiler.dispatch import family, generic, inlined
 from ...network.connectivity import n_pre, row_start, row_stop, target
 from ...network.network import FlatWeights, NetArrays
 from ...neurons.alif import ALIFParams
 from ...neurons.base import prepare
-from ...neurons.chain_rule import ChainParams, chain
+from ...neurons.chain_rule import ChainParams, general
 from ...neurons.lif import LIFParams
 from ..base import Carry, any_set, before, digest, learning_signal, readout_step
 from .event_driven import SHORTEST, NoLazy, catch_up, is_lazy, make_lazy, shortest_by_adaptation, sum_up
@@ -103,16 +103,18 @@ def make_eligibility(
 ) -> EligibilityArrays:
     """Traces at zero, in the smallest shape that the configuration allows."""
     dtype, n = weights.w_in.dtype, net.n
-    p = chain(net.params, net.n_hidden, n, dtype) if params is None else params
-    general = isinstance(p, ChainParams)
-    factorises = not general and not reset_gradient and net.one_alpha
+    p = net.params if params is None else params
+    scalar = family(type(p)) in (LIFParams, ALIFParams)  # there are equations (1) and (2) for them, and no others
+    if not scalar and not isinstance(p, ChainParams):
+        p = general(p, net.n_hidden, n, dtype)
+    factorises = scalar and not reset_gradient and net.one_alpha
 
     def traces(sources: int, synapses: int) -> SourceTraces | SynapseTraces | StateTraces:
         ebar = np.zeros((trials, synapses), dtype)
-        if general:
+        if not scalar:
             eps = np.zeros((trials, net.n_hidden, synapses), dtype)
             return StateTraces(np.zeros((trials, sources), dtype), eps, np.zeros((trials, synapses), dtype), ebar)
-        q = np.zeros((trials, synapses if isinstance(p, ALIFParams) else 0), dtype)
+        q = np.zeros((trials, synapses if family(type(p)) is ALIFParams else 0), dtype)
         if factorises:
             return SourceTraces(np.zeros((trials, sources), dtype), q, ebar)
         return SynapseTraces(np.zeros((trials, synapses), dtype), q, ebar)
@@ -147,11 +149,12 @@ def in_place(arrays: Any, net: NetArrays) -> Any:
 
 def obstacle(arrays: EligibilityArrays) -> str:
     """Why rows cannot be brought up to date when they are read, by the closed form of `event_driven.py`; "" where they can."""
-    if not isinstance(arrays.params, (LIFParams, ALIFParams)):
+    model = family(type(arrays.params))
+    if model not in (LIFParams, ALIFParams):
         return "the closed form is that of LIF and ALIF neurons"
     if not isinstance(arrays.carry.w_in, SourceTraces):
         return "the reset is differentiated" if arrays.reset_gradient else "neurons differ in tau_m"
-    if isinstance(arrays.params, ALIFParams) and shortest_by_adaptation(arrays.params) < SHORTEST:
+    if model is ALIFParams and shortest_by_adaptation(arrays.params) < SHORTEST:
         return "adaptation is too short or too strong for a window of closed form"
     return ""
 
