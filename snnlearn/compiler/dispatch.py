@@ -1,4 +1,4 @@
-"""How every kernel of the package is compiled, and how it finds the code for its argument types.
+"""Compiles every kernel of the package, and finds the code for the types of its arguments.
 
 * `kernel`: a root that Python calls. Cached on disk and releases the GIL.
 * `device`: a helper that kernels call; compiled into them and there alone (`pipeline.py`): Python cannot call it.
@@ -14,7 +14,9 @@
       def advance(p, state): "..."
 
       @advance.register(LIFParams)
-      def _(p, state): ...
+      def lif_advance(p, state): ...
+
+  A class that is `alike` another uses what is registered for that one.
 
 Numba resolves the class while it compiles, so a kernel is specialised without closures and is found
 again in the on-disk cache. With NUMBA_DISABLE_JIT=1 the same table is looked up at run time.

@@ -42,7 +42,9 @@ SLOPE = 1e-6  # of differences against derivatives
 
 
 def check_neuron(neuron: Neuron) -> list[str]:
-    """Check a neuron model, given as a group that fires with inputs of order 1; returns the names of the checks.
+    """Check a neuron model; returns the names of the checks.
+
+    neuron : a small group of the model, such as LIF(5, threshold=0.5), that fires with inputs of order 1
 
     Raises AssertionError "check_neuron, NAME: ..." for the first check that fails, TypeError where it is no group of neurons.
     """
@@ -52,7 +54,9 @@ def check_neuron(neuron: Neuron) -> list[str]:
 
 
 def check_rule(rule: Rule, neuron: Neuron | None = None) -> list[str]:
-    """Check a learning rule, on LIF neurons or on others; returns the names of the checks.
+    """Check a learning rule; returns the names of the checks.
+
+    rule : one such as EProp(); neuron : the group of neurons that it is tried on, None for LIF(6, threshold=0.5)
 
     Raises AssertionError "check_rule, NAME: ..." for the first check that fails, TypeError where it is no rule.
     """
