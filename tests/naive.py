@@ -276,7 +276,7 @@ class Traces:
         self.s = net.kappa * self.s + net.readout_scale * step.z  # (5)
         self.c = net.kappa * self.c + net.readout_scale  # (5)
 
-    def earn(self, net, err, feedback, reg):
+    def receive_gradient(self, net, err, feedback, reg):
         """What this step adds to the gradient. err [n_out], feedback [n, n_out], reg [n].
 
         L_j            = sum_k B[j,k] err_k                                                                  (6)
@@ -300,7 +300,7 @@ def eprop(net, w, x, target, mask=None, *, kind="mse", reg=None, feedback=None, 
     traces, steps = Traces(net), []
     for t in range(len(f.z)):
         traces.advance(net, Forward(*(a[t] for a in f)), reset_gradient)
-        steps.append(traces.earn(net, err[t], feedback, signal[t]))
+        steps.append(traces.receive_gradient(net, err[t], feedback, signal[t]))
     per_step = {name: np.array([step[name] for step in steps]) for name in NAMES}
     gradient = {name: per_step[name].sum(0) for name in NAMES}
     return Result(gradient, loss, regularization, f, traces, per_step)
@@ -570,7 +570,7 @@ def train(
                 rates[b] = decay * rates[b] + (1.0 - decay) * step.z
                 signal = running_signal(rates[b], *reg)
             on = float(learns_now)
-            earned.append(traces[b].earn(net, on * err[0], w["w_out"] if feedback is None else feedback, on * signal))
+            earned.append(traces[b].receive_gradient(net, on * err[0], w["w_out"] if feedback is None else feedback, on * signal))
         mean = average(earned)
         total = {name: total[name] + mean[name] for name in NAMES}
         n_open += 1

@@ -6,8 +6,8 @@
     ebar[t]  = kappa ebar[t-1] + scale e[t]                                                             (4)
     L[t]     = sum_k B_k err_k[t]                                                                       (5)
 
-Equations (1) to (5) of `rules/traces.py` (Bellec et al. 2020); `eligibility` computes (1) to (4). sum_t L ebar is the gradient of
-`EProp`.
+Equations (1) to (5) of `rules/engines/traces.py` (Bellec et al. 2020); `eligibility` computes (1) to (4). sum_t L ebar is the
+gradient of `EProp`.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def synapse_traces(
     if source == "recurrent":
         arrivals = np.concatenate([np.zeros((net.delay_steps, net.n)), run.spikes])[:n_steps]
     pre, psi = arrivals[:, i], run.psi[:, j]
-    chain = TraceChain(net, j, rule.attached)
+    chain = TraceChain(net, j, rule.follows_reset)
     eps, e, ebar = chain.run(pre, psi, np.zeros((n_steps, 0, j.size)), chain.rest())  # (1) to (4)
     eps_v, eps_a = eps[:, 0], eps[:, 1] if eps.shape[1] > 1 else np.zeros_like(e)
     feedback = rule.feedback_matrix(net)

@@ -1,4 +1,4 @@
-"""Threads that run one trial together: each has some of the neurons, with all synapses onto them.
+"""Lets several threads run one trial: each has some of the neurons, with all synapses onto them.
 
 A member of a team runs the block loop on arrays of its own neurons alone. What neurons tell each other goes through
 `found`: after each step every member writes the numbers of its neurons that have spiked, all meet, and each reads what
@@ -29,13 +29,13 @@ CGROUP = pathlib.Path("/sys/fs/cgroup/cpu.max")  # "quota period" in us, or "max
 
 
 class Alone(NamedTuple):
-    """One thread for all neurons."""
+    """Stands for a team where one thread has all neurons."""
 
     unused: int
 
 
 class Team(NamedTuple):
-    """One of several threads, and what they share."""
+    """A thread of several that share a trial, and the arrays through which they talk."""
 
     rank: int
     size: int
@@ -50,7 +50,7 @@ ALONE = Alone(0)
 
 
 def make_team(borders: np.ndarray) -> list[Team]:
-    """A member for each stretch of neurons borders[m] .. borders[m + 1] - 1."""
+    """Make the members of a team; member m has the neurons borders[m] .. borders[m + 1] - 1."""
     size = len(borders) - 1
     gate = np.zeros(2 * PAD, np.int64)
     found = np.zeros((2, size, int(np.diff(borders).max()) + 2 * PAD), np.int32)
@@ -61,7 +61,7 @@ def make_team(borders: np.ndarray) -> list[Team]:
 
 @generic(1)
 def leads(team):
-    """Whether this thread has what exists once."""
+    """Whether this thread leads: it alone computes readout, errors and loss."""
 
 
 @leads.register(Alone)
@@ -117,7 +117,7 @@ def team_meet(team):
 
 @generic(1)
 def share(team, total):
-    """The entries first .. last - 1 of `total` that this thread takes of what any thread may do."""
+    """Return (first, last): this thread does the entries first .. last - 1 of `total` that any thread may do."""
 
 
 @share.register(Alone)

@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept, and what they are known by: the sources that they are made of.
+"""Keeps compiled kernels on disk; their key is a hash of the sources that they are made of.
 
 Numba keeps them beside the package, or in the user's cache folder where it may not write there, or in NUMBA_CACHE_DIR.
 Where none of these can be written, as in containers and on some clusters, they go to a folder of the user's own in

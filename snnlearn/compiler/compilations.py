@@ -25,7 +25,7 @@ TOPIC = "numba:compile"
 
 
 def belongs(thing: Any) -> bool:
-    """Whether a class or function is the package's own; those that are made by hand may have no module."""
+    """Whether a class or function is defined in this package. One that was made by hand may have no module: then it is not."""
     return (getattr(thing, "__module__", None) or "").partition(".")[0] == PACKAGE
 
 

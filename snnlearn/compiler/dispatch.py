@@ -1,4 +1,4 @@
-"""How every kernel of the package is compiled, and how it finds the code for its argument types.
+"""Compiles every kernel of the package, and finds the code for the types of its arguments.
 
 * `kernel`: a root that Python calls. Cached on disk and releases the GIL.
 * `device`: a helper that kernels call; compiled into them and there alone (`pipeline.py`): Python cannot call it.
@@ -14,7 +14,9 @@
       def advance(p, state): "..."
 
       @advance.register(LIFParams)
-      def _(p, state): ...
+      def lif_advance(p, state): ...
+
+  A class that is `alike` another uses what is registered for that one.
 
 Numba resolves the class while it compiles, so a kernel is specialised without closures and is found
 again in the on-disk cache. With NUMBA_DISABLE_JIT=1 the same table is looked up at run time.
@@ -24,6 +26,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -110,6 +113,30 @@ def is_ours(arrays: Any) -> bool:
     return (type(arrays) is tuple or belongs(type(arrays))) and all(map(is_ours, arrays))
 
 
+ALIKE: dict[type, type] = {}  # class -> the class whose implementations serve it too
+
+
+def alike(new: type, known: type) -> None:
+    """Let what is registered for one class of NamedTuples serve another, wherever that one has nothing of its own.
+
+    new : has the fields of `known`, and perhaps more; implementations for `known` are right for it
+    Raises TypeError where a field is missing.
+    """
+    missing = [name for name in getattr(known, "_fields", ()) if name not in getattr(new, "_fields", ())]
+    if missing:
+        raise TypeError(f"alike needs a class with the fields of {known.__name__} (got {new.__name__}, without {missing[0]})")
+    ALIKE[new] = family(known)
+
+
+def family(of: type) -> type:
+    """The class whose implementations serve this one; itself, where nobody called it `alike` another."""
+    return ALIKE.get(of, of)
+
+
+# names that arguments had in the last release; gone with the next one
+OLD_NAMES = {"attached": "reset_gradient"}
+
+
 class Generic:
     """A function with one implementation per combination of its leading argument classes."""
 
@@ -124,22 +151,32 @@ class Generic:
             raise TypeError(f"{self.stub.__name__}.register needs {self.n_dispatch} classes (got {len(classes)})")
 
         def decorate(function: Callable) -> Callable:
-            if tuple(inspect.signature(function).parameters) != self.parameters:
+            names = tuple(inspect.signature(function).parameters)
+            if names != self.parameters and tuple(OLD_NAMES.get(name, name) for name in names) == self.parameters:
+                old = next(name for name in names if name in OLD_NAMES)
+                what = f"{function.__name__}: the argument {old} of {self.stub.__name__} is called {OLD_NAMES[old]}"
+                warnings.warn(what, DeprecationWarning, stacklevel=2)
+            elif names != self.parameters:
                 raise TypeError(f"{function.__name__} must have the arguments of {self.stub.__name__}: {self.parameters}")
             self.table[classes] = function
             return function
 
         return decorate
 
+    def has(self, *classes: type) -> bool:
+        """Whether something is registered for these classes, or for those that they are alike."""
+        return classes in self.table or tuple(map(family, classes)) in self.table
+
     def find(self, classes: tuple[type, ...]) -> Callable:
-        try:
-            return self.table[classes]
-        except KeyError:
-            if self.default:
-                return self.stub
+        """What is registered for these classes. Raises TypeError, which lists what there is, where nothing is."""
+        found = self.table.get(classes) or self.table.get(tuple(map(family, classes)))
+        if found is None and self.default:
+            found = self.stub
+        if found is None:
             known = ", ".join("(" + ", ".join(c.__name__ for c in key) + ")" for key in self.table)
             wanted = ", ".join(c.__name__ for c in classes)
-            raise TypeError(f"{self.stub.__name__} has no implementation for ({wanted}); it has {known}") from None
+            raise TypeError(f"{self.stub.__name__} has no implementation for ({wanted}); it has {known}")
+        return found
 
 
 def overloads(function: Callable, **options: Any) -> Callable[[Callable], Callable]:
@@ -169,7 +206,7 @@ def generic(n_dispatch: int, inline: bool = False, default: bool = False) -> Cal
         choose.__signature__ = inspect.signature(stub)  # type: ignore[attr-defined]
         choose.__name__ = stub.__name__
         overloads(call, forceinline=inline)(choose)
-        call.register, call.find, call.table = chooser.register, chooser.find, chooser.table  # type: ignore[attr-defined]
+        call.register, call.find, call.has = chooser.register, chooser.find, chooser.has  # type: ignore[attr-defined]
         return call
 
     return decorate

@@ -1,4 +1,4 @@
-"""Functions of machine code that load a kernel's arguments from slots and call it; see `bound_call.py`."""
+"""Builds the machine code by which `bound_call.py` calls a kernel: it loads the arguments from slots of eight bytes."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ LOST: dict[str, str] = {}  # uses of Numba's private parts that this version doe
 
 
 def lose(use: str, reason: Exception) -> None:
-    """Note, and warn of, a use that is done without."""
+    """Note that a use of Numba's private parts failed, and warn once."""
     if use not in LOST:
         LOST[use] = f"{type(reason).__name__}: {str(reason).partition(' (')[0]}"  # without the path of a file
         text = f"snnlearn does without {use} on Numba {numba.__version__} ({LOST[use]}): slower, with the same results"
@@ -24,7 +24,7 @@ def lose(use: str, reason: Exception) -> None:
 
 
 def tried(use: str) -> Callable[[Callable[[], Any]], Callable[[], bool]]:
-    """Make a check of a function that tries a use: whether it does, found out when first asked, raises nothing."""
+    """Turn a function that tries a use into a check: True where it raises nothing. It is tried once, at the first call."""
 
     def decorate(function: Callable[[], Any]) -> Callable[[], bool]:
         @functools.cache

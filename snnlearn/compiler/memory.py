@@ -1,4 +1,4 @@
-"""Where arrays begin: on cache lines of their own, so that vectors do not cross them."""
+"""Makes arrays begin on cache lines of their own, so that loads of vectors do not cross lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Helpers of kernels are linked into them and optimised there, once.
+"""Links helpers into the kernels that call them, where they are optimised and compiled once.
 
 Numba makes every jitted function callable by itself: it optimises the function together with all that it calls and
 turns it into machine code, and then does so again in each caller. A helper of ours is only ever called from a kernel. Its
@@ -66,14 +66,14 @@ class _Pipeline(Compiler):
 
 
 class _Helper(_Pipeline):
-    """The same, and Numba's own compiler where its inside is another than is known here."""
+    """`_Pipeline`, or Numba's own compiler where this version's inside differs from what this file expects."""
 
     def define_pipelines(self) -> list[Any]:
         return super().define_pipelines() if _works() else Compiler.define_pipelines(self)
 
 
 class _Distinct(_Helper):
-    """The same for a helper whose array arguments never overlap, which its loops then need not test.
+    """`_Helper` for a function whose array arguments never overlap, which its loops then need not test.
 
     Numba has the flag (LLVM's noalias on the pointers of arguments), but no option for it.
     """

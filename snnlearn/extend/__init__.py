@@ -1,12 +1,14 @@
 """What people import who add a neuron model or a learning rule: the functions to register for, and what those are made of.
 
-May import neurons, network, rules and engine; docs/extend/ has a page for each, whose code is run as printed.
+`check_neuron` and `check_rule` test what was written. docs/extend/ has a page for each, whose code is run as printed. May import
+what stands above it, verification too.
 """
 
-from ..compiler.dispatch import device, distinct, inlined
+from ..compiler.dispatch import alike, device, distinct, inlined
 from ..network.arrays import NetArrays
 from ..network.projections import add_row, add_to_row
 from ..network.weights import FlatWeights
+from ..neurons.alif import ALIFParams
 from ..neurons.base import (
     PROMOTIONS,
     Derivatives,
@@ -22,15 +24,19 @@ from ..neurons.base import (
     tangent,
     threshold,
 )
+from ..neurons.lif import LIFParams
 from ..neurons.surrogate import complete
 from ..rules.base import Rule, before, digest, learning_signal, readout_step
 from ..rules.tape import Drive, Model, Span, Tape
+from ..verification.testing import check_neuron, check_rule
 
 __all__ = [
     "PROMOTIONS",
+    "ALIFParams",
     "Derivatives",
     "Drive",
     "FlatWeights",
+    "LIFParams",
     "Model",
     "NetArrays",
     "Neuron",
@@ -42,7 +48,10 @@ __all__ = [
     "add_to_row",
     "adjoint",
     "advance",
+    "alike",
     "before",
+    "check_neuron",
+    "check_rule",
     "complete",
     "derivatives",
     "device",

@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 SINCE = "0.3"  # the first release in which they are gone
-MOVED = {  # what the pages named, and where it is now
-    "snnlearn.connectivity": "snnlearn.extend",
+MOVED = {  # what the pages named, and where it is now: modules apart by a space, the first one is what a warning names
+    "snnlearn.compare": "snnlearn.analysis.compare snnlearn.rules.closeness",
+    "snnlearn.connectivity": "snnlearn.extend snnlearn",
+    "snnlearn.family": "snnlearn.rules.taxonomy",
     "snnlearn.conventions": "snnlearn.interop.conventions",
     "snnlearn.recipes": "snnlearn.experiments.recipes",
     "snnlearn.config": "snnlearn.experiments",
@@ -25,6 +28,16 @@ MOVED = {  # what the pages named, and where it is now
 }
 
 
+class _Module(ModuleType):
+    """A module by its old name: callable, as importing it puts it in the place of a function of the package with that name."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        name = self.__name__.rpartition(".")[2]
+        if not callable(vars(self).get(name)):
+            raise TypeError(f"{self.__name__!r} is a module and cannot be called")
+        return vars(self)[name](*args, **kwargs)
+
+
 class _Moved(MetaPathFinder, Loader):
     """Finds a moved module by its old name."""
 
@@ -32,10 +45,12 @@ class _Moved(MetaPathFinder, Loader):
         return ModuleSpec(name, self) if name in MOVED else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        new = MOVED[spec.name]
-        warnings.warn(f"{spec.name} is {new} now; its old name goes with {SINCE}", DeprecationWarning, stacklevel=2)
-        found, module = importlib.import_module(new), ModuleType(spec.name, f"{spec.name}, which is {new} now.")
-        vars(module).update({name: value for name, value in vars(found).items() if not name.startswith("__")})
+        places = MOVED[spec.name].split()
+        warnings.warn(f"{spec.name} is {places[0]} now; its old name goes with {SINCE}", DeprecationWarning, stacklevel=2)
+        module = _Module(spec.name, f"{spec.name}, which is {places[0]} now.")
+        for place in reversed(places):
+            found = vars(importlib.import_module(place))
+            vars(module).update({name: value for name, value in found.items() if not name.startswith("__")})
         return module
 
     def exec_module(self, module: ModuleType) -> None:

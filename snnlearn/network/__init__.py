@@ -2,3 +2,8 @@
 
 May import compiler and neurons.
 """
+
+from .connectivity import Dense, Masked, Sparse
+from .network import Network, Readout, Weights
+
+__all__ = ["Dense", "Masked", "Network", "Readout", "Sparse", "Weights"]

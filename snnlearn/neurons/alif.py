@@ -113,22 +113,22 @@ def alif_prepare(p, psi, local):
 
 
 @adjoint.register(ALIFParams)
-def alif_adjoint(p, psi, gz, attached, lam, c):
-    _adjoint(p, psi, gz, attached, lam[0], lam[1], c)
+def alif_adjoint(p, psi, gz, reset_gradient, lam, c):
+    _adjoint(p, psi, gz, reset_gradient, lam[0], lam[1], c)
 
 
 @distinct
-def _adjoint(p, psi, gz, attached, lv, la, c):
+def _adjoint(p, psi, gz, reset_gradient, lv, la, c):
     for j in range(psi.shape[0]):
-        lz = gz[j] + la[j] - attached * p.thr[j] * lv[j]  # (5)
+        lz = gz[j] + la[j] - reset_gradient * p.thr[j] * lv[j]  # (5)
         lv[j] = p.alpha[j] * lv[j] + psi[j] * lz  # (6)
         la[j] = p.rho[j] * la[j] - p.beta[j] * psi[j] * lz  # (7)
         c[j] = p.zeta[j] * lv[j]  # (8)
 
 
 @tangent.register(ALIFParams)
-def alif_tangent(p, l, psi, attached, current, hidden, start, spikes):
-    alpha, zeta, rho, beta, reset = p.alpha[l], p.zeta[l], p.rho[l], p.beta[l], attached * p.thr[l]
+def alif_tangent(p, l, psi, reset_gradient, current, hidden, start, spikes):
+    alpha, zeta, rho, beta, reset = p.alpha[l], p.zeta[l], p.rho[l], p.beta[l], reset_gradient * p.thr[l]
     v = hidden[0, start : start + current.shape[0]]
     a = hidden[1, start : start + current.shape[0]]
     for c in range(current.shape[0]):

@@ -7,12 +7,12 @@ arrays (n,)), and three kernels registered for the class of the params:
     derivatives  of that step: by the own state, the input current and the own spike
     threshold    the adapted threshold A, for recording
 
-Every learning rule works from these by the chain rule of `neurons/chain.py`. A model that is run a lot also
+Every learning rule works from these by the chain rule of `neurons/chain_rule.py`. A model that is run a lot also
 registers that chain rule written out, as LIF and ALIF do; the results are the same:
 
     prepare, adjoint     the step backward, for rules that look back
     tangent              the step forward, for the derivative by a weight
-    trace_step           the step of eligibility traces, in `rules/traces.py`
+    trace_step           the step of eligibility traces, in `rules/engines/traces.py`
 
 Its hidden state is `hidden` [D, n]; row 0 is always the membrane potential v. Everything else in the
 package (delivery, readout, rules, recording) works on these and does not know the model.
@@ -266,12 +266,12 @@ def prepare(p, psi, local):
 
 
 @generic(1)
-def adjoint(p, psi, gz, attached, lam, c):
+def adjoint(p, psi, gz, reset_gradient, lam, c):
     """One step backward through the neurons' own state, in place.
 
     psi : (n,) pseudo-derivative of step t
     gz : (n,) dE/dz[t] through readout, regulariser and synapses
-    attached : 1 where the reset is differentiated, else 0
+    reset_gradient : 1 where the reset is differentiated, else 0
     lam : (D + 1, n) what step t+1 passes back to the state and the spike of t, overwritten by that of step t
         for t-1; zero at the end. A model may keep it in a form of its own
     c : (n,) overwritten by dE/dI[t], the gradient that a unit arrival at step t earns
@@ -286,10 +286,10 @@ class SpikeTangents(NamedTuple):
 
 
 @generic(1)
-def tangent(p, l, psi, attached, current, hidden, start, spikes):
+def tangent(p, l, psi, reset_gradient, current, hidden, start, spikes):
     """One step of the derivative of neuron l by several weights, in place: the chain rule through its own state.
 
-    psi : of neuron l; attached : 1 where the reset is differentiated, else 0
+    psi : of neuron l; reset_gradient : 1 where the reset is differentiated, else 0
     current : (c,) derivative of the input current
     hidden : (D, entries) derivative of the hidden state, in columns start .. start + c - 1, overwritten
     spikes : `SpikeTangents`; `new` is overwritten

@@ -1,6 +1,7 @@
 """The chain rule through a neuron's own state, for any model that supplies its local derivatives.
 
-With s[t] = F(s[t-1], I[t], z[t-1]), the derivatives A, b, c, k, r of `Derivatives` and w = k + attached r:
+With s[t] = F(s[t-1], I[t], z[t-1]), the derivatives A, b, c, k, r of `Derivatives`, and w = k + r, or k where the reset is
+detached:
 
 forward, for the derivative by a weight, dI given
 
@@ -32,8 +33,16 @@ class ChainParams(NamedTuple):
 
 def chain(params: Any, n_hidden: int, n: int, dtype: Any, own_spike: bool = True) -> Any:
     """What rules take as the neurons' params: the model's own where it registers its chain rule, else `ChainParams`."""
-    if own_spike and (type(params),) in adjoint.table:
+    if own_spike and adjoint.has(type(params)):
         return params
+    return general(params, n_hidden, n, dtype, own_spike)
+
+
+def general(params: Any, n_hidden: int, n: int, dtype: Any, own_spike: bool = True) -> ChainParams:
+    """The params with room for derivatives, for engines that work from these.
+
+    own_spike : whether the rule follows what a neuron's spike does to the neuron itself
+    """
     d = make_derivatives(n_hidden, n, dtype)
     return ChainParams(params, d, np.dtype(dtype).type(own_spike), np.zeros((n_hidden, n), dtype))
 
@@ -44,7 +53,7 @@ def chain_prepare(p, psi, local):
 
 
 @adjoint.register(ChainParams)
-def chain_adjoint(p, psi, gz, attached, lam, c):
+def chain_adjoint(p, psi, gz, reset_gradient, lam, c):
     A, b, out, k, r = p.d
     n_hidden, n = b.shape
     back = lam[n_hidden]
@@ -60,20 +69,20 @@ def chain_adjoint(p, psi, gz, attached, lam, c):
     for x in range(n_hidden):
         for j in range(n):
             c[j] += b[x, j] * p.state[x, j]  # (3)
-            back[j] += p.own_spike * (k[x, j] + attached * r[x, j]) * p.state[x, j]
+            back[j] += p.own_spike * (k[x, j] + reset_gradient * r[x, j]) * p.state[x, j]
         for y in range(n_hidden):
             for j in range(n):
                 lam[y, j] += A[x, y, j] * p.state[x, j]
 
 
 @tangent.register(ChainParams)
-def chain_tangent(p, l, psi, attached, current, hidden, start, spikes):
+def chain_tangent(p, l, psi, reset_gradient, current, hidden, start, spikes):
     A, b, out, k, r = p.d
     n_hidden = b.shape[0]
     for m in range(current.shape[0]):
         at = start + m
         for x in range(n_hidden):
-            total = b[x, l] * current[m] + p.own_spike * (k[x, l] + attached * r[x, l]) * spikes.old[m]
+            total = b[x, l] * current[m] + p.own_spike * (k[x, l] + reset_gradient * r[x, l]) * spikes.old[m]
             for y in range(n_hidden):
                 total += A[x, y, l] * hidden[y, at]
             p.state[x, l] = total  # (1)

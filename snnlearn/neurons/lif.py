@@ -81,21 +81,21 @@ def lif_prepare(p, psi, local):
 
 
 @adjoint.register(LIFParams)
-def lif_adjoint(p, psi, gz, attached, lam, c):
-    _adjoint(p, psi, gz, attached, lam[0], c)
+def lif_adjoint(p, psi, gz, reset_gradient, lam, c):
+    _adjoint(p, psi, gz, reset_gradient, lam[0], c)
 
 
 @distinct
-def _adjoint(p, psi, gz, attached, lv, c):
+def _adjoint(p, psi, gz, reset_gradient, lv, c):
     for j in range(psi.shape[0]):
-        lz = gz[j] - attached * p.thr[j] * lv[j]  # (4)
+        lz = gz[j] - reset_gradient * p.thr[j] * lv[j]  # (4)
         lv[j] = p.alpha[j] * lv[j] + psi[j] * lz  # (5)
         c[j] = p.zeta[j] * lv[j]  # (6)
 
 
 @tangent.register(LIFParams)
-def lif_tangent(p, l, psi, attached, current, hidden, start, spikes):
-    alpha, zeta, reset = p.alpha[l], p.zeta[l], attached * p.thr[l]
+def lif_tangent(p, l, psi, reset_gradient, current, hidden, start, spikes):
+    alpha, zeta, reset = p.alpha[l], p.zeta[l], reset_gradient * p.thr[l]
     v = hidden[0, start : start + current.shape[0]]
     for c in range(current.shape[0]):
         v[c] = alpha * v[c] + zeta * current[c] - reset * spikes.old[c]  # (1)

@@ -2,3 +2,8 @@
 
 May import compiler and network.
 """
+
+from .optimizers import SGD, Adam, Optimizer
+from .schedules import CosineDecay, ExponentialDecay, StepDecay
+
+__all__ = ["SGD", "Adam", "CosineDecay", "ExponentialDecay", "Optimizer", "StepDecay"]

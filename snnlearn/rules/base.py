@@ -7,7 +7,7 @@ simulation left. It works in one of three directions:
     interval   the same, by adjoints within each interval and traces across its borders
     adjoint    the chain rule goes back over the tape of a window that has closed (a whole trial)
 
-`digest` is registered for the class of the rule's arrays; the block loop in `block_loop.py` calls it after
+`digest` is registered for the class of the rule's arrays; the loop in `engine/block_loop.py` calls it after
 every interval and does not know the rule. Arrays that live from interval to interval stand in the tuple
 `carry` of a rule's arrays, trial first; all others are constants or scratch.
 """
@@ -105,6 +105,11 @@ class Rule(ABC):
     def follows_recurrent(self) -> bool:
         """Whether its gradient follows recurrent synapses: going back, trials then share a pass over the weights."""
         return True
+
+    @property
+    def follows_reset(self) -> bool:
+        """Whether it differentiates the reset of a neuron by its own spike."""
+        return bool(getattr(self, "reset_gradient", False))
 
     @property
     def local(self) -> bool:

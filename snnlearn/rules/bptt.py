@@ -52,8 +52,8 @@ class BPTT(Rule):
 
     def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> AdjointArrays:
         """Scratch for so many trials."""
-        attached, window = bool(self.reset_gradient), self.truncation
-        return make_adjoint(net, weights, trials, learns, attached=attached, through=True, window=window)
+        follows, window = self.follows_reset, self.truncation
+        return make_adjoint(net, weights, trials, learns, reset_gradient=follows, through=True, window=window)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,14 +1,14 @@
 """Eligibility traces of a few chosen synapses, from what the tape of a block holds; whatever the rule.
 
 The traces are those of e-prop of order 1 (Bellec et al. 2020, eqs 13, 22-25), by the chain rule through the postsynaptic
-neuron's own state (`neurons/chain.py`), with the derivatives A, b, c, k, r of its model and the arrival x_i of the synapse
+neuron's own state (`neurons/chain_rule.py`), with the derivatives A, b, c, k, r of its model and the arrival x_i of the synapse
 i -> j (an input, or a spike of i `delay` steps ago):
 
-    eps_ij[t]  = A_j[t] eps_ij[t-1] + b_j[t] x_i[t] + (k_j[t] + attached r_j[t]) e_ij[t-1]      (1)  eligibility vector [D]
+    eps_ij[t]  = A_j[t] eps_ij[t-1] + b_j[t] x_i[t] + (k_j[t] + d r_j[t]) e_ij[t-1]   (1)  eligibility vector [D]
     e_ij[t]    = c_j[t] . eps_ij[t]                                                             (2)  eligibility
     ebar_ij[t] = kappa ebar_ij[t-1] + scale e_ij[t]                                             (3)  filtered eligibility
 
-`attached` is 1 where the rule differentiates the reset. Rules that keep no traces (adjoints, spike-driven updates) or others
+d is 1 where the rule differentiates the reset, else 0. Rules that keep no traces (adjoints, spike-driven updates) or others
 (RFLO, influence) run as they do; these are computed beside them, in float64, from psi of the block.
 
     TraceChain the equations, for some postsynaptic neurons
@@ -41,16 +41,16 @@ def follow(params, d, arrivals, psi, local, constants, state, out, source=SOURCE
 
     params : of the postsynaptic neurons, arrays [chosen]; d : Derivatives, scratch
     arrivals, psi : [steps, chosen]; local : [steps, n_local, chosen]
-    constants : float64 [3] attached, kappa, scale
+    constants : float64 [3] reset_gradient, kappa, scale
     """
-    attached, kappa, scale = constants[0], constants[1], constants[2]
+    reset_gradient, kappa, scale = constants[0], constants[1], constants[2]
     n_hidden, chosen = state.eps.shape
     for t in range(arrivals.shape[0]):
         derivatives(params, psi[t], local[t], d)
         for s in range(chosen):
             e = 0.0
             for x in range(n_hidden):
-                total = d.b[x, s] * arrivals[t, s] + (d.k[x, s] + attached * d.r[x, s]) * state.e[s]
+                total = d.b[x, s] * arrivals[t, s] + (d.k[x, s] + reset_gradient * d.r[x, s]) * state.e[s]
                 for y in range(n_hidden):
                     total += d.A[x, y, s] * state.eps[y, s]
                 out.eps[t, x, s] = total  # (1)
@@ -65,15 +65,15 @@ def follow(params, d, arrivals, psi, local, constants, state, out, source=SOURCE
 class TraceChain:
     """The traces of synapses onto these neurons, a synapse each.
 
-    posts : int [chosen]; attached : whether the reset is differentiated
+    posts : int [chosen]; reset_gradient : whether the reset is differentiated
     """
 
-    def __init__(self, net: Network, posts: np.ndarray, attached: bool):
+    def __init__(self, net: Network, posts: np.ndarray, reset_gradient: bool):
         self.n, self.n_hidden = posts.size, len(net.variables)
         self.params = cast(_at(join(net.neurons, net.dt, np.float64), posts, net.n), np.float64)
         self.scratch: Derivatives = make_derivatives(self.n_hidden, self.n, np.float64)
         kappa = net.readout.kappa(net.dt)
-        self.constants = np.array([float(attached), kappa, 1.0 - kappa if net.readout.normalize_input else 1.0])
+        self.constants = np.array([float(reset_gradient), kappa, 1.0 - kappa if net.readout.normalize_input else 1.0])
         self._follow = follow if is_ours(self.params) else uncached(follow)
 
     def rest(self) -> Traces:
@@ -92,16 +92,16 @@ class Follower:
     """The traces of chosen synapses as a run goes on. Trials begin at zero, a stream with its first recorded step.
 
     pairs : matrix ("w_in", "w_rec") -> int32 [chosen, 2], (pre, post)
-    attached : whether the reset is differentiated
+    reset_gradient : whether the reset is differentiated
     names : of the traces that are recorded, as `Recorder.pairs` has them
     """
 
-    def __init__(self, net: Network, pairs: Mapping[str, np.ndarray], attached: bool, names: Mapping[str, Any]):
+    def __init__(self, net: Network, pairs: Mapping[str, np.ndarray], reset_gradient: bool, names: Mapping[str, Any]):
         self.pairs, self.names, self.variables = pairs, tuple(names), net.variables
         pre = {name: pairs[name][:, 0] if name in pairs else np.empty(0, np.int32) for name in ("w_in", "w_rec")}
         self.pre = pre
         self.posts = np.concatenate([pairs[name][:, 1] for name in ("w_in", "w_rec") if name in pairs])
-        self.delay, self.chain = net.delay_steps, TraceChain(net, self.posts, attached)
+        self.delay, self.chain = net.delay_steps, TraceChain(net, self.posts, reset_gradient)
         self._states: dict[int | None, tuple[Traces, np.ndarray]] = {}
 
     def block(self, block: Any, job: Any, trial: int | None) -> dict[str, np.ndarray]:

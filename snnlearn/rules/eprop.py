@@ -32,7 +32,7 @@ from ..network.arrays import NetArrays
 from ..network.weights import FlatWeights
 from .base import Rule, pick_direction
 from .engines.adjoint import make_adjoint
-from .engines.influence import MAX_BYTES, make_influence
+from .engines.influence import MAX_BYTES, Kept, Limit, make_influence
 from .engines.interval import make_interval
 from .engines.traces import make_eligibility
 
@@ -81,8 +81,8 @@ class EProp(Rule):
             raise _check.fail("EProp.reset_gradient", "be True, False or None", reset_gradient, error=TypeError)
 
     @property
-    def attached(self) -> bool:
-        """Whether the reset is differentiated."""
+    def follows_reset(self) -> bool:
+        """Whether the reset is differentiated: by default above order 1."""
         return self.order != 1 if self.reset_gradient is None else bool(self.reset_gradient)
 
     @property
@@ -112,12 +112,11 @@ class EProp(Rule):
         """The rule's arrays for so many trials, traces at zero."""
         if direction == "adjoint":
             grades, through = (1, True) if self.order is None else (self.order, False)
-            return make_adjoint(net, weights, trials, learns, attached=self.attached, grades=grades, through=through)
+            return make_adjoint(net, weights, trials, learns, reset_gradient=self.follows_reset, grades=grades, through=through)
         if direction == "interval":
-            return make_interval(net, weights, self.attached, trials, learns)
+            return make_interval(net, weights, self.follows_reset, trials, learns)
         if self.order == 1:
-            return make_eligibility(net, weights, self.attached, trials, learns)
-        hops = None if self.order is None else self.order - 1
-        options: dict[str, Any] = {"name": f"EProp(order={self.order})", "graded": hops is not None}
-        options["max_bytes"] = self.max_bytes or MAX_BYTES
-        return make_influence(net, weights, trials, learns, attached=self.attached, hops=hops, **options)
+            return make_eligibility(net, weights, self.follows_reset, trials, learns)
+        kept = Kept(None) if self.order is None else Kept(self.order - 1, graded=True)
+        limit = Limit(f"EProp(order={self.order})", self.max_bytes or MAX_BYTES)
+        return make_influence(net, weights, trials, learns, reset_gradient=self.follows_reset, kept=kept, limit=limit)

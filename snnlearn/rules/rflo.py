@@ -6,7 +6,14 @@
 and on with e-prop's equations (4) to (6), whose numbers stand in `engines/traces.py` too. Only the neuron's own decay is
 followed: e-prop without the paths through its own spike, adaptation and reset. For LIF neurons with a detached reset it is
 e-prop.
-The engines are those of e-prop of order 1 (`eprop.py` has the table), on neurons that do not see their own spikes.
+
+The engines are those of e-prop of order 1, on neurons that do not see their own spikes:
+
+    runs where                              engine                      cost of a step
+    streams, intervals of 4 steps or more   engines/interval.py         2 to 4 row additions a spike, a pass an interval
+    streams, shorter intervals              engines/traces.py           a pass over the synapses
+    streams, K = 1, plain SGD               engines/event_driven.py     the rows of sources that spike
+    whole trials                            engines/adjoint.py          a pass over neurons, a row addition a spike
 """
 
 from __future__ import annotations
@@ -17,6 +24,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import _check
+from ..compiler.dispatch import family
 from ..network.arrays import NetArrays
 from ..network.weights import FlatWeights
 from ..neurons.alif import ALIFParams
@@ -63,12 +71,12 @@ class RFLO(Rule):
         """e-prop's arrays, with neurons whose own spikes the rule does not see."""
         p = net.params
         blind: Any = p
-        if isinstance(p, ALIFParams):
+        if family(type(p)) is ALIFParams:
             blind = p._replace(beta=np.zeros_like(p.beta))
-        elif not isinstance(p, LIFParams):
+        elif family(type(p)) is not LIFParams:
             blind = chain(p, net.n_hidden, net.n, weights.w_in.dtype, own_spike=False)
         if direction == "adjoint":
-            return make_adjoint(net._replace(params=blind), weights, trials, learns, attached=False)
+            return make_adjoint(net._replace(params=blind), weights, trials, learns, reset_gradient=False)
         if direction == "interval":
             return make_interval(net, weights, False, trials, learns, blind)
         return make_eligibility(net, weights, False, trials, learns, blind)

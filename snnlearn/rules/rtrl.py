@@ -26,7 +26,7 @@ from .. import _check
 from ..network.arrays import NetArrays
 from ..network.weights import FlatWeights
 from .base import Rule
-from .engines.influence import MAX_BYTES, InfluenceArrays, make_influence
+from .engines.influence import MAX_BYTES, InfluenceArrays, Kept, Limit, make_influence
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +59,8 @@ class RTRL(Rule):
 
     def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> InfluenceArrays:
         """Influence at zero for so many trials."""
-        options: dict[str, Any] = {"name": type(self).__name__, "hops": self.hops, "max_bytes": self.max_bytes or MAX_BYTES}
-        return make_influence(net, weights, trials, learns, attached=bool(self.reset_gradient), **options)
+        limit = Limit(type(self).__name__, self.max_bytes or MAX_BYTES)
+        return make_influence(net, weights, trials, learns, reset_gradient=self.follows_reset, kept=Kept(self.hops), limit=limit)
 
 
 @dataclass(frozen=True, eq=False)

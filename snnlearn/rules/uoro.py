@@ -51,7 +51,7 @@ class UOROArrays(NamedTuple):
 
     params: Any
     carry: RankOne
-    attached: float  # 1 where the reset is differentiated, else 0
+    reset_gradient: float  # 1 where the reset is differentiated, else 0
     seed: np.uint64
     learn_in: bool
     learn_rec: bool
@@ -108,7 +108,7 @@ class UORO(Rule):
                 readout=np.zeros((trials, n), dtype),
                 bias=np.zeros(trials, dtype),
             ),
-            attached=dtype.type(self.reset_gradient),
+            reset_gradient=dtype.type(self.follows_reset),
             seed=np.uint64(self.seed),
             learn_in=bool(learns[0]),
             learn_rec=bool(learns[1]),
@@ -205,9 +205,9 @@ def _state_step(rule, model, tape, b, row, energy):
     kick.fill(0)
     for l in range(n):
         one, sign = rule.current[l : l + 1], rule.sign[l : l + 1]
-        tangent(rule.params, l, psi[l], rule.attached, one, hidden, l, SpikeTangents(last[l : l + 1], z[l : l + 1]))  # (1)
+        tangent(rule.params, l, psi[l], rule.reset_gradient, one, hidden, l, SpikeTangents(last[l : l + 1], z[l : l + 1]))  # (1)
         spikes = SpikeTangents(rule.rest[l : l + 1], kick_z[l : l + 1])
-        tangent(rule.params, l, psi[l], rule.attached, sign, kick, l, spikes)  # (1)
+        tangent(rule.params, l, psi[l], rule.reset_gradient, sign, kick, l, spikes)  # (1)
     moved, kicked = _square(hidden), _square(kick) + _square_of(kick_z)
     for d in range(ring):
         if d != delayed:  # what leaves the ring matters no more

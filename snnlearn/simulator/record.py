@@ -45,8 +45,8 @@ def open_recorder(core: Core, recorder: RunRecorder) -> None:
         )
         core._recorder = recorder
     if recorder.pairs and recorder.follower is None:
-        attached = bool(getattr(core.rule, "attached", getattr(core.rule, "reset_gradient", False)))
-        recorder.follower = Follower(net, recorder.options.eligibility or {}, attached, recorder.pairs)
+        follows = core.rule is not None and core.rule.follows_reset
+        recorder.follower = Follower(net, recorder.options.eligibility or {}, follows, recorder.pairs)
         recorder.follower.restore(recorder.followed)
     core._engine.norms = np.zeros(4) if recorder.wants_norms else None
 

@@ -10,6 +10,7 @@ of yours can take them one by one: `neuron_checks` and `rule_checks` yield (name
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import pathlib
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,13 +25,14 @@ from ..compiler.compilations import belongs
 from ..engine.functional import gradient, simulate
 from ..network.connectivity import Masked, Sparse
 from ..network.network import Network, Readout
-from ..network.weights import Weights
+from ..network.weights import Weights, flatten
 from ..neurons.base import Neuron, SpikeTangents, adjoint, advance, derivatives, make_derivatives, prepare, tangent
 from ..neurons.chain_rule import ChainParams
 from ..neurons.lif import LIF
 from ..optimizers.optimizers import SGD
-from ..rules import BPTT, RTRL, Rule
+from ..rules import BPTT, RFLO, RTRL, EProp, Rule
 from ..rules.base import NO_WINDOW
+from ..rules.engines.passive import carried
 from ..runs.resume import resume
 from ..simulator.simulator import Simulator
 
@@ -41,7 +43,9 @@ SLOPE = 1e-6  # of differences against derivatives
 
 
 def check_neuron(neuron: Neuron) -> list[str]:
-    """Check a neuron model, given as a group that fires with inputs of order 1; returns the names of the checks.
+    """Check a neuron model; returns the names of the checks.
+
+    neuron : a small group of the model, such as LIF(5, threshold=0.5), that fires with inputs of order 1
 
     Raises AssertionError "check_neuron, NAME: ..." for the first check that fails, TypeError where it is no group of neurons.
     """
@@ -51,7 +55,9 @@ def check_neuron(neuron: Neuron) -> list[str]:
 
 
 def check_rule(rule: Rule, neuron: Neuron | None = None) -> list[str]:
-    """Check a learning rule, on LIF neurons or on others; returns the names of the checks.
+    """Check a learning rule; returns the names of the checks.
+
+    rule : one such as EProp(); neuron : the group of neurons that it is tried on, None for LIF(6, threshold=0.5)
 
     Raises AssertionError "check_rule, NAME: ..." for the first check that fails, TypeError where it is no rule.
     """
@@ -63,12 +69,15 @@ def check_rule(rule: Rule, neuron: Neuron | None = None) -> list[str]:
 def neuron_checks(neuron: Neuron) -> Iterator[Check]:
     """The checks of a neuron model: (name, function) each."""
     yield "parameters are arrays", partial(_parameters, neuron)
+    yield "bad parameters are refused by name", partial(_refuses, neuron)
     yield "derivatives are those of the step", partial(_derivatives, neuron)
-    if type(neuron.params(1.0)) in adjoint.table:  # type: ignore[attr-defined]
+    if adjoint.has(type(neuron.params(1.0))):
         yield "the written-out chain rule is the general one", partial(_written_out, neuron)
     yield "it fires", partial(_fires, neuron)
     yield "variables can be recorded", partial(_records, neuron)
+    yield "a simulation is a loop of steps", partial(_loop, neuron)
     yield "BPTT equals RTRL", partial(_two_ways, neuron)
+    yield "e-prop is the same by every engine", partial(_engines, neuron)
     yield "batches and threads change no bit", partial(_batches, BPTT(), neuron)
     yield "pieces of a stream change no bit", partial(_pieces, None, neuron)
     yield "it goes on from a file", partial(_resumes, None, neuron)
@@ -77,9 +86,13 @@ def neuron_checks(neuron: Neuron) -> Iterator[Check]:
 def rule_checks(rule: Rule, neuron: Neuron | None = None) -> Iterator[Check]:
     """The checks of a learning rule: (name, function) each."""
     group = LIF(6, threshold=0.5) if neuron is None else neuron
+    yield "bad parameters are refused by name", partial(_refuses, rule)
+    yield "what it carries has the trial first", partial(_carries, rule, group)
     yield "the gradient is finite and alive", partial(_alive, rule, group)
     if rule.truncation == NO_WINDOW:
         yield "the readout's gradient is exact", partial(_readout, rule, group)
+    if hasattr(rule, "method"):
+        yield "both directions give one gradient", partial(_directions, rule, group)
     yield "the gradient is linear in the error", partial(_linear, rule, group)
     yield "nothing is learnt where the mask is zero", partial(_masked, rule, group)
     if not rule.draws:
@@ -201,14 +214,14 @@ def _close(given: np.ndarray, slope: np.ndarray, name: str) -> None:
 
 
 @numba.njit
-def _back(p, psi, local, gz, attached, lam, c):  # type: ignore[no-untyped-def]
+def _back(p, psi, local, gz, reset_gradient, lam, c):  # type: ignore[no-untyped-def]
     prepare(p, psi, local)
-    adjoint(p, psi, gz, attached, lam, c)
+    adjoint(p, psi, gz, reset_gradient, lam, c)
 
 
 @numba.njit
-def _forth(p, l, psi, attached, current, hidden, start, spikes):  # type: ignore[no-untyped-def]
-    tangent(p, l, psi, attached, current, hidden, start, spikes)
+def _forth(p, l, psi, reset_gradient, current, hidden, start, spikes):  # type: ignore[no-untyped-def]
+    tangent(p, l, psi, reset_gradient, current, hidden, start, spikes)
 
 
 def _written_out(neuron: Neuron) -> None:
@@ -216,7 +229,7 @@ def _written_out(neuron: Neuron) -> None:
     rows, n = len(neuron.variables), neuron.n
     own = Network(1, neuron, 1).arrays(Network(1, neuron, 1).init_weights(), np.float64).params
     general = ChainParams(own, make_derivatives(rows, n, np.float64), 1.0, np.zeros((rows, n)))
-    for attached in (0.0, 1.0):
+    for reset_gradient in (0.0, 1.0):
         results = []
         for p in (own, general):
             draws, found = np.random.default_rng(5), []
@@ -224,9 +237,9 @@ def _written_out(neuron: Neuron) -> None:
             old, new = np.zeros((n, 3)), np.zeros((n, 3))
             for _ in range(6):
                 psi = draws.random(n)
-                _back(p, psi, np.zeros((neuron.n_local, n)), draws.standard_normal(n), attached, lam, c)
+                _back(p, psi, np.zeros((neuron.n_local, n)), draws.standard_normal(n), reset_gradient, lam, c)
                 for l in range(n):
-                    _forth(p, l, psi[l], attached, draws.standard_normal(3), hidden, 3 * l, SpikeTangents(old[l], new[l]))
+                    _forth(p, l, psi[l], reset_gradient, draws.standard_normal(3), hidden, 3 * l, SpikeTangents(old[l], new[l]))
                 old, new = new, old
                 found += [c.copy(), hidden.copy(), old.copy()]
             results.append(np.concatenate([values.ravel() for values in found]))
@@ -261,7 +274,55 @@ def _two_ways(neuron: Neuron) -> None:
         _near(getattr(forth, name), getattr(back, name), EXACT, f"gradients of {name}")
 
 
+def _loop(neuron: Neuron) -> None:
+    """The same as one step after the other, with currents by NumPy."""
+    quiet = dataclasses.replace(neuron, noise=0.0)
+    net, weights, x, _ = _case(quiet)
+    found = simulate(net, weights, x[0], record=("spikes", "v"), dtype="float64")
+    p, rows, n = net.arrays(weights, np.float64).params, len(neuron.variables), neuron.n
+    hidden, z, refractory, psi = quiet.initial().astype(float), np.zeros(n), np.zeros(n, np.int32), np.zeros(n)
+    hidden = np.concatenate([hidden, np.zeros((rows - len(hidden), n))])
+    for t in range(STEPS):
+        current = x[0, t] @ np.asarray(weights.w_in) + z @ np.asarray(weights.w_rec) + p.current
+        _step(p, hidden, z, refractory, current, psi, np.zeros((neuron.n_local, n)))
+        _near(found.v[t], hidden[0], EXACT, f"membrane potentials of step {t}")  # type: ignore[index]
+        assert np.array_equal(found.spikes[t], z), f"spikes of step {t} differ"  # type: ignore[index]
+
+
+def _engines(neuron: Neuron) -> None:
+    """Whole trials back in time and forward; a stream by intervals, in place, and by what is written when it is read."""
+    net, weights, x, y = _case(neuron)
+    for rule in (EProp(method="forward"), RFLO(method="forward")):
+        back = dataclasses.replace(rule, method="adjoint")
+        one, two = (gradient(net, weights, x[0], y[0], way) for way in (back, rule))
+        for name in ("w_in", "w_rec", "w_out"):
+            _near(getattr(two, name), getattr(one, name), EXACT, f"gradients of {name} by {type(rule).__name__}")
+    for every in (10, 1):
+        runs = [_simulator(net, weights, EProp(method=method), update_every=every) for method in ("auto", "forward")]
+        for sim in runs:
+            sim.run(iter([(x[0], y[0])]))
+        for name in ("w_in", "w_rec"):
+            one, two = (getattr(sim.weights, name) for sim in runs)
+            _near(two, one, EXACT, f"{name} after updates every {every} steps")
+
+
 # ---- of both ----------------------------------------------------------------------------------------
+
+
+def _refuses(spec: Neuron | Rule) -> None:
+    """Text and nan instead of each number that the class takes."""
+    kind = type(spec)
+    given = {name: getattr(spec, name) for name in inspect.signature(kind).parameters}
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float, tuple)):
+            continue
+        for bad in ("text", float("nan")):
+            try:
+                kind(**given | {name: bad})
+            except (TypeError, ValueError) as error:
+                assert name in str(error), f"{name}={bad!r} is refused without its name: {error}"
+            else:
+                raise AssertionError(f"{name}={bad!r} is not refused")
 
 
 def _batches(rule: Rule, neuron: Neuron) -> None:
@@ -312,6 +373,24 @@ def _is_foreign(part: Any) -> bool:
 
 
 # ---- of a rule --------------------------------------------------------------------------------------
+
+
+def _carries(rule: Rule, neuron: Neuron) -> None:
+    net, weights, _, _ = _case(neuron)
+    dtype = np.dtype(np.float64)
+    flat = flatten(weights, dtype, rule.feedback_matrix(net))
+    direction = rule.direction(None, False, False)
+    assert direction in ("forward", "interval", "adjoint"), f"its direction is {direction!r}"
+    for array in carried(rule.arrays(net.arrays(weights, dtype), flat, direction, 3, np.ones(4, bool))):
+        assert array.shape[:1] == (3,), f"an array of its carry has shape {array.shape} for 3 trials"
+
+
+def _directions(rule: Any, neuron: Neuron) -> None:
+    net, weights, x, y = _case(neuron)
+    ways = [dataclasses.replace(rule, method=method) for method in ("forward", "adjoint")]
+    one, two = (gradient(net, weights, x, y, way) for way in ways)
+    for name in ("w_in", "w_rec", "w_out"):
+        _near(getattr(one, name), getattr(two, name), EXACT, f"gradients of {name} forward and back")
 
 
 def _alive(rule: Rule, neuron: Neuron) -> None:

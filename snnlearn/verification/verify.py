@@ -138,10 +138,10 @@ class Case:
             self._found[key] = gradient(self.net, self.weights, rule=rule, threads=1, **self.trial)  # type: ignore[misc]
         return self._found[key]
 
-    def reference(self, name: str, attached: bool) -> list[np.ndarray]:
+    def reference(self, name: str, reset_gradient: bool) -> list[np.ndarray]:
         """The twins' gradient of a rule, one array per matrix."""
         shapes = [w.shape for w in self.weights]
-        parts = np.split(self.expected[name][int(attached)], np.cumsum([np.prod(s) for s in shapes])[:-1])
+        parts = np.split(self.expected[name][int(reset_gradient)], np.cumsum([np.prod(s) for s in shapes])[:-1])
         return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
     @cached_property
@@ -257,15 +257,15 @@ def _different(case: Case) -> Iterator[tuple[Any, Any]]:
 
 
 def _rtrl(case: Case) -> Iterator[tuple[Any, Any]]:
-    for attached in RESETS:
-        yield case.gradient(RTRL(reset_gradient=attached)), case.gradient(BPTT(reset_gradient=attached))
+    for reset_gradient in RESETS:
+        yield case.gradient(RTRL(reset_gradient=reset_gradient)), case.gradient(BPTT(reset_gradient=reset_gradient))
 
 
 def _directions(case: Case) -> Iterator[tuple[Any, Any]]:
-    for attached in RESETS:
+    for reset_gradient in RESETS:
         for order in (1, 2, 3):
             for b in ("symmetric", case.feedback):
-                forward, adjoint = (case.gradient(EProp(order, b, attached, method)) for method in METHODS)
+                forward, adjoint = (case.gradient(EProp(order, b, reset_gradient, method)) for method in METHODS)
                 yield forward, adjoint
 
 
@@ -280,26 +280,29 @@ def _first_order(case: Case) -> Iterator[tuple[Any, Any]]:
 
 def _all_orders(case: Case) -> Iterator[tuple[Any, Any]]:
     enough = (case.n_steps - 1) // case.net.delay_steps + 1  # no path crosses more synapses
-    for attached in RESETS:
-        exact = case.gradient(BPTT(reset_gradient=attached))
-        yield case.gradient(EProp(enough, reset_gradient=attached, method="adjoint")), exact
+    for reset_gradient in RESETS:
+        exact = case.gradient(BPTT(reset_gradient=reset_gradient))
+        yield case.gradient(EProp(enough, reset_gradient=reset_gradient, method="adjoint")), exact
         for method in METHODS:
-            yield case.gradient(EProp(None, reset_gradient=attached, method=method)), exact
+            yield case.gradient(EProp(None, reset_gradient=reset_gradient, method=method)), exact
 
 
 def _one_window(case: Case) -> Iterator[tuple[Any, Any]]:
-    for attached in RESETS:
-        yield case.gradient(TruncatedBPTT(case.n_steps, reset_gradient=attached)), case.gradient(BPTT(reset_gradient=attached))
+    for reset_gradient in RESETS:
+        yield (
+            case.gradient(TruncatedBPTT(case.n_steps, reset_gradient=reset_gradient)),
+            case.gradient(BPTT(reset_gradient=reset_gradient)),
+        )
 
 
 def _saturated(case: Case) -> Iterator[tuple[Any, Any]]:
-    for attached in RESETS:
-        yield case.gradient(SnAp(case.n, reset_gradient=attached)), case.gradient(RTRL(reset_gradient=attached))
+    for reset_gradient in RESETS:
+        yield case.gradient(SnAp(case.n, reset_gradient=reset_gradient)), case.gradient(RTRL(reset_gradient=reset_gradient))
 
 
 def _snap_1(case: Case) -> Iterator[tuple[Any, Any]]:
-    for attached in RESETS if not case.arrays["conn_rec"].diagonal().any() else ():
-        yield case.gradient(SnAp(1, reset_gradient=attached)), case.gradient(EProp(reset_gradient=attached))
+    for reset_gradient in RESETS if not case.arrays["conn_rec"].diagonal().any() else ():
+        yield case.gradient(SnAp(1, reset_gradient=reset_gradient)), case.gradient(EProp(reset_gradient=reset_gradient))
 
 
 def _chain(case: Case) -> Iterator[tuple[Any, Any]]:
@@ -313,10 +316,10 @@ def _leak(case: Case) -> Iterator[tuple[Any, Any]]:
 
 
 def _unconnected(case: Case) -> Iterator[tuple[Any, Any]]:
-    for attached in RESETS:
-        exact = case.unconnected.gradient(BPTT(reset_gradient=attached))
+    for reset_gradient in RESETS:
+        exact = case.unconnected.gradient(BPTT(reset_gradient=reset_gradient))
         for method in METHODS:
-            yield case.unconnected.gradient(EProp(reset_gradient=attached, method=method)), exact
+            yield case.unconnected.gradient(EProp(reset_gradient=reset_gradient, method=method)), exact
 
 
 def _intervals(case: Case) -> Iterator[tuple[Any, Any]]:
@@ -379,9 +382,9 @@ def _rules(b: np.ndarray, reset: bool) -> dict[str, list[Rule]]:
 
 
 def _reference(name: str, case: Case) -> Iterator[tuple[Any, Any]]:
-    for attached in RESETS:
-        for rule in _rules(case.feedback, attached)[name]:
-            yield case.gradient(rule), case.reference(name, attached)
+    for reset_gradient in RESETS:
+        for rule in _rules(case.feedback, reset_gradient)[name]:
+            yield case.gradient(rule), case.reference(name, reset_gradient)
 
 
 def _trajectories(case: Case) -> Iterator[tuple[Any, Any]]:

@@ -16,21 +16,21 @@ TINY = dict(n=4, n_in=3, T=14, delay=2, n_ref=1)
 
 
 @pytest.mark.parametrize(
-    ("kind", "attached", "sparse", "optimizer"),
+    ("kind", "reset_gradient", "sparse", "optimizer"),
     [("lif", False, False, "sgd"), ("alif", True, True, "adam"), ("alif", False, False, "momentum"), ("lif", True, True, "sgd")],
 )
-def test_online_learning(kind, attached, sparse, optimizer):
+def test_online_learning(kind, reset_gradient, sparse, optimizer):
     case = draw(kind=kind, loss="ce", density=0.6 if sparse else 1.0, **TINY)
     ours, theirs = {
         "sgd": (sl.SGD(0.05, clip_norm=1.0), naive.SGD(0.05, clip_norm=1.0)),
         "momentum": (sl.SGD(0.05, momentum=0.9, weight_decay=0.1), naive.SGD(0.05, momentum=0.9, weight_decay=0.1)),
         "adam": (sl.Adam(0.01, bounds=(-1.0, 1.0)), naive.Adam(0.01, bounds=(-1.0, 1.0))),
     }[optimizer]
-    sim, trial = simulator(case, sl.EProp(reset_gradient=attached), ours, sparse_all=sparse, update_every=3)
+    sim, trial = simulator(case, sl.EProp(reset_gradient=reset_gradient), ours, sparse_all=sparse, update_every=3)
     before = naive.plain(sim.weights)
     sim.run(**trial)
     arguments = {**case.trial, "reg": None}
-    twin = naive.train(case.net, case.w, **arguments, optimizer=theirs, update_every=3, reset_gradient=attached)
+    twin = naive.train(case.net, case.w, **arguments, optimizer=theirs, update_every=3, reset_gradient=reset_gradient)
     naive.assert_live(twin.gradients[-1], twin.z)
     assert np.abs(naive.plain(sim.weights)["w_in"] - before["w_in"]).max() > 1e-6
     assert_same(sim.weights, twin.w, rtol=1e-11)

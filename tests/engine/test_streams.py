@@ -26,17 +26,17 @@ def after(case, rule, optimizer, pieces=None, sparse=False, reg=None, **options)
     return naive.plain(sim.weights)
 
 
-@pytest.mark.parametrize("attached", [False, True], ids=["detached", "attached"])
+@pytest.mark.parametrize("reset_gradient", [False, True], ids=["detached", "attached"])
 @pytest.mark.parametrize("name", CASES)
-def test_intervals_are_traces_in_place(name, attached):
+def test_intervals_are_traces_in_place(name, reset_gradient):
     """K = 7 of 40 steps, weights changing: the naive twin, traces in place and intervals agree."""
     case = draw(T=40, n=5, n_in=3, **CASES[name])
     twin = naive.train(
-        case.net, case.w, **{**case.trial, "reg": None}, optimizer=naive.SGD(1e-2), update_every=7, reset_gradient=attached
+        case.net, case.w, **{**case.trial, "reg": None}, optimizer=naive.SGD(1e-2), update_every=7, reset_gradient=reset_gradient
     )
     assert np.abs(naive.plain(twin.w)["w_rec"] - case.w["w_rec"]).max() > 1e-3
     for method in ("auto", "forward"):
-        rule = sl.EProp(method=method, reset_gradient=attached)
+        rule = sl.EProp(method=method, reset_gradient=reset_gradient)
         assert (rule.direction(7, False, False) == "interval") == (method == "auto")
         assert_same(after(case, rule, sl.SGD(1e-2), sparse=name == "sparse", update_every=7), twin.w, rtol=1e-11)
 

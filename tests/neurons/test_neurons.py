@@ -130,13 +130,13 @@ def simulate_twin(model, p, weights, x, delay):
     return before, zs, psis
 
 
-def influence_twin(derivs, weights, x, z, target, kappa, delay, attached, hops):
+def influence_twin(derivs, weights, x, z, target, kappa, delay, reset_gradient, hops):
     """RTRL (hops=None) or e-prop of order hops + 1 from the local derivatives, by graded influence; -> w_in, w_rec."""
     A, b, c, k, r = derivs
     (n_steps, n, D), pre_n = c.shape, x.shape[1] + z.shape[1]
     grades = 1 if hops is None else hops + 1
     P, Pz = np.zeros((grades, n, D, pre_n, n)), [np.zeros((grades, n, pre_n, n))] * (delay + 1)
-    own, y, s = k + attached * r, np.zeros(2), np.zeros((pre_n, n, 2))
+    own, y, s = k + reset_gradient * r, np.zeros(2), np.zeros((pre_n, n, 2))
     grad = np.zeros((pre_n, n))
     for t in range(n_steps):
         pre = np.concatenate([x[t], z[t - delay] if t >= delay else np.zeros(n)])
@@ -172,7 +172,7 @@ class Problem(NamedTuple):
     weights: sl.Weights
     x: np.ndarray
     target: np.ndarray
-    twin: Any  # (attached, hops) -> w_in, w_rec
+    twin: Any  # (reset_gradient, hops) -> w_in, w_rec
 
     def gradient(self, rule, **options):
         return sl.gradient(self.net, self.weights, self.x, self.target, rule, **options)
@@ -194,8 +194,8 @@ def problem(request):
     assert (z.sum(axis=0) >= 2).sum() >= 3, "the network is silent"
     derivs = {"cuba": cuba_twin, "toy": toy_twin}[model](p, before, z, psi)
 
-    def twin(attached, hops):
-        return influence_twin(derivs, weights, x, z, target, np.exp(-1.0 / 8.0), delay, attached, hops)
+    def twin(reset_gradient, hops):
+        return influence_twin(derivs, weights, x, z, target, np.exp(-1.0 / 8.0), delay, reset_gradient, hops)
 
     return Problem(net, weights, x, target, twin)
 
@@ -208,18 +208,25 @@ def check(got, want, absent):
         assert error < 1e-12, f"{name}: {error:.1e}"
 
 
-@pytest.mark.parametrize("attached", [False, True], ids=["detached", "attached"])
-def test_every_rule_of_any_model(problem, attached):
+@pytest.mark.parametrize("reset_gradient", [False, True], ids=["detached", "attached"])
+def test_every_rule_of_any_model(problem, reset_gradient):
     absent = np.eye(5, dtype=bool)
-    exact = problem.twin(attached, None)
-    for rule in (sl.BPTT(reset_gradient=attached), sl.RTRL(reset_gradient=attached), sl.SnAp(5, reset_gradient=attached)):
+    exact = problem.twin(reset_gradient, None)
+    for rule in (
+        sl.BPTT(reset_gradient=reset_gradient),
+        sl.RTRL(reset_gradient=reset_gradient),
+        sl.SnAp(5, reset_gradient=reset_gradient),
+    ):
         check(problem.gradient(rule), exact, absent)
     for order in (1, 2):
-        want = problem.twin(attached, order - 1)
+        want = problem.twin(reset_gradient, order - 1)
         for method in ("forward", "adjoint"):
-            check(problem.gradient(sl.EProp(order, reset_gradient=attached, method=method)), want, absent)
+            check(problem.gradient(sl.EProp(order, reset_gradient=reset_gradient, method=method)), want, absent)
     assert (
-        distance(problem.gradient(sl.EProp(reset_gradient=attached)), problem.gradient(sl.BPTT(reset_gradient=attached))) > 1e-3
+        distance(
+            problem.gradient(sl.EProp(reset_gradient=reset_gradient)), problem.gradient(sl.BPTT(reset_gradient=reset_gradient))
+        )
+        > 1e-3
     )
 
 
@@ -273,13 +280,13 @@ def test_variables_can_be_recorded(problem):
 
 
 @numba.njit
-def back(p, psi, gz, attached, lam, c):
-    adjoint(p, psi, gz, attached, lam, c)
+def back(p, psi, gz, reset_gradient, lam, c):
+    adjoint(p, psi, gz, reset_gradient, lam, c)
 
 
 @pytest.mark.parametrize("neuron", [sl.LIF(4, threshold=0.6), sl.ALIF(4, threshold=0.6, beta=0.3, tau_a=30.0)])
-@pytest.mark.parametrize("attached", [0.0, 1.0])
-def test_the_written_out_chain_rule_is_the_general_one(neuron, attached):
+@pytest.mark.parametrize("reset_gradient", [0.0, 1.0])
+def test_the_written_out_chain_rule_is_the_general_one(neuron, reset_gradient):
     """adjoint and tangent of LIF and ALIF against those made of their derivatives."""
     n_hidden = len(neuron.variables)
     own = sl.Network(2, neuron, 2).arrays(sl.Network(2, neuron, 2).init_weights(), np.float64).params
@@ -293,9 +300,9 @@ def test_the_written_out_chain_rule_is_the_general_one(neuron, attached):
         for _ in range(6):
             psi = draws.random(4)
             prepare(p, psi, np.zeros((0, 4)))
-            back(p, psi, draws.standard_normal(4), attached, lam, c)
+            back(p, psi, draws.standard_normal(4), reset_gradient, lam, c)
             for l in range(4):
-                tangent(p, l, psi[l], attached, draws.standard_normal(3), hidden, 3 * l, SpikeTangents(old[l], new[l]))
+                tangent(p, l, psi[l], reset_gradient, draws.standard_normal(3), hidden, 3 * l, SpikeTangents(old[l], new[l]))
             old, new = new, old
             found += [c.copy(), hidden.copy(), old.copy()]
         results.append(np.concatenate([x.ravel() for x in found]))

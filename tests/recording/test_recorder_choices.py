@@ -106,18 +106,18 @@ PAIRS = {"w_rec": [(1, 3), (5, 0), (1, 0)], "w_in": [(2, 4), (0, 0)]}
 PARTS = ("eligibility", "filtered_eligibility", "eligibility_vector")
 
 
-def naive_traces(case, attached, noise=None):
+def naive_traces(case, reset_gradient, noise=None):
     """Traces [T, ...] of the definition, of one trial."""
     f = naive.forward(case.net, case.w, case.x, noise)
     traces, steps = naive.Traces(case.net), []
     for t in range(len(case.x)):
-        traces.advance(case.net, naive.Forward(*(x[t] for x in f)), attached)
+        traces.advance(case.net, naive.Forward(*(x[t] for x in f)), reset_gradient)
         steps.append((traces.e, traces.ebar, traces.eps_v, traces.eps_a))
     return dict(zip(("eligibility", "filtered_eligibility", "v", "a"), map(np.array, zip(*steps, strict=True)), strict=True))
 
 
-def assert_traces(rec, trial, case, attached, variables):
-    want = naive_traces(case, attached)
+def assert_traces(rec, trial, case, reset_gradient, variables):
+    want = naive_traces(case, reset_gradient)
     live = 0.0
     for matrix, pairs in PAIRS.items():
         pre, post = np.array(pairs).T
@@ -142,7 +142,7 @@ def test_traces_are_those_of_the_definition(path, rule):
         sim.run(trial["inputs"], trial["targets"], trial["mask"], recorder=recorder)
     with open_recording(path) as rec:
         for b in range(2):
-            assert_traces(rec, b, case.one(b), rule.attached, ("v", "a"))
+            assert_traces(rec, b, case.one(b), rule.follows_reset, ("v", "a"))
 
 
 def test_traces_of_a_stream_go_on_from_piece_to_piece_and_after_a_resume(tmp_path):

@@ -11,12 +11,12 @@ import snnlearn as sl
 
 @RESETS
 @pytest.mark.parametrize("name", CASES)
-def test_equals_the_twin(name, attached):
+def test_equals_the_twin(name, reset_gradient):
     case = draw(**CASES[name])
     net, weights, trial = library(case)
-    want = naive.bptt(case.net, case.w, **case.trial, reset_gradient=attached)
+    want = naive.bptt(case.net, case.w, **case.trial, reset_gradient=reset_gradient)
     naive.assert_live(want.gradient, want.forward.z)
-    got = sl.gradient(net, weights, rule=sl.BPTT(reset_gradient=attached), **trial)
+    got = sl.gradient(net, weights, rule=sl.BPTT(reset_gradient=reset_gradient), **trial)
     assert_same(got, want.gradient)
     assert got.loss == pytest.approx(want.loss, rel=1e-12)
     assert got.regularization == pytest.approx(want.regularization, rel=1e-12)

@@ -26,18 +26,18 @@ CASES = {
     ),
 }
 METHODS = pytest.mark.parametrize("method", ["forward", "adjoint"])
-RESETS = pytest.mark.parametrize("attached", [False, True], ids=["detached", "attached"])
+RESETS = pytest.mark.parametrize("reset_gradient", [False, True], ids=["detached", "attached"])
 
 
-def rule(method="adjoint", attached=False, **kwargs):
-    return sl.EProp(method=method, reset_gradient=attached, **kwargs)
+def rule(method="adjoint", reset_gradient=False, **kwargs):
+    return sl.EProp(method=method, reset_gradient=reset_gradient, **kwargs)
 
 
-def check(case, method, attached, **storage):
+def check(case, method, reset_gradient, **storage):
     net, weights, trial = library(case, **storage)
-    want = naive.eprop(case.net, case.w, **case.trial, reset_gradient=attached)
+    want = naive.eprop(case.net, case.w, **case.trial, reset_gradient=reset_gradient)
     naive.assert_live(want.gradient, want.forward.z)
-    got = sl.gradient(net, weights, rule=rule(method, attached), **trial)
+    got = sl.gradient(net, weights, rule=rule(method, reset_gradient), **trial)
     assert_same(got, want.gradient)
     assert got.loss == pytest.approx(want.loss, rel=1e-12)
     assert got.regularization == pytest.approx(want.regularization, rel=1e-12)
@@ -46,15 +46,15 @@ def check(case, method, attached, **storage):
 @METHODS
 @RESETS
 @pytest.mark.parametrize("name", CASES)
-def test_equals_the_twin(name, method, attached):
-    check(draw(**CASES[name]), method, attached)
+def test_equals_the_twin(name, method, reset_gradient):
+    check(draw(**CASES[name]), method, reset_gradient)
 
 
 @METHODS
 @RESETS
 @pytest.mark.parametrize("name", ["alif", "alif-masked", "mixed-heterogeneous"])
-def test_sparse_equals_the_twin(name, method, attached):
-    check(draw(**CASES[name]), method, attached, sparse_rec=True, sparse_in=True)
+def test_sparse_equals_the_twin(name, method, reset_gradient):
+    check(draw(**CASES[name]), method, reset_gradient, sparse_rec=True, sparse_in=True)
 
 
 def test_sparse_recurrent_with_dense_input_equals_the_twin():
@@ -156,31 +156,31 @@ def test_repeated_events_add():
 
 @RESETS
 @pytest.mark.parametrize("name", ["lif", "alif", "mixed-initial"])
-def test_without_recurrence_eprop_is_exact(name, attached):
+def test_without_recurrence_eprop_is_exact(name, reset_gradient):
     case = draw(**CASES[name])
     gain = 2.0 if case.net.zeta[0] == 1.0 else 1.5
     case = case._replace(w=case.w | {"w_rec": 0.0 * case.w["w_rec"], "w_in": gain * np.abs(case.w["w_in"])})
     net, weights, trial = library(case)
-    exact = sl.gradient(net, weights, rule=sl.BPTT(reset_gradient=attached), **trial)
+    exact = sl.gradient(net, weights, rule=sl.BPTT(reset_gradient=reset_gradient), **trial)
     naive.assert_live(exact, naive.forward(case.net, case.w, case.x).z)
     for method in ("forward", "adjoint"):
-        assert_same(sl.gradient(net, weights, rule=rule(method, attached), **trial), exact)
+        assert_same(sl.gradient(net, weights, rule=rule(method, reset_gradient), **trial), exact)
 
 
 @RESETS
 @pytest.mark.parametrize("name", ["lif", "alif"])
-def test_with_recurrence_eprop_is_not_exact(name, attached):
+def test_with_recurrence_eprop_is_not_exact(name, reset_gradient):
     net, weights, trial = library(draw(**CASES[name]))
-    exact = sl.gradient(net, weights, rule=sl.BPTT(reset_gradient=attached), **trial)
-    approximate = sl.gradient(net, weights, rule=rule("forward", attached), **trial)
+    exact = sl.gradient(net, weights, rule=sl.BPTT(reset_gradient=reset_gradient), **trial)
+    approximate = sl.gradient(net, weights, rule=rule("forward", reset_gradient), **trial)
     assert distance(approximate, exact, "w_rec") > 0.01
     assert_same(approximate, exact, names=("w_out", "b_out"))
 
 
 def test_the_reset_matters():
     net, weights, trial = library(draw())
-    detached, attached = (sl.gradient(net, weights, rule=rule("forward", a), **trial) for a in (False, True))
-    assert distance(attached, detached) > 0.01
+    detached, reset_gradient = (sl.gradient(net, weights, rule=rule("forward", a), **trial) for a in (False, True))
+    assert distance(reset_gradient, detached) > 0.01
 
 
 def test_absent_synapses_and_missing_bias_earn_nothing():

@@ -63,7 +63,7 @@ def test_every_number_stands_at_its_code(path):
     assert wanted <= found, f"no code of {[p.name for p in places]} has {sorted(wanted - found)}"
 
 
-@pytest.mark.parametrize("name", ["eprop", "bptt", "rtrl"])
+@pytest.mark.parametrize("name", ["eprop", "bptt", "rtrl", "rflo"])
 def test_a_table_says_which_engine_runs(name):
     text = equations(ROOT / "rules" / f"{name}.py")[0]
     table = re.findall(r"^ {4}.*\bengines/(\w+)\.py", text, re.M)

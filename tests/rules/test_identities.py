@@ -90,10 +90,10 @@ def is_live(case):
 
 
 class Problem:
-    """A case with the package's gradients of it; `attached` of all its rules, which share a feedback."""
+    """A case with the package's gradients of it; `reset_gradient` of all its rules, which share a feedback."""
 
-    def __init__(self, drawn, attached, feedback):
-        self.case, self.attached = drawn.case, attached
+    def __init__(self, drawn, reset_gradient, feedback):
+        self.case, self.reset_gradient = drawn.case, reset_gradient
         self.feedback = self.case.feedback if feedback else None
         self.net, self.weights, self.trial = library(self.case, sparse_rec=drawn.as_csr, sparse_in=drawn.as_csr)
         self.naive_trial = self.case.trial
@@ -102,25 +102,25 @@ class Problem:
 
     def twin(self, rule, **options):
         if rule is not naive_rules.rflo:
-            options["reset_gradient"] = self.attached
+            options["reset_gradient"] = self.reset_gradient
         return rule(self.case.net, self.case.w, **self.naive_trial, feedback=self.feedback, **options)
 
     def gradient(self, rule, *args, **options):
         if rule is not sl.RFLO:
-            options["reset_gradient"] = self.attached
+            options["reset_gradient"] = self.reset_gradient
         feedback = "symmetric" if self.feedback is None else self.feedback
         return sl.gradient(self.net, self.weights, rule=rule(*args, feedback=feedback, **options), **self.trial)
 
 
-PROBLEMS = given(drawn=cases(), attached=st.booleans(), feedback=st.booleans())
+PROBLEMS = given(drawn=cases(), reset_gradient=st.booleans(), feedback=st.booleans())
 
 
 # ---------------------------------------------------------------------------------------- random networks, the package
 @SETTINGS
 @PROBLEMS
-def test_exact_rules(drawn, attached, feedback):
+def test_exact_rules(drawn, reset_gradient, feedback):
     """BPTT = RTRL = SnAp saturated = truncated BPTT(T) = e-prop of all orders = order >= T, in both directions."""
-    problem = Problem(drawn, attached, feedback)
+    problem = Problem(drawn, reset_gradient, feedback)
     exact = problem.twin(naive_rules.snap)
     assert_same(problem.twin(naive.bptt).gradient, exact.gradient)
     enough = (STEPS - 1) // problem.case.net.delay + 1  # no path crosses more often
@@ -142,9 +142,9 @@ def test_exact_rules(drawn, attached, feedback):
 
 @SETTINGS
 @PROBLEMS
-def test_first_order(drawn, attached, feedback):
+def test_first_order(drawn, reset_gradient, feedback):
     """Order 1 carried forward, in place or factorised, = order 1 as adjoints = the twin; SnAp-1 and RFLO beside it."""
-    problem = Problem(drawn, attached, feedback)
+    problem = Problem(drawn, reset_gradient, feedback)
     net = problem.case.net
     want = problem.twin(naive_rules.order_m, order=1)
     assert_same(problem.twin(naive.eprop).gradient, want.gradient)
@@ -157,15 +157,15 @@ def test_first_order(drawn, attached, feedback):
     leak = problem.twin(naive_rules.rflo)
     for method in ("forward", "adjoint"):
         assert_same(problem.gradient(sl.RFLO, method=method), leak.gradient)
-    if not net.beta.any() and not attached:
+    if not net.beta.any() and not reset_gradient:
         assert_same(leak.gradient, want.gradient)
 
 
 @SETTINGS
 @PROBLEMS
-def test_between_first_order_and_exact(drawn, attached, feedback):
+def test_between_first_order_and_exact(drawn, reset_gradient, feedback):
     """Order m in both directions, SnAp-n and truncated BPTT against their twins."""
-    problem = Problem(drawn, attached, feedback)
+    problem = Problem(drawn, reset_gradient, feedback)
     for order in (2, 3):
         want = problem.twin(naive_rules.order_m, order=order)
         for method in ("forward", "adjoint"):
@@ -179,20 +179,20 @@ def test_between_first_order_and_exact(drawn, attached, feedback):
 
 @SETTINGS
 @PROBLEMS
-def test_without_recurrence_all_are_exact(drawn, attached, feedback):
+def test_without_recurrence_all_are_exact(drawn, reset_gradient, feedback):
     """Where no spike acts on a neuron, in whatever way, there is nothing that e-prop could leave out."""
     case = drawn.case
     silent = case._replace(w=case.w | {"w_rec": np.zeros_like(case.w["w_rec"]), "w_in": 1.5 * np.abs(case.w["w_in"])})
     assume(is_live(silent))
-    problem = Problem(drawn._replace(case=silent), attached, feedback)
+    problem = Problem(drawn._replace(case=silent), reset_gradient, feedback)
     exact = problem.twin(naive_rules.snap)
     for rule, args in ((sl.BPTT, ()), (sl.EProp, ()), (sl.EProp, (3,)), (sl.SnAp, (1,)), (sl.RTRL, ())):
         assert_same(problem.gradient(rule, *args), exact.gradient)
 
 
 @SETTINGS
-@given(drawn=cases(density=1.0, kind="mixed"), attached=st.booleans(), order=st.integers(1, 4))
-def test_snap_n_is_order_n_on_a_chain(drawn, attached, order):
+@given(drawn=cases(density=1.0, kind="mixed"), reset_gradient=st.booleans(), order=st.integers(1, 4))
+def test_snap_n_is_order_n_on_a_chain(drawn, reset_gradient, order):
     """Where at most one path leads from neuron to neuron, those within n - 1 synapses are those that cross n - 1."""
     case, n = drawn.case, drawn.case.net.n
     chain = np.eye(n, k=1, dtype=bool)
@@ -201,7 +201,7 @@ def test_snap_n_is_order_n_on_a_chain(drawn, attached, order):
         w=case.w | {"w_rec": case.w["w_rec"] * chain, "w_in": 1.5 * case.w["w_in"]},
     )
     assume(is_live(case))
-    problem = Problem(drawn._replace(case=case), attached, False)
+    problem = Problem(drawn._replace(case=case), reset_gradient, False)
     want = problem.twin(naive_rules.order_m, order=order)
     assert_same(problem.gradient(sl.SnAp, order), want.gradient)
     assert_same(problem.gradient(sl.EProp, order), want.gradient)
@@ -226,11 +226,16 @@ def interval_gradients(case, rule, every):
 
 @pytest.mark.filterwarnings("ignore::snnlearn.SilentNetworkWarning")  # some of the runs last one step
 @settings(SETTINGS, max_examples=15)
-@given(drawn=cases(kind="mixed"), name=st.sampled_from(list(RULES)), every=st.sampled_from([1, 5, STEPS]), attached=st.booleans())
-def test_intervals_add_up_to_the_trial(drawn, name, every, attached):
+@given(
+    drawn=cases(kind="mixed"),
+    name=st.sampled_from(list(RULES)),
+    every=st.sampled_from([1, 5, STEPS]),
+    reset_gradient=st.booleans(),
+)
+def test_intervals_add_up_to_the_trial(drawn, name, every, reset_gradient):
     """Causal rules give the same sum for any update interval, as long as no weight moves; online regulariser included."""
     case = drawn.case._replace(reg=drawn.case.reg._replace(tau=15.0))
-    options = {} if name == "RFLO" else {"reset_gradient": attached}
+    options = {} if name == "RFLO" else {"reset_gradient": reset_gradient}
     rule = getattr(sl, name.split("-")[0])(*RULES[name], **options)
     twin = {
         "EProp": lambda **o: naive_rules.order_m(order=1, **o),

@@ -25,12 +25,12 @@ def problem():
     return case, net, weights, trial
 
 
-@pytest.mark.parametrize("attached", [True, False], ids=["attached", "detached"])
+@pytest.mark.parametrize("reset_gradient", [True, False], ids=["attached", "detached"])
 @pytest.mark.parametrize("given", [False, True], ids=["symmetric", "given"])
-def test_the_mean_is_rtrl(problem, attached, given):
+def test_the_mean_is_rtrl(problem, reset_gradient, given):
     """Every entry within its confidence interval: 25 groups of 4000 samples, Student's t, two-sided, Bonferroni."""
     case, net, weights, trial = problem
-    options = {"feedback": case.feedback if given else "symmetric", "reset_gradient": attached}
+    options = {"feedback": case.feedback if given else "symmetric", "reset_gradient": reset_gradient}
     batch = many(trial, SAMPLES)
     groups = [sl.gradient(net, weights, rule=sl.UORO(seed, **options), **batch) for seed in range(GROUPS)]
     exact, eprop = (sl.gradient(net, weights, rule=rule(**options), **trial) for rule in (sl.RTRL, sl.EProp))

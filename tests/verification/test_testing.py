@@ -36,6 +36,7 @@ STEP, LINEAR, ALIVE = (
     "the gradient is linear in the error",
     "the gradient is finite and alive",
 )
+REFUSED, CARRY = "bad parameters are refused by name", "what it carries has the trial first"
 BROKEN = {
     "a derivative": ("neuron.md", "out.A[0, 1, j] = -p.zeta[j]", "out.A[0, 1, j] = p.zeta[j]", STEP),
     "a reset": ("neuron.md", "out.r[0, j] = -p.thr[j]", "out.r[0, j] = 0.0", STEP),
@@ -44,8 +45,10 @@ BROKEN = {
         "rule.md",
         "readout_step(rule.carry, net, tape, grad, b, span, row)",
         "pass",
-        "the gradient is finite and alive",
+        ALIVE,
     ),
+    "a parameter": ("neuron.md", 'self._set("jump", "be a finite number")', "pass", REFUSED),
+    "a carry": ("rule.md", "np.zeros((trials, net.n), dtype)", "np.zeros((net.n, trials), dtype)", CARRY),
 }
 
 
@@ -86,11 +89,57 @@ def test_a_silent_group_is_told():
 
 
 @pytest.mark.parametrize(
-    "old", ["connectivity:add_to_row", "conventions:neurons_from_nest", "recipes:RECIPES", "surrogate:ArcTan"]
+    "old",
+    [
+        *("connectivity:add_to_row", "connectivity:Sparse", "conventions:neurons_from_nest", "recipes:RECIPES"),
+        *("surrogate:ArcTan", "compare:closeness", "compare:compare", "family:taxonomy", "synapse_traces:Eligibility"),
+    ],
 )
-def test_old_names_work_for_a_release(old):
+def test_old_names_work_for_a_release(old, monkeypatch):
     module, name = old.split(":")
+    if hasattr(sl, module):  # importing a module makes it an attribute of the package
+        monkeypatch.setattr(sl, module, getattr(sl, module))
     sys.modules.pop(f"snnlearn.{module}", None)
-    with pytest.warns(DeprecationWarning, match=rf"snnlearn\.{module} is snnlearn\.[a-z.]+ now"):
+    with pytest.warns(DeprecationWarning, match=rf"snnlearn\.{module} is snnlearn\.[a-z._]+ now"):
         found = __import__(f"snnlearn.{module}", fromlist=[name])
     assert hasattr(found, name)
+
+
+def test_what_pages_of_the_last_release_named_is_there():
+    """Without a warning, where the module kept its name."""
+    script = """
+from snnlearn import analysis
+from snnlearn.cli import make_parser
+from snnlearn.interop import from_nir, to_nir
+from snnlearn.network import Network, Weights
+from snnlearn.neurons import Neuron
+from snnlearn.neurons.base import advance, derivatives, fire, make_derivatives, threshold
+from snnlearn.optimizers import SGD, Optimizer
+from snnlearn.recording.schema import NAMES
+from snnlearn.rules.base import Rule, digest, learning_signal, readout_step
+"""
+    run = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True)
+    assert not run.returncode, run.stderr
+
+
+def test_functions_stay_when_a_module_of_their_name_is_imported():
+    script = """
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+import snnlearn as sl
+from snnlearn.synapse_traces import Eligibility
+import snnlearn.compare, snnlearn.recipes
+assert callable(sl.synapse_traces) and callable(sl.compare)
+try:
+    sl.synapse_traces()
+except TypeError as error:
+    assert "missing" in str(error), error
+try:
+    snnlearn.recipes()
+except TypeError as error:
+    assert "cannot be called" in str(error), error
+else:
+    raise AssertionError
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert not run.returncode, run.stderr

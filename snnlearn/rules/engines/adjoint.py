@@ -43,7 +43,7 @@ class AdjointArrays(NamedTuple):
     window: int  # truncation, in steps
     learn_in: bool
     learn_rec: bool
-    attached: float  # 1 where the reset is differentiated, else 0
+    reset_gradient: float  # 1 where the reset is differentiated, else 0
     lam: np.ndarray  # [grades * trials, D + 1, n] adjoint of the hidden state; row g * trials + b
     c: np.ndarray  # [delay + 1, grades * trials, n] the last c, a ring over steps
     gz: np.ndarray  # [grades * trials, n]
@@ -60,7 +60,7 @@ def make_adjoint(
     trials: int,
     learns: np.ndarray,
     *,
-    attached: bool,
+    reset_gradient: bool,
     grades: int = 1,
     through: bool = False,
     window: int = NO_WINDOW,
@@ -73,7 +73,7 @@ def make_adjoint(
         window=window,
         learn_in=bool(learns[0]),
         learn_rec=bool(learns[1]),
-        attached=dtype.type(attached),
+        reset_gradient=dtype.type(reset_gradient),
         lam=np.zeros((grades * trials, net.n_hidden + 1, n), dtype),
         c=np.zeros((net.delay + 1, grades * trials, n), dtype),
         gz=np.zeros((grades * trials, n), dtype),
@@ -199,7 +199,7 @@ def _back(rule, tape, b, row, now):
     psi = tape.psi[b, row]
     prepare(rule.params, psi, tape.local[b, row % tape.local.shape[1]])
     for m in range(b, rule.gz.shape[0], rule.ly.shape[0]):
-        adjoint(rule.params, psi, rule.gz[m], rule.attached, rule.lam[m], rule.c[now, m])
+        adjoint(rule.params, psi, rule.gz[m], rule.reset_gradient, rule.lam[m], rule.c[now, m])
 
 
 @inlined

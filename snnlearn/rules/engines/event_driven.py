@@ -36,7 +36,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...compiler.dispatch import generic, inlined
+from ...compiler.dispatch import family, generic, inlined
 from ...network.projections import n_pre, row_start, row_stop, target
 from ...neurons.alif import ALIFParams
 
@@ -57,8 +57,8 @@ class Lazy(NamedTuple):
     sums: np.ndarray  # float64 [4, window + 1, n] A, H1, B1, R1; entry 0 is the step before the window
     decay: np.ndarray  # float64 [3, window + 2] powers of kappa, of alpha, and of 1/kappa from kappa on
     at: np.ndarray  # int64 [1] entry of the last step done
-    in_: Rows
-    rec: Rows
+    in_: RowStates
+    rec: RowStates
 
 
 class LazyAdaptive(NamedTuple):
@@ -68,8 +68,8 @@ class LazyAdaptive(NamedTuple):
     sums: np.ndarray  # float64 [9, window + 1, n] A, H1, B1, R1, H2, B2, R2, P, Q
     decay: np.ndarray
     at: np.ndarray
-    in_: Rows
-    rec: Rows
+    in_: RowStates
+    rec: RowStates
     keeps: np.ndarray  # float64 [n] rho; 1 where beta is 0, so that P stays 1: q has no effect there
     adapts: np.ndarray  # float64 [n] 0 where beta is 0, else 1
 
@@ -79,7 +79,7 @@ class LazyAdaptive(NamedTuple):
         return False
 
 
-class Rows(NamedTuple):
+class RowStates(NamedTuple):
     """Where the rows of a projection stand."""
 
     since: np.ndarray  # int32 [pre] entry of the step that each row was brought to
@@ -93,18 +93,18 @@ class WeightRows(NamedTuple):
     proj: Any
     absent: np.ndarray  # positions of absent synapses
     traces: Any
-    rows: Rows
+    rows: RowStates
 
 
 def make_lazy(net: Any, params: Any) -> Lazy | LazyAdaptive | NoLazy:
     """Room for the sums, or NoLazy where windows would be too short; `shortest_by_adaptation` has been asked before."""
-    kappa, alpha, adaptive = float(net.kappa), float(params.alpha[0]), isinstance(params, ALIFParams)
+    kappa, alpha, adaptive = float(net.kappa), float(params.alpha[0]), family(type(params)) is ALIFParams
     window = 0 if kappa <= 0.0 or alpha <= 0.0 else int(min(DECAYS / max(-np.log(min(kappa, alpha)), 1e-300), 1000))
     if window < SHORTEST:
         return NoLazy(0)
     steps = np.arange(window + 2)
     decay = np.stack([kappa**steps, alpha**steps, kappa ** (1.0 - steps)])
-    in_, rec = (Rows(np.zeros(n_pre(p), np.int32), np.zeros(n_pre(p), np.uint8)) for p in (net.proj_in, net.proj_rec))
+    in_, rec = (RowStates(np.zeros(n_pre(p), np.int32), np.zeros(n_pre(p), np.uint8)) for p in (net.proj_in, net.proj_rec))
     sums = np.zeros((9 if adaptive else 4, window + 1, net.n))
     if not adaptive:
         return Lazy(window, sums, decay, np.zeros(1, np.int64), in_, rec)
@@ -254,7 +254,7 @@ def _open(lazy, rule, net):
 
 @inlined
 def _wake(rows, traces, proj):
-    """Rows whose traces are not all zero; a trace that is left ends such a row's search at once."""
+    """RowStates whose traces are not all zero; a trace that is left ends such a row's search at once."""
     for i in range(rows.since.shape[0]):
         alive = traces.eps[0, i] != 0
         for m in range(row_start(proj, i), row_stop(proj, i) if traces.ebar.shape[1] > 0 else 0):

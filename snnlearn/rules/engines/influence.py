@@ -45,6 +45,20 @@ class Influence(NamedTuple):
     bias: np.ndarray  # [trials]
 
 
+class Kept(NamedTuple):
+    """Which influence is kept."""
+
+    hops: int | None  # crossings of recurrent synapses at most; None: any number
+    graded: bool = False  # by the number of crossings, each by itself
+
+
+class Limit(NamedTuple):
+    """How many bytes the influence may take, and of which rule an error tells."""
+
+    name: str
+    max_bytes: int
+
+
 class Delayed(NamedTuple):
     """What crosses a synapse at this step: the state of `delay` steps ago."""
 
@@ -64,7 +78,7 @@ class InfluenceArrays(NamedTuple):
 
     params: Any
     carry: Influence
-    attached: float  # 1 where the reset is differentiated, else 0
+    reset_gradient: float  # 1 where the reset is differentiated, else 0
     layout: Layout
     synapses: Synapses
     chunk: int  # entries of a row that are worked on at a time
@@ -87,30 +101,26 @@ def make_influence(
     trials: int,
     learns: np.ndarray,
     *,
-    name: str,
-    attached: bool,
-    hops: int | None,
-    graded: bool = False,
-    max_bytes: int = MAX_BYTES,
+    reset_gradient: bool,
+    kept: Kept,
+    limit: Limit,
 ) -> InfluenceArrays:
-    """Influence at zero, over at most so many crossings (None: any number).
-
-    Raises MemoryError with the bytes needed and the alternatives, before anything large is allocated.
-    """
+    """Influence at zero. Raises MemoryError with the bytes needed and the alternatives, before anything large is allocated."""
     n, dtype, synapses = net.n, weights.w_in.dtype, all_synapses(net)
     degree, count = np.diff(synapses.ptr), synapses.source.size
     per_entry = trials * (net.n_hidden + net.delay + 1) * dtype.itemsize
     try:
-        grades = reached(net, hops, graded, most=10.0 * max_bytes / max(per_entry * degree.mean(), 1.0))
+        grades = reached(net, kept.hops, kept.graded, most=10.0 * limit.max_bytes / max(per_entry * degree.mean(), 1.0))
         entries = int(sum(degree[g.indices].sum() for g in grades))
         needed = entries * per_entry + trials * net.n_out * count * dtype.itemsize + 40 * crossings(net, grades)
     except TooMany as error:
         needed = int(error.pairs * degree.mean() * per_entry)
-    if needed > max_bytes:
+    if needed > limit.max_bytes:
         sizes = f"n_rec={n}, n_in={synapses.n_in}, D={net.n_hidden}, trials={trials}"
-        advice = f"use SnAp(1), or EProp, or {name.partition('(')[0]}(max_bytes=...)"
+        advice = f"use SnAp(1), or EProp, or {limit.name.partition('(')[0]}(max_bytes=...)"
         raise MemoryError(
-            f"{name} needs {needed / 1e9:.1f} GB for its influence of weights ({sizes}), limit {max_bytes / 1e9:.1f} GB; {advice}"
+            f"{limit.name} needs {needed / 1e9:.1f} GB for its influence of weights ({sizes}), "
+            f"limit {limit.max_bytes / 1e9:.1f} GB; {advice}"
         )
     found = layout(net, grades, synapses)
     longest = int(np.diff(found.row).max(initial=1))
@@ -132,7 +142,7 @@ def make_influence(
             readout=np.zeros((trials, n), dtype),
             bias=np.zeros(trials, dtype),
         ),
-        attached=dtype.type(attached),
+        reset_gradient=dtype.type(reset_gradient),
         layout=found,
         synapses=synapses,
         chunk=chunk,
@@ -234,7 +244,7 @@ def _propagate(rule, net, weights, w_feedback, b, psi, reg):
                     if psi[l] != 0:
                         new = carry.z[b, now, first:last]
                     spikes = SpikeTangents(old, new)
-                    tangent(rule.params, l, psi[l], rule.attached, current, carry.hidden[b], first, spikes)  # (2)
+                    tangent(rule.params, l, psi[l], rule.reset_gradient, current, carry.hidden[b], first, spikes)  # (2)
                     if psi[l] != 0:
                         _collect(rule, r, first, last, new, w_feedback[l * net.n_out : (l + 1) * net.n_out], reg[l])
     for l in range(n):

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...compiler.dispatch import generic, inlined
+from ...compiler.dispatch import family, generic, inlined
 from ...network.arrays import NetArrays
 from ...network.projections import AHEAD, add_to_row, n_pre, prefetch_row, row_start, row_stop, target
 from ...network.weights import FlatWeights
@@ -67,7 +67,7 @@ class IntervalArrays(NamedTuple):
 
     params: Any
     carry: Carry
-    attached: float  # 1 with reset_gradient, else 0
+    reset_gradient: float  # 1 where the reset is differentiated, else 0
     learn_in: bool
     learn_rec: bool
     lam: np.ndarray  # [X + 2, D + 1, n] adjoint states: of the gradient, of each k_x, of r
@@ -79,14 +79,14 @@ class IntervalArrays(NamedTuple):
 
 
 def make_interval(
-    net: NetArrays, weights: FlatWeights, attached: bool, trials: int, learns: np.ndarray, params: Any = None
+    net: NetArrays, weights: FlatWeights, reset_gradient: bool, trials: int, learns: np.ndarray, params: Any = None
 ) -> IntervalArrays:
     """Traces at zero. params : of the neurons, where the rule sees others than the network's."""
     dtype, n = weights.w_in.dtype, net.n
     p = chain(net.params, net.n_hidden, n, dtype) if params is None else params
-    rows = net.n_hidden + 1 if isinstance(p, ChainParams) else net.n_hidden  # of lam, that the model uses
-    written_out = isinstance(p, (LIFParams, ALIFParams))
-    shared = written_out and not attached and net.one_alpha and net.one_zeta
+    written_out = family(type(p)) in (LIFParams, ALIFParams)
+    rows = net.n_hidden if written_out else net.n_hidden + 1  # of lam, that the model uses
+    shared = written_out and not reset_gradient and net.one_alpha and net.one_zeta
     numbers = rows - shared
 
     def carried(sources: int, synapses: int) -> Carried:
@@ -105,7 +105,7 @@ def make_interval(
             readout=np.zeros((trials, n), dtype),
             bias=np.zeros(trials, dtype),
         ),
-        attached=dtype.type(attached),
+        reset_gradient=dtype.type(reset_gradient),
         learn_in=bool(learns[0]),
         learn_rec=bool(learns[1]),
         lam=np.zeros((numbers + 2, net.n_hidden + 1, n), dtype),
@@ -169,12 +169,12 @@ def _back(rule, model, tape, targets, span, b, first, last):
         for j in range(n):
             lb[j] = net.kappa * lb[j] + signal[j]  # (1)
             gz[j] = net.scale * lb[j] + reg[j]
-        adjoint(rule.params, psi, gz, rule.attached, lam[0], rule.c[0, at])  # (2)
+        adjoint(rule.params, psi, gz, rule.reset_gradient, lam[0], rule.c[0, at])  # (2)
         gz.fill(0)
         for x in range(runs - 2):
-            adjoint(rule.params, psi, gz, rule.attached, lam[1 + x], rule.c[1 + x, at])
+            adjoint(rule.params, psi, gz, rule.reset_gradient, lam[1 + x], rule.c[1 + x, at])
         gz.fill(net.scale * decay)
-        adjoint(rule.params, psi, gz, rule.attached, lam[runs - 1], rule.c[runs - 1, at])
+        adjoint(rule.params, psi, gz, rule.reset_gradient, lam[runs - 1], rule.c[runs - 1, at])
 
 
 @inlined
@@ -226,18 +226,9 @@ def _arrive(rule, traces, proj, arrival, grad):
         traces.source[b, i] += value * arrived(rule.params) * decayed(rule.params, arrival.length - at)
 
 
-@generic(1)
+@generic(1, default=True)
 def decayed(p, steps):
     """alpha ** steps, for neurons that share it."""
-
-
-@decayed.register(LIFParams)
-def lif_decayed(p, steps):
-    return _power(p.alpha[0], steps)
-
-
-@decayed.register(ALIFParams)
-def alif_decayed(p, steps):
     return _power(p.alpha[0], steps)
 
 
@@ -246,18 +237,9 @@ def chain_decayed(p, steps):
     return p.own_spike  # not called: numbers per source are kept for LIF and ALIF only
 
 
-@generic(1)
+@generic(1, default=True)
 def arrived(p):
     """zeta, for neurons that share it."""
-
-
-@arrived.register(LIFParams)
-def lif_arrived(p):
-    return p.zeta[0]
-
-
-@arrived.register(ALIFParams)
-def alif_arrived(p):
     return p.zeta[0]
 
 

@@ -25,13 +25,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...compiler.dispatch import generic, inlined
+from ...compiler.dispatch import family, generic, inlined
 from ...network.arrays import NetArrays
 from ...network.projections import n_pre, row_start, row_stop, target
 from ...network.weights import FlatWeights
 from ...neurons.alif import ALIFParams
 from ...neurons.base import prepare
-from ...neurons.chain_rule import ChainParams, chain
+from ...neurons.chain_rule import ChainParams, general
 from ...neurons.lif import LIFParams
 from ..base import Carry, any_set, before, digest, learning_signal, readout_step
 from .event_driven import SHORTEST, NoLazy, catch_up, is_lazy, make_lazy, shortest_by_adaptation, sum_up
@@ -80,7 +80,7 @@ class TraceStep(NamedTuple):
     psi: np.ndarray  # [n]
     scaled: np.ndarray  # [4, n] factor times L and reg, psi zeta, psi beta
     regular: bool  # whether reg has an entry that is not zero
-    attached: float
+    reset_gradient: float  # 1 where the reset is differentiated, else 0
     kappa: float
     scale: float
 
@@ -90,7 +90,7 @@ class EligibilityArrays(NamedTuple):
 
     params: Any  # of the neurons, as the rule sees them
     carry: Carry
-    attached: float  # 1 with reset_gradient, else 0
+    reset_gradient: float  # 1 where the reset is differentiated, else 0
     factor: float  # of (6): 1, or minus the learning rate where `grad` is the weights themselves
     scaled: np.ndarray  # [4, n] scratch of a step: factor times L and reg, psi zeta, psi beta
     lazy: Any  # `Lazy` where rows can be brought up to date when they are read, else NoLazy
@@ -100,20 +100,22 @@ class EligibilityArrays(NamedTuple):
 
 
 def make_eligibility(
-    net: NetArrays, weights: FlatWeights, attached: bool, trials: int, learns: np.ndarray, params: Any = None
+    net: NetArrays, weights: FlatWeights, reset_gradient: bool, trials: int, learns: np.ndarray, params: Any = None
 ) -> EligibilityArrays:
     """Traces at zero, in the smallest shape that the configuration allows."""
     dtype, n = weights.w_in.dtype, net.n
-    p = chain(net.params, net.n_hidden, n, dtype) if params is None else params
-    general = isinstance(p, ChainParams)
-    factorises = not general and not attached and net.one_alpha
+    p = net.params if params is None else params
+    scalar = family(type(p)) in (LIFParams, ALIFParams)  # there are equations (1) and (2) for them, and no others
+    if not scalar and not isinstance(p, ChainParams):
+        p = general(p, net.n_hidden, n, dtype)
+    factorises = scalar and not reset_gradient and net.one_alpha
 
     def traces(sources: int, synapses: int) -> SourceTraces | SynapseTraces | StateTraces:
         ebar = np.zeros((trials, synapses), dtype)
-        if general:
+        if not scalar:
             eps = np.zeros((trials, net.n_hidden, synapses), dtype)
             return StateTraces(np.zeros((trials, sources), dtype), eps, np.zeros((trials, synapses), dtype), ebar)
-        q = np.zeros((trials, synapses if isinstance(p, ALIFParams) else 0), dtype)
+        q = np.zeros((trials, synapses if family(type(p)) is ALIFParams else 0), dtype)
         if factorises:
             return SourceTraces(np.zeros((trials, sources), dtype), q, ebar)
         return SynapseTraces(np.zeros((trials, synapses), dtype), q, ebar)
@@ -126,7 +128,7 @@ def make_eligibility(
             readout=np.zeros((trials, n), dtype),
             bias=np.zeros(trials, dtype),
         ),
-        attached=dtype.type(attached),
+        reset_gradient=dtype.type(reset_gradient),
         factor=dtype.type(1),
         scaled=np.zeros((4, n), dtype),
         lazy=NoLazy(0),
@@ -148,11 +150,12 @@ def in_place(arrays: Any, net: NetArrays) -> Any:
 
 def obstacle(arrays: EligibilityArrays) -> str:
     """Why rows cannot be brought up to date when they are read, by the closed form of `event_driven.py`; "" where they can."""
-    if not isinstance(arrays.params, (LIFParams, ALIFParams)):
+    model = family(type(arrays.params))
+    if model not in (LIFParams, ALIFParams):
         return "the closed form is that of LIF and ALIF neurons"
     if not isinstance(arrays.carry.w_in, SourceTraces):
-        return "the reset is differentiated" if arrays.attached else "neurons differ in tau_m"
-    if isinstance(arrays.params, ALIFParams) and shortest_by_adaptation(arrays.params) < SHORTEST:
+        return "the reset is differentiated" if arrays.reset_gradient else "neurons differ in tau_m"
+    if model is ALIFParams and shortest_by_adaptation(arrays.params) < SHORTEST:
         return "adaptation is too short or too strong for a window of closed form"
     return ""
 
@@ -203,7 +206,7 @@ def _advance_traces(rule, model, drive, tape, grad, b, span, t):
         signal[j], reg[j] = rule.factor * unscaled[j], rule.factor * rate_signal[j]
     prepare(p, psi, tape.local[b, row % tape.local.shape[1]])
     weigh(p, psi, rule.scaled[2], rule.scaled[3])
-    step = TraceStep(psi, rule.scaled, any_set(reg), rule.attached, net.kappa, net.scale)
+    step = TraceStep(psi, rule.scaled, any_set(reg), rule.reset_gradient, net.kappa, net.scale)
     if rule.learn_in:
         for event in range(inputs.indptr[b, t], inputs.indptr[b, t + 1]):
             arrive(traces.w_in, net.proj_in, p, b, inputs.channel[event], inputs.value[event])
@@ -316,21 +319,23 @@ def source_traces_alif_trace_step(traces, p, proj, b, step, grad):
 
 @trace_step.register(SynapseTraces, LIFParams)
 def synapse_traces_lif_trace_step(traces, p, proj, b, step, grad):
-    signal, reg, psi, attached, kappa, scale = step.scaled[0], step.scaled[1], step.psi, step.attached, step.kappa, step.scale
+    signal, reg, psi, reset_gradient = step.scaled[0], step.scaled[1], step.psi, step.reset_gradient
+    kappa, scale = step.kappa, step.scale
     for i in range(n_pre(proj)):
         start, stop = row_start(proj, i), row_stop(proj, i)
         ebar, g, eps = traces.ebar[b, start:stop], grad[start:stop], traces.eps[b, start:stop]
         for k in range(ebar.shape[0]):
             j = target(proj, start, k)
             e = psi[j] * eps[k]  # (3)
-            eps[k] = p.alpha[j] * eps[k] - attached * p.thr[j] * e  # (1)
+            eps[k] = p.alpha[j] * eps[k] - reset_gradient * p.thr[j] * e  # (1)
             ebar[k] = kappa * ebar[k] + scale * e  # (4)
             g[k] += signal[j] * ebar[k] + reg[j] * e  # (6)
 
 
 @trace_step.register(SynapseTraces, ALIFParams)
 def synapse_traces_alif_trace_step(traces, p, proj, b, step, grad):
-    signal, reg, psi, attached, kappa, scale = step.scaled[0], step.scaled[1], step.psi, step.attached, step.kappa, step.scale
+    signal, reg, psi, reset_gradient = step.scaled[0], step.scaled[1], step.psi, step.reset_gradient
+    kappa, scale = step.kappa, step.scale
     for i in range(n_pre(proj)):
         start, stop = row_start(proj, i), row_stop(proj, i)
         ebar, g = traces.ebar[b, start:stop], grad[start:stop]
@@ -338,7 +343,7 @@ def synapse_traces_alif_trace_step(traces, p, proj, b, step, grad):
         for k in range(ebar.shape[0]):
             j = target(proj, start, k)
             e = psi[j] * (eps[k] - p.beta[j] * q[k])  # (3)
-            eps[k] = p.alpha[j] * eps[k] - attached * p.thr[j] * e  # (1)
+            eps[k] = p.alpha[j] * eps[k] - reset_gradient * p.thr[j] * e  # (1)
             q[k] = p.rho[j] * q[k] + e  # (2)
             ebar[k] = kappa * ebar[k] + scale * e  # (4)
             g[k] += signal[j] * ebar[k] + reg[j] * e  # (6)
@@ -346,8 +351,9 @@ def synapse_traces_alif_trace_step(traces, p, proj, b, step, grad):
 
 @trace_step.register(StateTraces, ChainParams)
 def state_traces_chain_trace_step(traces, p, proj, b, step, grad):
-    signal, reg, attached, kappa, scale = step.scaled[0], step.scaled[1], step.attached, step.kappa, step.scale
-    # one row of synapses i -> j at a time: (1) to (3) are the chain rule of neurons/chain.py, equation (1)
+    signal, reg, reset_gradient = step.scaled[0], step.scaled[1], step.reset_gradient
+    kappa, scale = step.kappa, step.scale
+    # one row of synapses i -> j at a time: (1) to (3) are the chain rule of neurons/chain_rule.py, equation (1)
     A, to_state, to_spike, by_spike, by_reset = p.d
     for i in range(n_pre(proj)):
         start, stop, pre = row_start(proj, i), row_stop(proj, i), traces.pre[b, i]
@@ -355,7 +361,7 @@ def state_traces_chain_trace_step(traces, p, proj, b, step, grad):
         for k in range(e.shape[0]):
             j, at = target(proj, start, k), start + k
             for x in range(to_state.shape[0]):
-                total = to_state[x, j] * pre + p.own_spike * (by_spike[x, j] + attached * by_reset[x, j]) * e[k]
+                total = to_state[x, j] * pre + p.own_spike * (by_spike[x, j] + reset_gradient * by_reset[x, j]) * e[k]
                 for y in range(to_state.shape[0]):
                     total += A[x, y, j] * traces.eps[b, y, at]
                 p.state[x, j] = total
