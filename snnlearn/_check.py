@@ -28,7 +28,7 @@ LONGEST = 400  # characters of the line that stands for a record
 
 
 def fail(where: str, need: str, got: Any, hint: str = "", error: type[Exception] = ValueError) -> Exception:
-    """The exception to raise: ``raise fail("LIF.tau_m", "be a positive time in ms", -20.0)``. Its attribute `where` is `where`."""
+    """The exception to raise: ``raise fail("LIF.tau_m", "be a positive time in ms", -20.0)``; it keeps `where`."""
     found = error(f"{where} must {need} (got {show(got)})" + (f"; {hint}" if hint else ""))
     found.where = where  # type: ignore[attr-defined]
     return found
