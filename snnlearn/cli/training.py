@@ -16,6 +16,8 @@ from .. import _check
 
 if TYPE_CHECKING:
     from ..experiments.config import Config
+    from ..simulator.history import History
+    from ..simulator.simulator import Simulator
 
 SLOW, FEW = 2e11, 3  # multiply-adds of an update that may take minutes; steps on which that is measured
 
@@ -41,7 +43,7 @@ def train(options: argparse.Namespace) -> int:
     print(f"{planned.trials} trials in batches of {planned.batch}, {rule}{what}")
     if not is_file:
         warn_of_cost(config, options.threads)
-    progress = Progress(config.task, planned.batch, -(-planned.trials // planned.batch), options.quiet)
+    progress = ProgressBar(config.task, planned.batch, -(-planned.trials // planned.batch), options.quiet)
     with contextlib.closing(progress):
         plan = (config.task, planned.trials, planned.batch)
         history = train_to_end(simulator, recorder, *plan, callbacks=[progress], **planned.options())
@@ -89,11 +91,11 @@ def resume(options: argparse.Namespace) -> int:
     if planned["history"]["status"] != "running":
         raise _check.fail("resume FILE", "hold a training that waits to go on", f"it is {planned['history']['status']}")
     simulator = go_on(options.file, task=moved_task(planned, options), threads=options.threads)
-    training = simulator._training
+    training = simulator.training
     assert training is not None
     n_updates, done = -(-training.trials // training.batch), len(training.history.loss)
     print(f"{training.task.name}: from update {done} of {n_updates}, {training.trials} trials in batches of {training.batch}")
-    progress = Progress(training.task, training.batch, n_updates, options.quiet, done)
+    progress = ProgressBar(training.task, training.batch, n_updates, options.quiet, done)
     try:
         history = simulator.train(callbacks=[progress])
     finally:
@@ -159,7 +161,7 @@ def command_of(options: argparse.Namespace, is_file: bool) -> str:
     return " ".join(words)
 
 
-class Progress:
+class ProgressBar:
     """A progress bar with loss, score, firing rate, speed and time left."""
 
     def __init__(self, task: Any, batch: int, updates: int, quiet: bool, done: int = 0):
@@ -169,7 +171,7 @@ class Progress:
         self.steps, self.spoken = batch * task.n_steps, 0.0
         self.bar = tqdm(total=updates, initial=done, unit="update", disable=quiet, dynamic_ncols=True, file=sys.stderr)
 
-    def __call__(self, simulator: Any, history: Any) -> None:
+    def __call__(self, simulator: Simulator, history: History) -> None:
         self.bar.update()
         now = time.monotonic()
         if now - self.spoken > 0.2 and not self.bar.disable:
