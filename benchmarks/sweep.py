@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 
 import snnlearn as sl
-from snnlearn.cli.configure import of_recipe
 from snnlearn.experiments.recipes import pattern_generation
 
 
@@ -31,7 +30,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         if options.cold:
             os.environ["NUMBA_CACHE_DIR"] = str(Path(folder) / "kernels")
-        config = of_recipe(pattern_generation(iterations=options.updates))
+        config = pattern_generation(iterations=options.updates)
         began = time.perf_counter()
         result = sl.sweep(config, Path(folder) / "runs", {"seeds": options.runs}, workers=options.workers, threads=1, quiet=True)
         wall = time.perf_counter() - began

@@ -28,8 +28,15 @@ LONGEST = 400  # characters of the line that stands for a record
 
 
 def fail(where: str, need: str, got: Any, hint: str = "", error: type[Exception] = ValueError) -> Exception:
-    """The exception to raise: ``raise fail("LIF.tau_m", "be a positive time in ms", -20.0)``."""
-    return error(f"{where} must {need} (got {show(got)})" + (f"; {hint}" if hint else ""))
+    """The exception to raise: ``raise fail("LIF.tau_m", "be a positive time in ms", -20.0)``; it keeps `where`."""
+    found = error(f"{where} must {need} (got {show(got)})" + (f"; {hint}" if hint else ""))
+    found.where = where  # type: ignore[attr-defined]
+    return found
+
+
+def where_of(error: BaseException) -> str:
+    """The parameter that an error of `fail` is about, as "LIF.tau_m"; "" for any other error."""
+    return getattr(error, "where", "")
 
 
 def need(module: str, what: str, package: str | None = None) -> Any:

@@ -79,9 +79,9 @@ def case(name: str, batch: int = 1) -> Case:
 def _evidence(batch: int) -> Case:
     from snnlearn.experiments.recipes import evidence_accumulation
 
-    recipe = evidence_accumulation(threads=1)
-    xs, labels, masks = zip(*(recipe.task.trial(i)[:3] for i in range(batch)), strict=True)
-    net, weights = recipe.simulator.net, recipe.simulator.weights
+    config = evidence_accumulation(threads=1)
+    xs, labels, masks = zip(*(config.task.trial(i)[:3] for i in range(batch)), strict=True)
+    net, weights = config.net, config.simulator().weights
     adam, regularizer = sl.Adam(5e-3, epsilon_form="tensorflow"), sl.RateRegularizer(target=10.0, strength=2.0)
     return Case(net, weights, list(xs), np.array(labels), np.array(masks), sl.CrossEntropy(), adam, regularizer)
 

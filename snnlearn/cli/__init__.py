@@ -1,10 +1,12 @@
 """The command line: `main`.
 
-parser.py          the commands and their options
-training.py        train, resume, plan
-forking.py         fork
-configurations.py  train on a configuration, init, sweep
-looking.py         what reads a recording or prints a table
+parser.py     the commands and their options
+training.py   train, resume, plan
+forking.py    fork
+configure.py  train on a configuration, init, sweep
+inspect.py    what reads a recording or prints a table
+options.py    what the options of a task mean
+bench.py      bench
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from .. import _interrupts
+from .. import _check, _interrupts
 from .parser import make_parser
 
 __all__ = ["main", "make_parser"]
@@ -62,16 +64,16 @@ def _main(arguments: Sequence[str] | None) -> int:
         return 0
     except (ValueError, TypeError, OSError, FloatingPointError, ImportError, LookupError, MemoryError) as error:
         text = str(error.args[0] if isinstance(error, KeyError) else error)
-        print(f"snnlearn: {_by_options(text, options)}", file=sys.stderr)
+        print(f"snnlearn: {_by_options(text, _check.where_of(error), options)}", file=sys.stderr)
         return 1
     finally:
         if ends is not None:
             signal.signal(ends, before)
 
 
-def _by_options(text: str, options: argparse.Namespace) -> str:
-    """An error of the package in the words of the command line."""
-    for where, (name, option) in OPTIONS.items():
-        if text.startswith(f"{where} ") and getattr(options, name, None) is not None:
-            text = option + text.removeprefix(where)
+def _by_options(text: str, where: str, options: argparse.Namespace) -> str:
+    """An error of the package in the words of the command line. where : what it is about"""
+    name, option = OPTIONS.get(where, ("", where))
+    if getattr(options, name, None) is not None and text.startswith(where):
+        text = option + text.removeprefix(where)
     return text.replace("overwrite=True", "--overwrite")

@@ -1,19 +1,14 @@
-"""The commands `init` and `sweep`, and `train` on a configuration; `parser` has their options."""
+"""The commands `init` and `sweep`, and the configuration that `train` and `plan` are about; `parser` has their options."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import pathlib
-import shlex
-from collections.abc import Callable
 from typing import Any
 
 from .. import _check
 from ..datasets.base import split_paths
-from ..experiments import Config, TrainingPlan, load_config, toml
-from ..experiments.recipes import Recipe
-from ..tasks.base import Task
+from ..experiments import Config, load_config, toml
 from ..tasks.classification import DATA, format_of
 from .inspect import check_folder
 from .options import recipe_of
@@ -34,42 +29,13 @@ KEYS = {
 }
 
 
-def of_recipe(
-    recipe: Recipe, stop: float | None = None, checkpoint_every: int | None = None, keep_every: int | None = None
-) -> Config:
-    """The configuration of a recipe, recorded as `snnlearn train TASK` does."""
-    names = ("rule", "optimizer", "loss", "regularizer", "update_every", "seed", "dtype")
-    updates = -(-recipe.trials // recipe.batch)
-    return Config(
-        task=recipe.task,
-        net=recipe.net,
-        **{name: recipe.parts[name] for name in names},
-        training=TrainingPlan(recipe.trials, recipe.batch, stop=stop, **recipe.options),
-        recorder={  # raw data of some twenty trials; tables hold all of them
-            "v": recipe.shown,
-            "threshold": recipe.shown,
-            "every": max(1, recipe.trials // 20),
-            "weights_every": max(1, updates // 10),
-            "checkpoint_every": checkpoint_every,
-            "checkpoint_minutes": 1.0 if checkpoint_every is None else None,
-            "keep_every": keep_every,
-        },
-    )
-
-
-def sign(recipe: Recipe, options: argparse.Namespace) -> None:
-    """Have the recording of a recipe hold its configuration, where its task is one that can be written down."""
-    if isinstance(recipe.task, Task):
-        of_recipe(recipe, options.stop, options.checkpoint_every, options.keep_every).sign(recipe.simulator)
-
-
 def init(options: argparse.Namespace) -> int:
     """Write the configuration of what `train` would run with the same options."""
     if options.out is not None:
         check_folder("--out", options.out)
     if options.out is not None and options.out.exists() and not options.overwrite:
         raise FileExistsError(f"{options.out} exists already; --overwrite replaces it")
-    config = dataclasses.replace(of_recipe(recipe_of(options)), threads=options.threads)
+    config = dataclasses.replace(recipe_of(options), threads=options.threads)
     if options.out is None:
         print(config.to_toml(), end="")
         return 0
@@ -94,7 +60,11 @@ def is_configuration(options: argparse.Namespace) -> bool:
 
 
 def configuration(options: argparse.Namespace) -> Config:
-    """The configuration that `train` or `plan` is about, with the changes of its options."""
+    """The configuration that `train` or `plan` is about: of a task's recipe, or of a file with the changes of the options."""
+    return _of_file(options) if is_configuration(options) else recipe_of(options)
+
+
+def _of_file(options: argparse.Namespace) -> Config:
     for name, default in OF_TASKS.items():
         if getattr(options, name) != default:
             hint = f"--set {KEYS.get(name, name)}=... changes a configuration"
@@ -123,31 +93,6 @@ def parse_change(text: str) -> tuple[str, Any]:
     except ValueError:
         parsed = value.strip()
     return key.strip(), parsed
-
-
-def train(options: argparse.Namespace, progress: Callable[..., Any], summary: Callable[..., None]) -> int:
-    """Run a configuration. progress, summary : as of `training`"""
-    config = configuration(options)
-    out = options.out
-    if out is None and config.path is not None and options.like is None:
-        out = pathlib.Path(config.folder) / config.path
-    net, plan = config.net, config.training
-    groups = " + ".join(f"{g.n} {type(g).__name__}" for g in net.neurons)
-    print(f"{config.task.name}: {net.n_inputs} inputs, {groups}, {net.n_outputs} outputs, {config.task.n_steps} steps a trial")
-    print(f"{plan.trials} trials in batches of {plan.batch}, {type(config.rule).__name__}, configuration {config.digest[:8]}")
-    bar = progress(config.task, plan.batch, -(-plan.trials // plan.batch), options.quiet)
-    words = [options.task] if options.like is None else ["--like", str(options.like)]
-    words += ["--data", options.data[0], "PATH"] if options.data else []
-    words += ["--test", "PATH"] if options.test else []
-    for text in options.set or ():
-        words += ["--set", shlex.quote(text)]
-    context = {"command": " ".join(["snnlearn", "train", *words])}
-    try:
-        history = config.run(out, overwrite=options.overwrite, threads=options.threads, callbacks=[bar], context=context)
-    finally:
-        bar.close()
-    summary(config.task, history, out)
-    return 130 if history.status == "interrupted" else 0
 
 
 def sweep(options: argparse.Namespace) -> int:

@@ -85,21 +85,21 @@ def compare(options: argparse.Namespace) -> int:
     dtype = check_dtype("--dtype", options.dtype)
     names = None if options.rules is None else [name for given in options.rules for name in given.split(",") if name]
     rules = None if names is None else [parse_rule(name, "--rules") for name in names]
-    recipe = make(neurons=options.neurons, seed=options.seed)
-    net, parts, trial = recipe.net, recipe.parts, recipe.task.trial(0)
+    config = make(neurons=options.neurons, seed=options.seed)
+    net, task, trial = config.net, config.task, config.task.trial(0)
     weights = net.init_weights(options.seed)
-    print(f"{recipe.task.name}: {net.n} neurons, {net.n_inputs} inputs, {recipe.task.n_steps} steps, seed {options.seed}")
+    print(f"{task.name}: {net.n} neurons, {net.n_inputs} inputs, {task.n_steps} steps, seed {options.seed}")
     if rules is None:
-        names, unfit = affordable(net, weights, recipe.task.n_steps, dtype.itemsize)
+        names, unfit = affordable(net, weights, task.n_steps, dtype.itemsize)
         rules = [parse_rule(name) for name in names]
         for name, why in unfit.items():
             print(f"left out: {name} {why}; fewer --neurons, or name it in --rules")
-    table = compare(net, weights, tuple(trial), rules, parts["loss"], parts["regularizer"], dtype=dtype)
+    table = compare(net, weights, tuple(trial), rules, config.loss, config.regularizer, dtype=dtype)
     print(table)
     if options.plot is not None:
         from .. import plot
 
-        title = f"Gradients against BPTT: {recipe.task.name}, {net.n} neurons, {recipe.task.n_steps} steps, initial weights"
+        title = f"Gradients against BPTT: {task.name}, {net.n} neurons, {task.n_steps} steps, initial weights"
         plot.comparison(table, title).savefig(options.plot, dpi=120)
         print(f"drawn to {options.plot}")
     return 0

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .. import _check
+
+if TYPE_CHECKING:
+    from ..experiments.config import Config
 
 MOST = 2**53  # of a number of trials: one that a float tells from its neighbours
 
 
-def recipe_of(options: argparse.Namespace) -> Any:
-    """The recipe of a task with the options of `parser.add_recipe`."""
+def recipe_of(options: argparse.Namespace) -> Config:
+    """The configuration that a task's recipe makes of the options of `parser.add_recipe`."""
     from ..experiments.recipes import choose
 
     make = choose(options.task, options.data, options.test, options.run.__name__)
@@ -38,5 +41,6 @@ def recipe_of(options: argparse.Namespace) -> Any:
         if not update_every.isdigit():
             raise _check.fail("--update-every", "be 'trial' or a positive number of steps", update_every)
         update_every = int(update_every)
-    kept = {name: getattr(options, name) for name in ("rule", "feedback", "seed", "threads", "dtype")}
+    kept = {name: getattr(options, name) for name in ("rule", "feedback", "seed", "dtype")}
+    kept |= {name: getattr(options, name, None) for name in ("stop", "checkpoint_every", "keep_every")}  # of `train`
     return make(**given, **kept, update_every=update_every)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import pathlib
+import shlex
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _check
-from .options import recipe_of
 
 if TYPE_CHECKING:
+    from ..experiments.config import Config
     from ..simulator.history import History
     from ..simulator.simulator import Simulator
 
@@ -22,64 +23,59 @@ SLOW, FEW = 2e11, 3  # multiply-adds of an update that may take minutes; steps o
 
 
 def train(options: argparse.Namespace) -> int:
-    from ..recording import Recorder
+    """Learn a task, or run a configuration."""
     from ..simulator.training import train_to_end
     from . import configure
 
-    if configure.is_configuration(options):
-        return configure.train(options, ProgressBar, summary)
-    if options.stop is not None:
-        _check.number("--stop", options.stop, "be a score")
-    recipe = recipe_of(options)
-    simulator = recipe.simulator
-    net, n_updates = recipe.net, -(-recipe.trials // recipe.batch)
-    recorder = None
-    for name in ("checkpoint_every", "keep_every"):
-        if getattr(options, name) is not None and options.out is None:
-            raise _check.fail(f"--{name.replace('_', '-')}", "come with --out", getattr(options, name))
-    if options.out is not None:
-        every = max(1, recipe.trials // 20)  # raw data of some twenty trials; tables hold all of them
-        recorder = Recorder(
-            options.out,
-            v=recipe.shown,
-            threshold=recipe.shown,
-            every=every,
-            weights_every=max(1, n_updates // 10),
-            overwrite=options.overwrite,
-            checkpoint_every=options.checkpoint_every,
-            checkpoint_minutes=1.0 if options.checkpoint_every is None else None,
-            keep_every=options.keep_every,
-        )
+    is_file = configure.is_configuration(options)
+    if not is_file:
+        check_task_options(options)
+    config = configure.configuration(options)
+    out, net, planned = options.out, config.net, config.training
+    if is_file and out is None and config.path is not None and options.like is None:
+        out = pathlib.Path(config.folder) / config.path
+    context = {"command": command_of(options, is_file)}
+    simulator, recorder = config.prepare(out, overwrite=options.overwrite, threads=options.threads, context=context)
     groups = " + ".join(f"{g.n} {type(g).__name__}" for g in net.neurons)
-    print(f"{recipe.task.name}: {net.n_inputs} inputs, {groups}, {net.n_outputs} outputs, {recipe.task.n_steps} steps a trial")
-    rule = type(recipe.parts["rule"]).__name__
-    print(f"{recipe.trials} trials in batches of {recipe.batch}, {rule} ({options.rule}), {options.feedback} feedback")
-    warn_of_cost(recipe.net, recipe.parts, recipe.task, recipe.trials, recipe.batch)
-    progress = ProgressBar(recipe.task, recipe.batch, n_updates, options.quiet)
-    configure.sign(recipe, options)
-    simulator.context["command"] = command_of(options)
-    planned = (recipe.task, recipe.trials, recipe.batch)
+    print(f"{config.task.name}: {net.n_inputs} inputs, {groups}, {net.n_outputs} outputs, {config.task.n_steps} steps a trial")
+    rule, of_task = type(config.rule).__name__, f" ({options.rule}), {options.feedback} feedback"
+    what = f", configuration {config.digest[:8]}" if is_file else of_task
+    print(f"{planned.trials} trials in batches of {planned.batch}, {rule}{what}")
+    if not is_file:
+        warn_of_cost(config, options.threads)
+    progress = ProgressBar(config.task, planned.batch, -(-planned.trials // planned.batch), options.quiet)
     with contextlib.closing(progress):
-        history = train_to_end(simulator, recorder, *planned, callbacks=[progress], stop=options.stop, **recipe.options)
-    summary(recipe.task, history, options.out)
+        plan = (config.task, planned.trials, planned.batch)
+        history = train_to_end(simulator, recorder, *plan, callbacks=[progress], **planned.options())
+    summary(config.task, history, out)
     return 130 if history.status == "interrupted" else 0
 
 
-def warn_of_cost(net: Any, parts: dict[str, Any], task: Any, trials: int, batch: int) -> None:
+def check_task_options(options: argparse.Namespace) -> None:
+    """Raise ValueError or TypeError for options of `train TASK` that do not go together."""
+    if options.stop is not None:
+        _check.number("--stop", options.stop, "be a score")
+    for name in ("checkpoint_every", "keep_every"):
+        if getattr(options, name) is not None and options.out is None:
+            raise _check.fail(f"--{name.replace('_', '-')}", "come with --out", getattr(options, name))
+
+
+def warn_of_cost(config: Config, threads: int | None) -> None:
     """Say so, and how long, where one update takes minutes: it is measured on a few steps where the rule does that much."""
     from ..compiler.barrier import cores
     from ..experiments.memory import operations
     from ..experiments.plan import duration, plan
 
-    work = operations(net, parts["rule"], task.n_steps, parts["update_every"] != "trial") * batch
-    threads = min(parts["threads"] or cores(), batch)
+    net, task, batch = config.net, config.task, config.training.batch
+    work = operations(net, config.rule, task.n_steps, config.update_every != "trial") * batch
+    threads = min(threads or cores(), batch)
     if work / threads < SLOW:
         return
-    few = {"n_steps": FEW, "seconds": 1e-9, "inputs": task.trial(0)[0]}
-    per_step = plan(net, **few, **parts | {"threads": 1}).seconds_per_step
-    update, total = (per_step * task.n_steps * n / threads for n in (batch, trials))
+    few, x = {**config.parts(), "threads": 1}, task.trial(0)[0]
+    per_step = plan(net, inputs=x, n_steps=FEW, seconds=1e-9, **few).seconds_per_step
+    update, total = (per_step * task.n_steps * n / threads for n in (batch, config.training.trials))
     if update > 60.0:
-        rule = type(parts["rule"]).__name__
+        rule = type(config.rule).__name__
         print(f"with {rule} an update takes about {duration(update)}, the training about {duration(total)};", end=" ")
         print("snnlearn taxonomy lists rules that cost less", flush=True)
 
@@ -121,26 +117,18 @@ def moved_task(planned: dict[str, Any], options: argparse.Namespace) -> Any:
 
 
 def plan(options: argparse.Namespace) -> int:
+    """Tell what a training needs and takes."""
     from ..experiments.memory import machine_bytes, refuse
     from ..experiments.plan import plan as find
     from . import configure
 
-    if configure.is_configuration(options):
-        config = configure.configuration(options)
-        net, task, trials, batch = config.net, config.task, config.training.trials, config.training.batch
-        names = ("rule", "optimizer", "loss", "regularizer", "update_every", "dtype", "seed", "passive")
-        parts = {name: getattr(config, name) for name in names}
-        refuse(
-            net, parts["rule"], task.n_steps, np.dtype(parts["dtype"]).itemsize, machine_bytes(), parts["update_every"] != "trial"
-        )
-        parts["weights"] = config.weights.make(net, config.seed, pathlib.Path(config.folder))
-        every = config.recorder.get("every", 1)
-    else:
-        recipe = recipe_of(options)
-        net, task, trials, batch, parts = recipe.net, recipe.task, recipe.trials, recipe.batch, dict(recipe.parts)
-        every = max(1, trials // 20)  # as `train` records it
-    parts["threads"] = options.threads
+    config = configure.configuration(options)
+    net, task, trials, batch = config.net, config.task, config.training.trials, config.training.batch
+    itemsize, every = np.dtype(config.dtype).itemsize, config.recorder.get("every", 1)
+    refuse(net, config.rule, task.n_steps, itemsize, machine_bytes(), config.update_every != "trial")
+    weights = config.weights.make(net, config.seed, pathlib.Path(config.folder))
     shape = {"n_steps": task.n_steps, "batch": batch, "seconds": options.seconds}
+    parts = config.parts() | {"weights": weights, "threads": options.threads}
     found = find(net, inputs=task.trial(0)[0], record={}, **shape, **parts)
     print(found)
     if options.seconds > 0:
@@ -152,10 +140,20 @@ def plan(options: argparse.Namespace) -> int:
     return 0
 
 
-def command_of(options: argparse.Namespace) -> str:
-    """The command that repeats this training on any machine: without the names of files, and with the defaults that matter."""
-    words = ["snnlearn", "train", *([options.task] if options.data is None else ["--data", options.data[0], "PATH"])]
-    words += [] if options.test is None else ["--test", "PATH"]
+def command_of(options: argparse.Namespace, is_file: bool) -> str:
+    """The command that repeats this training on any machine: without the names of files, and with the defaults that matter.
+
+    is_file : whether it is about a configuration, or a recording
+    """
+    words = ["snnlearn", "train"]
+    if is_file:
+        words += [options.task] if options.like is None else ["--like", str(options.like)]
+    elif options.data is None:
+        words.append(options.task)
+    words += ["--data", options.data[0], "PATH"] if options.data else []
+    words += ["--test", "PATH"] if options.test else []
+    if is_file:
+        return " ".join([*words, *(word for text in options.set or () for word in ("--set", shlex.quote(text)))])
     left_out = ("task", "data", "test", "cache", "out", "overwrite", "quiet", "threads", "run", "lasts", "set", "like")
     for name, value in vars(options).items():
         if name not in left_out and value is not None:

@@ -47,7 +47,7 @@ from ..tasks.base import Task
 from ..tasks.classification import Classification, content
 from . import reading, writing
 from .grid import points
-from .settings import VARIABLES, InitialWeights, TrainingPlan
+from .settings import SPECS, VARIABLES, InitialWeights, TrainingPlan
 
 NEVER_DIGESTED = ("threads", "sweep")  # results do not depend on them
 MEANT = (("loss", "of", "steps"), ("task", "padded", True))  # where a section lacks an entry: digested like one that does
@@ -127,9 +127,13 @@ class Config:
     def simulator(self, threads: int | None = None) -> Simulator:
         """The simulator, before its first trial. threads : None: the configuration's"""
         weights = self.weights.make(self.net, self.seed, pathlib.Path(self.folder))
-        names = ("rule", "optimizer", "loss", "regularizer", "update_every", "dtype", "seed", "passive", "passive_every")
-        options = {name: getattr(self, name) for name in names}
-        return Simulator(self.net, weights, **options, threads=self.threads if threads is None else threads)
+        parts = self.parts() | {"passive_every": self.passive_every}
+        return Simulator(self.net, weights, **parts, threads=self.threads if threads is None else threads)
+
+    def parts(self) -> dict[str, Any]:
+        """Arguments of `Simulator`, and of `plan`, besides network, weights, threads and passive_every."""
+        names = (*SPECS, "update_every", "dtype", "seed", "passive")
+        return {name: getattr(self, name) for name in names}
 
     def make_recorder(self, path: str | os.PathLike[str], overwrite: bool = False) -> Recorder:
         """The recorder, which has no file yet."""
@@ -160,14 +164,26 @@ class Config:
 
         Raises as `Recorder`, `Simulator` and `Simulator.train`.
         """
+        simulator, recorder = self.prepare(path, overwrite=overwrite, threads=threads, context=context)
+        plan = self.training
+        return train_to_end(simulator, recorder, self.task, plan.trials, plan.batch, callbacks=callbacks, **plan.options())
+
+    def prepare(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        overwrite: bool = False,
+        threads: int | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> tuple[Simulator, Recorder | None]:
+        """The simulator and the recorder of `run`, with its arguments, before anything runs or is written."""
         if path is None and self.path is not None:
             path = pathlib.Path(self.folder) / self.path
         recorder = None if path is None else self.make_recorder(path, overwrite)
         simulator = self.simulator(threads)
         self.sign(simulator)
         simulator.context |= dict(context or {})
-        plan = self.training
-        return train_to_end(simulator, recorder, self.task, plan.trials, plan.batch, callbacks=callbacks, **plan.options())
+        return simulator, recorder
 
     def sign(self, simulator: Simulator) -> None:
         """Have recordings of a simulator hold this configuration."""

@@ -11,7 +11,6 @@ import difflib
 import inspect
 import os
 import pathlib
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
@@ -66,6 +65,10 @@ class _Source:
 
     def fail(self, path: Path, sentence: str, error: type[Exception] = ValueError) -> NoReturn:
         raise error(f"{self.at(path)}: {sentence}")
+
+    def fail_again(self, path: Path, error: Exception) -> NoReturn:
+        """Raise an error of a part of the configuration with the place that it is about."""
+        self.fail(path, str(error), type(error) if type(error) in (ValueError, TypeError) else ValueError)
 
 
 def load(path: str | os.PathLike[str], make: Callable[..., T], moved: Mapping[str, Any] | None = None) -> T:
@@ -206,26 +209,27 @@ def _made(cls: type, parameters: Mapping[str, Any], path: Path, source: _Source)
 
 
 def _caught(call: Callable[[], Any], path: Path, parameters: Mapping[str, Any], source: _Source) -> Any:
-    """The result; an error comes with the place of the parameter that its sentence begins with."""
+    """The result; an error comes with the place of the parameter that it is about."""
     try:
         return call()
     except (ValueError, TypeError) as error:
-        named = re.match(r"[A-Za-z_]\w*\.(\w+)", str(error))
-        at = (*path, named[1]) if named and named[1] in parameters else path
-        source.fail(at, str(error), type(error) if type(error) in (ValueError, TypeError) else ValueError)
+        name = next(iter(_words(_check.where_of(error).partition(".")[2])), "")
+        source.fail_again((*path, name) if name in parameters else path, error)
 
 
 def _called(call: Callable[[], Any], source: _Source, values: Mapping[str, Any]) -> Any:
-    """The result; an error comes with the section that its sentence is about."""
+    """The result; an error comes with the section that it is about."""
     try:
         return call()
     except (ValueError, TypeError) as error:
-        subject = str(error).partition(" must ")[0]
-        if subject.startswith("sweep."):
-            source.fail(("sweep", subject.removeprefix("sweep.")), str(error), type(error))
-        words = re.findall(r"\w+", subject)
-        at = next((_find(word, values) for word in reversed(words) if _find(word, values)), ())
-        source.fail(at, str(error), type(error) if type(error) in (ValueError, TypeError) else ValueError)
+        where = _check.where_of(error)
+        at = next((found for word in reversed(_words(where)) if (found := _find(word, values))), ())
+        source.fail_again(("sweep", where.removeprefix("sweep.")) if where.startswith("sweep.") else at, error)
+
+
+def _words(where: str) -> list[str]:
+    """The names in what an error is about: "Recorder.synapses['w_rec']" has three."""
+    return "".join(c if c.isidentifier() or c.isdecimal() else " " for c in where).split()
 
 
 def _find(word: str, values: Mapping[str, Any]) -> Path:

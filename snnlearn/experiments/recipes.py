@@ -1,14 +1,14 @@
 """Settings that learn the package's tasks: what `snnlearn train TASK` runs.
 
-Each recipe returns the arguments of a `Simulator`, which is made when it is asked for, and those of `train`. The evidence task
-has the parameters of Bellec et al. 2020 (Fig. 3); where their conventions differ, the comments say how they map.
+Each recipe returns a `Config`, recorded as `snnlearn train TASK` does. The evidence task has the parameters of Bellec et al. 2020
+(Fig. 3); where their conventions differ, the comments say how they map.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,35 +23,10 @@ from ..optimizers.optimizers import Adam, Optimizer
 from ..optimizers.schedules import ExponentialDecay
 from ..rules import Rule
 from ..rules.taxonomy import parse_rule
-from ..simulator.simulator import Simulator
 from ..tasks.base import Task, make
 from ..tasks.classification import Classification
-
-
-@dataclass
-class Recipe:
-    """A task, the simulator that learns it, and how to train it."""
-
-    task: Task
-    net: Network
-    parts: dict[str, Any]  # what else `Simulator` gets, by name
-    trials: int
-    batch: int
-    options: dict[str, Any] = field(default_factory=dict)  # of `Simulator.train`
-
-    @cached_property
-    def simulator(self) -> Simulator:
-        """The simulator, before its first trial."""
-        return Simulator(self.net, **self.parts)
-
-    @property
-    def shown(self) -> list[int]:
-        """Neurons whose membranes are recorded: up to twenty of each group, evenly apart, so that some fire in any trial."""
-        found, start = [], 0
-        for group in self.net.neurons:
-            found += np.unique(np.linspace(start, start + group.n - 1, 20).astype(int)).tolist()
-            start += group.n
-        return found
+from .config import Config
+from .settings import TrainingPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,17 +48,51 @@ class Options:
     dt: float | None = None  # ms, of recorded events
     downsample: int | None = None  # of recorded events
     cache: str | None = None  # folder for recorded events, binned
+    stop: float | None = None  # a score at which to stop
+    checkpoint_every: int | None = None  # updates; None: a checkpoint every minute
+    keep_every: int | None = None  # batches between two states that are kept for good
 
     def make_rule(self) -> Rule:
         """The rule of this name. ValueError for an unknown one."""
         return parse_rule(self.rule, feedback=self.feedback, seed=self.seed)
 
-    def parts(self, optimizer: Optimizer, loss: Loss, regularizer: RateRegularizer, tau: float) -> dict[str, Any]:
-        """Arguments of `Simulator`; the rate is regularised online, with `tau`, where weights change within a trial."""
+    def config(
+        self,
+        task: Task,
+        net: Network,
+        plan: TrainingPlan,
+        optimizer: Optimizer,
+        loss: Loss,
+        regularizer: RateRegularizer,
+        tau: float,
+    ) -> Config:
+        """The configuration; the rate is regularised online, with `tau`, where weights change within a trial."""
         if self.update_every != "trial":
             regularizer = replace(regularizer, tau=tau)
-        rest = {key: getattr(self, key) for key in ("update_every", "dtype", "seed", "threads")}
-        return {"rule": self.make_rule(), "optimizer": optimizer, "loss": loss, "regularizer": regularizer, **rest}
+        return Config(
+            task=task,
+            net=net,
+            rule=self.make_rule(),
+            optimizer=optimizer,
+            loss=loss,
+            regularizer=regularizer,
+            training=replace(plan, stop=self.stop),
+            recorder=self.recorder(net, plan),
+            **{key: getattr(self, key) for key in ("update_every", "dtype", "seed", "threads")},
+        )
+
+    def recorder(self, net: Network, plan: TrainingPlan) -> dict[str, Any]:
+        """Options of the recorder: raw data of some twenty trials, and tables of all of them."""
+        neurons = shown(net)
+        return {
+            "v": neurons,
+            "threshold": neurons,
+            "every": max(1, plan.trials // 20),
+            "weights_every": max(1, -(-plan.trials // plan.batch) // 10),
+            "checkpoint_every": self.checkpoint_every,
+            "checkpoint_minutes": 1.0 if self.checkpoint_every is None else None,
+            "keep_every": self.keep_every,
+        }
 
     def length(self, batch: int, updates: int) -> tuple[int, int]:
         """Trials in all, and updates. batch : trials of an update; updates : the recipe's own number"""
@@ -91,7 +100,16 @@ class Options:
         return trials, -(-trials // batch)
 
 
-def digits(**options: Any) -> Recipe:
+def shown(net: Network) -> list[int]:
+    """Neurons whose membranes are recorded: up to twenty of each group, evenly apart, so that some fire in any trial."""
+    found, start = [], 0
+    for group in net.neurons:
+        found += np.unique(np.linspace(start, start + group.n - 1, 20).astype(int)).tolist()
+        start += group.n
+    return found
+
+
+def digits(**options: Any) -> Config:
     """Handwritten digits, as Poisson spikes of all pixels, or (coding="rows") row by row so that memory is needed.
 
     Adam, batches of 32, learning rate down to a tenth over the run. options : of `Options`
@@ -106,11 +124,11 @@ def digits(**options: Any) -> Recipe:
     ]
     net = Network(task.n_inputs, groups, Readout(task.n_outputs, tau=20.0, bias=True), dt=task.dt)
     optimizer = Adam(ExponentialDecay(o.lr or 5e-3, 0.1, updates))
-    parts = o.parts(optimizer, CrossEntropy(), RateRegularizer(target=20.0, strength=1.0), tau=100.0)
-    return Recipe(task, net, parts, trials, batch, {"evaluate_every": 50})
+    plan = TrainingPlan(trials, batch, evaluate_every=50)
+    return o.config(task, net, plan, optimizer, CrossEntropy(), RateRegularizer(target=20.0, strength=1.0), tau=100.0)
 
 
-def evidence_accumulation(**options: Any) -> Recipe:
+def evidence_accumulation(**options: Any) -> Config:
     """Which side showed more cues? Half the neurons adapt over seconds. Adam, batches of 64. options : of `Options`"""
     o = Options(**options)
     n, batch = o.neurons or 100, o.batch or 64
@@ -124,11 +142,11 @@ def evidence_accumulation(**options: Any) -> Recipe:
     net = Network(task.n_inputs, groups, Readout(2, tau=20.0), dt=task.dt)
     # c_reg = 300 divided by the 150 steps of the window, over which the published loss is a mean
     regularizer = RateRegularizer(target=10.0, strength=2.0)
-    parts = o.parts(Adam(o.lr or 5e-3), CrossEntropy(), regularizer, tau=500.0)
-    return Recipe(task, net, parts, o.length(batch, 600)[0], batch, {"evaluate_every": 50})
+    plan = TrainingPlan(o.length(batch, 600)[0], batch, evaluate_every=50)
+    return o.config(task, net, plan, Adam(o.lr or 5e-3), CrossEntropy(), regularizer, tau=500.0)
 
 
-def delayed_recall(**options: Any) -> Recipe:
+def delayed_recall(**options: Any) -> Config:
     """Which bit was stored last? Half the neurons adapt over a second. Adam, batches of 32. options : of `Options`"""
     o = Options(**options)
     n, batch = o.neurons or 100, o.batch or 32
@@ -140,11 +158,11 @@ def delayed_recall(**options: Any) -> Recipe:
     ]
     net = Network(task.n_inputs, groups, Readout(2, tau=20.0), dt=task.dt)
     optimizer = Adam(ExponentialDecay(o.lr or 5e-3, 0.1, updates))
-    parts = o.parts(optimizer, CrossEntropy(), RateRegularizer(target=10.0, strength=1.0), tau=500.0)
-    return Recipe(task, net, parts, trials, batch, {"evaluate_every": 50})
+    plan = TrainingPlan(trials, batch, evaluate_every=50)
+    return o.config(task, net, plan, optimizer, CrossEntropy(), RateRegularizer(target=10.0, strength=1.0), tau=500.0)
 
 
-def copy(**options: Any) -> Recipe:
+def copy(**options: Any) -> Config:
     """Reproduce three symbols after 40 ms. Most neurons adapt. Adam, batches of 32. options : of `Options`"""
     o = Options(**options)
     n, batch = o.neurons or 100, o.batch or 32
@@ -156,11 +174,11 @@ def copy(**options: Any) -> Recipe:
     ]
     # the readout forgets within half a symbol, or its accuracy would be bound by the borders between symbols
     net = Network(task.n_inputs, groups, Readout(2, tau=10.0, bias=True), dt=task.dt)
-    parts = o.parts(Adam(o.lr or 1e-2), CrossEntropy(), RateRegularizer(target=20.0, strength=0.1), tau=100.0)
-    return Recipe(task, net, parts, o.length(batch, 600)[0], batch, {"evaluate_every": 50})
+    plan = TrainingPlan(o.length(batch, 600)[0], batch, evaluate_every=50)
+    return o.config(task, net, plan, Adam(o.lr or 1e-2), CrossEntropy(), RateRegularizer(target=20.0, strength=0.1), tau=100.0)
 
 
-def pattern_generation(**options: Any) -> Recipe:
+def pattern_generation(**options: Any) -> Config:
     """Generate a sum of sines from frozen input noise. Adam, one trial an update. options : of `Options`"""
     o = Options(**options)
     task = make("pattern-generation", seed=o.seed)
@@ -169,11 +187,11 @@ def pattern_generation(**options: Any) -> Recipe:
     batch = o.batch or 1
     trials, updates = o.length(batch, 1000)
     optimizer = Adam(ExponentialDecay(o.lr or 5e-3, 0.1, updates))
-    parts = o.parts(optimizer, MeanSquaredError(), RateRegularizer(target=20.0, strength=30.0), tau=500.0)
-    return Recipe(task, net, parts, trials, batch, {"evaluate_every": 50, "evaluate_trials": 1})
+    plan = TrainingPlan(trials, batch, evaluate_every=50, evaluate_trials=1)
+    return o.config(task, net, plan, optimizer, MeanSquaredError(), RateRegularizer(target=20.0, strength=30.0), tau=500.0)
 
 
-def classification(train: Dataset, test: Dataset | None = None, **options: Any) -> Recipe:
+def classification(train: Dataset, test: Dataset | None = None, **options: Any) -> Config:
     """Classify recorded events, in as many steps as the longest sample has. Half the neurons adapt. Adam, batches of 32.
 
     train, test : data sets; without `test`, a fifth of every class is held out. options : of `Options`
@@ -187,14 +205,14 @@ def classification(train: Dataset, test: Dataset | None = None, **options: Any) 
     groups = [LIF(n // 2, tau_m=20.0, threshold=1.0), ALIF(n - n // 2, tau_m=20.0, tau_a=200.0, beta=0.1, threshold=1.0)]
     net = Network(task.n_inputs, groups, Readout(task.n_outputs, tau=50.0, bias=True), dt=task.dt)
     optimizer = Adam(ExponentialDecay(o.lr or 5e-3, 0.1, updates))
-    parts = o.parts(optimizer, CrossEntropy(), RateRegularizer(target=10.0, strength=1.0), tau=100.0)
-    return Recipe(task, net, parts, trials, batch, {"evaluate_every": epoch})
+    plan = TrainingPlan(trials, batch, evaluate_every=epoch)
+    return o.config(task, net, plan, optimizer, CrossEntropy(), RateRegularizer(target=10.0, strength=1.0), tau=100.0)
 
 
 BINNING = {"shd": (10.0, 5), "ssc": (10.0, 5), "nmnist": (5.0, 2)}  # dt in ms, downsample
 EPOCHS = 20
 
-RECIPES: dict[str, Callable[..., Recipe]] = {
+RECIPES: dict[str, Callable[..., Config]] = {
     "copy": copy,
     "delayed-recall": delayed_recall,
     "digits": digits,
@@ -203,7 +221,7 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
 }
 
 
-def choose(task: str | None, data: Sequence[str] | None, test: Any, command: str = "train") -> Callable[..., Recipe]:
+def choose(task: str | None, data: Sequence[str] | None, test: Any, command: str = "train") -> Callable[..., Config]:
     """The recipe of a task by its name, or of data (format, path) and where they are tested.
 
     command : which errors name. ValueError for neither or both

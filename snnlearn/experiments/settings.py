@@ -5,35 +5,46 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from .. import _check
 from ..network.network import Network
 from ..network.weights import WEIGHT_NAMES, Weights
 from ..recording.options import NEURONS
 
+T = TypeVar("T")
 SCALARS = ("seed", "dtype", "update_every", "threads", "passive_every")  # keys outside of sections
 SPECS = ("rule", "optimizer", "loss", "regularizer")
 SECTIONS = (*SCALARS, "task", "network", "weights", *SPECS, "passive", "training", "recorder", "sweep")
 VARIABLES = (*NEURONS, "variables")  # of a recorder, by neuron
 
 
+def setting(text: str, default: Any = dataclasses.MISSING) -> Any:
+    """A field of a table of a configuration. text : what it is, for the docstring and the comment in TOML"""
+    return dataclasses.field(default=default, metadata={"text": text})
+
+
+def described(cls: type[T]) -> type[T]:
+    """A decorator of a dataclass: {fields} in its docstring becomes what its fields are."""
+    lines = (f"{f.name} : {f.metadata['text']}" for f in dataclasses.fields(cls))  # type: ignore[arg-type]
+    cls.__doc__ = (cls.__doc__ or "").replace("{fields}", "\n    ".join(lines))
+    return cls
+
+
+@described
 @dataclasses.dataclass(frozen=True)
 class InitialWeights:
     """Where the weights of a run come from: drawn, or read.
 
-    seed : of `Network.init_weights`; None: the run's seed
-    gain : factor of the drawn weights, or one for each of w_in, w_rec, w_out
-    file : a recording whose weights are taken instead
-    update : of which snapshot in it; None: the last one
+    {fields}
 
     Raises ValueError for a file with a seed or gain, an update without a file, and for other matrices' gains.
     """
 
-    seed: int | None = None
-    gain: Any = 1.0
-    file: str | None = None
-    update: int | None = None
+    seed: int | None = setting("of `Network.init_weights`; None: the run's seed", None)
+    gain: float | Mapping[str, float] = setting("factor of the drawn weights, or one for each of w_in, w_rec, w_out", 1.0)
+    file: str | None = setting("a recording whose weights are taken instead", None)
+    update: int | None = setting("of which snapshot in it; None: the last one", None)
 
     def __post_init__(self) -> None:
         if self.file is not None and (self.seed is not None or self.gain != 1.0):
@@ -55,26 +66,27 @@ class InitialWeights:
         return net.init_weights(seed if self.seed is None else self.seed, self.gain)
 
 
+@described
 @dataclasses.dataclass(frozen=True)
 class TrainingPlan:
     """The arguments of `Simulator.train`.
 
-    trials, batch : number of trials in all, and of an update
-    start : number of the first trial of the task
-    evaluate_every, evaluate_trials : updates between two evaluations, and trials of one
-    stop : end once an evaluation reaches this score
-    restore_best : keep the weights of the best evaluation
+    {fields}
 
     Raises TypeError unless restore_best is True or False; `Config` checks the numbers, with the task at hand.
     """
 
-    trials: int
-    batch: int = 1
-    start: int = 0
-    evaluate_every: int | None = None
-    evaluate_trials: int | None = None
-    stop: float | None = None
-    restore_best: bool = False
+    trials: int = setting("training trials in all")
+    batch: int = setting("trials of an update", 1)
+    start: int = setting("number of the first training trial", 0)
+    evaluate_every: int | None = setting(
+        "evaluate on the task's test split, or its validation split where it has one, after so many batches, and at the end", None
+    )
+    evaluate_trials: int | None = setting("how many trials of that split; None: all, or 128 of an endless one", None)
+    stop: float | None = setting("a score of an evaluation at which to stop: accuracy at least, error at most", None)
+    restore_best: bool = setting(
+        "at the end, put back the weights of the best evaluation (they are in `best_weights` anyway)", False
+    )
 
     def __post_init__(self) -> None:
         _check.flag("TrainingPlan.restore_best", self.restore_best)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,10 +15,6 @@ from typing import Any
 NONE = "none"
 WIDTH = 120
 Path = tuple[Any, ...]  # of keys and positions, as ("network", "neurons", 0, "tau_m")
-
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
-_HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]#]+?)\s*\]\]?\s*(#.*)?$")
-_KEY = re.compile(r"\s*((?:\"[^\"]*\"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:\"[^\"]*\"|'[^']*'|[A-Za-z0-9_-]+))*)\s*=")
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -55,7 +50,8 @@ def value(x: Any) -> str:
 
 def key(name: str) -> str:
     """A key, in quotes where it needs them."""
-    return name if _BARE.fullmatch(name) else json.dumps(name, ensure_ascii=False)
+    bare = name.isascii() and name.replace("_", "").replace("-", "a").isalnum()
+    return name if bare else json.dumps(name, ensure_ascii=False)
 
 
 def line(name: str, x: Any, comment: str = "", off: bool = False) -> list[str]:
@@ -79,47 +75,54 @@ def name_of(path: Path) -> str:
 def line_of(text: str, path: Path) -> int | None:
     """The number of the line in which a key stands, or, where it is not written, the table that lacks it; None for neither.
 
-    Exact for keys that begin a line; a key within an inline table is found at the line of the table.
+    A key within a value of several lines is found at the line in which the value begins.
     """
     found, depth = None, 0
     for number, here in _keys(text):
-        common = len(here)
-        if common > depth and here == path[:common]:
-            found, depth = number, common
+        if len(here) > depth and here == path[: len(here)]:
+            found, depth = number, len(here)
     return found
 
 
 def _keys(text: str) -> Iterator[tuple[int, Path]]:
-    """Lines that begin with a key or a header, and the path of each."""
-    counts: dict[Path, int] = {}
+    """Paths of all tables and keys of a TOML text, each with the line in which its statement begins.
+
+    A statement is as many lines as it takes for TOML; a key's own table is that of the last header.
+    """
+    counts: dict[Path, int] = {}  # of lists of tables: the position of the last one
     table: Path = ()
-    for number, content in enumerate(text.splitlines(), 1):
-        header = _HEADER.match(content)
-        if header and "=" not in content.partition("#")[0]:
-            names = _split(header[2])
-            if header[1] == "[[":
-                at = _placed(names, counts)
-                counts[at] = counts.get(at, -1) + 1
-                table = (*at, counts[at])
-            else:
-                table = _placed(names, counts)
-            yield number, table
+    begin, statement = 1, ""
+    for number, content in enumerate(text.split("\n"), 1):
+        statement += content + "\n"
+        try:
+            values = tomllib.loads(statement)
+        except tomllib.TOMLDecodeError:  # a value that goes on
             continue
-        found = _KEY.match(content)
-        if found and not content.lstrip().startswith("#"):
-            yield number, (*table, *_split(found[1]))
+        if values and statement.lstrip().startswith("["):
+            table = _header(values, counts)
+            yield begin, table
+        else:
+            yield from ((begin, (*table, *inside)) for inside in _inside(values))
+        begin, statement = number + 1, ""
 
 
-def _placed(names: Path, counts: Mapping[Path, int]) -> Path:
-    """The path of a header: tables of a list are counted, and a header within one belongs to the last."""
+def _header(values: Any, counts: dict[Path, int]) -> Path:
+    """The path of a header, which alone is tables of one key; a header within a list of tables belongs to the last of them."""
     path: Path = ()
-    for k, name in enumerate(names):
+    while values:
+        ((name, values),) = values.items()
         path = (*path, name)
-        if path in counts and k < len(names) - 1:
+        if isinstance(values, list):  # [[name]]
+            counts[path] = counts.get(path, -1) + 1
+            return (*path, counts[path])
+        if path in counts:
             path = (*path, counts[path])
     return path
 
 
-def _split(dotted: str) -> Path:
-    parts = re.findall(r"\"([^\"]*)\"|'([^']*)'|([A-Za-z0-9_-]+)", dotted)
-    return tuple(next(part for part in options if part) if any(options) else "" for options in parts)
+def _inside(value: Any) -> Iterator[Path]:
+    """Paths of all that a value holds."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, x in items:
+        yield (name,)
+        yield from ((name, *rest) for rest in _inside(x))

@@ -1,6 +1,7 @@
 """A `Config` as plain values and as TOML text; `config` has their form.
 
-Values are `spec`'s encoding without what only JSON needs; comments are what docstrings say of the parameters.
+Values are `spec`'s encoding without what only JSON needs; comments are what fields say of themselves, and of specs and tasks
+what their docstrings say.
 """
 
 from __future__ import annotations
@@ -16,10 +17,9 @@ import numpy as np
 
 from .. import _check, spec
 from ..recording import Recorder
-from ..recording.options import FIELDS, OPTIONS
+from ..recording.options import OPTIONS, RecorderOptions
 from ..rules.taxonomy import parse_rule
-from ..simulator.simulator import Simulator
-from ..simulator.training import plan_training
+from ..simulator.setup import Setup
 from ..tasks.classification import Classification
 from . import toml
 from .settings import SCALARS, SPECS, InitialWeights, TrainingPlan
@@ -91,7 +91,7 @@ def to_toml(config: Any, comments: bool) -> str:
         groups = " + ".join(f"{g.n} {type(g).__name__}" for g in config.net.neurons)
         lines += [f"# {config.task.name}: {groups}, {type(config.rule).__name__}, {steps} updates.", "# snnlearn train THIS_FILE"]
         lines += ['# Times are in ms, rates in Hz. "none": no value. What is commented out has its default.', ""]
-    about = _about(Simulator) if comments else {}
+    about = _texts(Setup, comments)
     for name in SCALARS:
         lines += toml.line(name, values[name], about.get(name, ""), values[name] == NONE)
     doc = _about(type(config.task)) | (_CLASSIFICATION if isinstance(config.task, Classification) else {}) if comments else {}
@@ -107,7 +107,7 @@ def to_toml(config: Any, comments: bool) -> str:
     for name in ("readout", "recurrent", "inputs"):
         cls = type(getattr(config.net, name))
         lines += _table(f"network.{name}", network[name], _about(cls, comments), cls)
-    lines += _table("weights", values["weights"], _about(InitialWeights, comments), InitialWeights)
+    lines += _table("weights", values["weights"], _texts(InitialWeights, comments), InitialWeights)
     for name in SPECS:
         if values[name] != NONE:
             cls = type(getattr(config, name))
@@ -115,14 +115,12 @@ def to_toml(config: Any, comments: bool) -> str:
             lines += _table(name, values[name], _about(cls, comments) | notes, cls)
     for rule, item in zip(config.passive, values["passive"], strict=True):
         lines += _table("passive", item, _about(type(rule), comments), type(rule), many=True)
-    lines += _table(
-        "training", values["training"], {**_about(plan_training, comments), **_TRAIN} if comments else {}, TrainingPlan
-    )
+    lines += _table("training", values["training"], _texts(TrainingPlan, comments), TrainingPlan)
     recorder = values["recorder"]
     if comments:
         defaults = {name: _default(Recorder, name) for name in (*OPTIONS, "v")}
         recorder = {"path": NONE, **defaults, **recorder}
-    about = {"path": "the recording; relative to this file"} | {name: _option(name) for name in FIELDS} if comments else {}
+    about = {"path": "the recording; relative to this file"} | _texts(RecorderOptions, comments) if comments else {}
     lines += _table("recorder", recorder, about, Recorder)
     if values["sweep"]:
         lines += _table("sweep", values["sweep"], {})
@@ -134,11 +132,6 @@ def to_toml(config: Any, comments: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-_TRAIN = {
-    "stop": "a score of an evaluation at which to stop: accuracy at least, error at most",
-    "trials": "training trials in all",
-    "batch": "trials of an update",
-}
 _CLASSIFICATION = {
     "train": "format and path of the data, relative to this file; with a digest, a run begins only on the same content",
     "test": "the same of the test split",
@@ -189,10 +182,10 @@ def _about(owner: Any, wanted: bool = True) -> dict[str, str]:
     return result
 
 
-def _option(name: str) -> str:
-    """What a recorder's option is, in a line."""
-    about = FIELDS[name].metadata
-    return about.get("toml") or _short(about["text"])
+def _texts(cls: Any, wanted: bool) -> dict[str, str]:
+    """What the fields of a dataclass say of themselves, in a line each."""
+    about = {f.name: f.metadata for f in dataclasses.fields(cls) if "text" in f.metadata} if wanted else {}
+    return {name: given.get("toml") or _short(given["text"]) for name, given in about.items()}
 
 
 def _short(text: str) -> str:

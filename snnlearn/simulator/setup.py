@@ -39,16 +39,18 @@ class Setup:
     """
 
     net: Network
-    rule: Rule | None = field(default=None, metadata={"about": "learning rule, as sl.EProp()"})
-    optimizer: Optimizer | None = field(default=None, metadata={"about": "as sl.Adam(1e-3)"})
-    loss: Loss = field(default_factory=MeanSquaredError, metadata={"about": "MeanSquaredError or CrossEntropy"})
-    regularizer: RateRegularizer | None = field(default=None, metadata={"about": "RateRegularizer or None"})
-    update_every: str | int = field(default="trial", metadata={"about": '"trial" (or batch), or a number of steps'})
-    dtype: Any = field(default="float32", metadata={"about": '"float32" or "float64"'})
-    seed: int = field(default=0, metadata={"about": "of the weights, where none are given, and of the background noise"})
-    threads: int | None = field(default=None, metadata={"about": "None: all cores for trials, one for the neurons of a trial"})
-    passive: Any = field(default=(), metadata={"about": "rules that are compared with the updating one"})
-    passive_every: int = field(default=1, metadata={"about": "updates between two comparisons"})
+    rule: Rule | None = field(default=None, metadata={"text": "learning rule, as sl.EProp()"})
+    optimizer: Optimizer | None = field(default=None, metadata={"text": "as sl.Adam(1e-3)"})
+    loss: Loss = field(default_factory=MeanSquaredError, metadata={"text": "MeanSquaredError or CrossEntropy"})
+    regularizer: RateRegularizer | None = field(default=None, metadata={"text": "RateRegularizer or None"})
+    update_every: str | int = field(
+        default="trial", metadata={"text": '"trial" (or batch), or a number of steps K: weights are constant in between'}
+    )
+    dtype: Any = field(default="float32", metadata={"text": '"float32" or "float64"'})
+    seed: int = field(default=0, metadata={"text": "of the weights, where none are given, and of the background noise"})
+    threads: int | None = field(default=None, metadata={"text": "trials of a batch are dealt to them; None: all cores"})
+    passive: Any = field(default=(), metadata={"text": "rules that are compared with the updating one"})
+    passive_every: int = field(default=1, metadata={"text": "updates between two alignments"})
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__

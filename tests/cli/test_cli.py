@@ -100,9 +100,9 @@ def test_minutes_for_one_update_are_announced(capsys, monkeypatch):
     from snnlearn.cli import training
 
     for rule, announced in (("rtrl", True), ("eprop", False)):
-        recipe = RECIPES["digits"](rule=rule, threads=1, neurons=200)
+        config = RECIPES["digits"](rule=rule, trials=640, batch=32, neurons=200)
         monkeypatch.setattr("snnlearn.experiments.plan.plan", lambda *_, **__: types.SimpleNamespace(seconds_per_step=1.0))
-        training.warn_of_cost(recipe.net, recipe.parts, recipe.task, 640, 32)
+        training.warn_of_cost(config, threads=1)
         said = capsys.readouterr().out
         assert ("RTRL an update takes about" in said and "h" in said) if announced else not said
 

@@ -71,7 +71,7 @@ def test_a_fork_without_changes_is_its_parent_and_can_be_resumed(parent, tmp_pat
         (["--at", "4", "--set", "optimizer.rate=1"], "--set, optimizer.rate: Adam has no 'rate'; it has lr, "),
         (["--at", "4", "--set", "rule=magic"], "--set, rule must be one of bptt, "),
         (["--at", "4", "--set", "seed"], "--set must have the form KEY=VALUE"),
-        (["--out", "run.h5"], "Recorder.path must name a new file (got 'run.h5')"),
+        (["--out", "run.h5"], "--out must name a new file (got 'run.h5')"),
         (["--at", "4", "--out", "run.h5", "--overwrite"], "--out must be another file than the one that is forked"),
     ],
 )

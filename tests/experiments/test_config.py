@@ -68,9 +68,7 @@ def test_a_configuration_comes_back_from_toml(config, comments, tmp_path):
 
 @pytest.mark.parametrize("task", RECIPES)
 def test_recipes_come_back(task):
-    from snnlearn.cli.configure import of_recipe
-
-    config = of_recipe(RECIPES[task](neurons=10, iterations=3))
+    config = RECIPES[task](neurons=10, iterations=3)
     text = config.to_toml()
     assert sl.Config.from_dict(tomllib.loads(text)) == config
     assert "membrane time constant, ms" in text and "validation split" in text

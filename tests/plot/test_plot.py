@@ -155,7 +155,7 @@ def test_spikes_of_a_sparse_raster_are_large(make):
 def test_recipes_record_neurons_of_each_group():
     from snnlearn.experiments.recipes import RECIPES
 
-    shown = RECIPES["digits"]().shown
+    shown = RECIPES["digits"]().recorder["v"]
     assert len(shown) == 40 and np.sum(np.array(shown) < 100) == 20
 
 

@@ -135,9 +135,10 @@ def test_learning_signals_are_recorded_by_both_methods(tmp_path, method):
     ],
 )
 def test_recipes_learn(task, options, reached):
-    recipe = RECIPES[task](**options)
+    config = RECIPES[task](**options)
     stop = (lambda h: len(h.score) >= 10 and _errors(h)[-1] < 0.07) if task == "evidence-accumulation" else None
-    history = recipe.simulator.train(recipe.task, recipe.trials, recipe.batch, stop=stop, **recipe.options)
+    plan = config.training
+    history = config.simulator().train(config.task, plan.trials, plan.batch, **plan.options() | {"stop": stop})
     assert reached(history), (history.evaluation_score, history.score[-10:])
 
 
