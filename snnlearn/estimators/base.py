@@ -181,7 +181,10 @@ class Spiking(BaseEstimator):
         return Trials(rows, self.scale_, targets, members, self.steps_per_row_, outputs, self._seed)
 
     def _judge(self, scores: np.ndarray, targets: np.ndarray, size: int) -> None:
-        """Warn where training has led to nothing, or to nothing that holds for other trials."""
+        """Warn where training has led to nothing, or to nothing that holds for other trials.
+
+        The last evaluation judges: the best one is chosen, and so says more than it should.
+        """
         raise NotImplementedError
 
     def _warn(self, found: str, remedy: str) -> None:

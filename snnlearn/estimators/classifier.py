@@ -105,18 +105,17 @@ class SpikingClassifier(ClassifierMixin, Spiking):
         return labels
 
     def _judge(self, scores: np.ndarray, targets: np.ndarray, size: int) -> None:
-        share, n = np.bincount(targets).max() / targets.size, self.history_
-        error = 2.0 * np.sqrt(share * (1.0 - share) / size)
-        right = float(scores.mean())
         if self.classes_.size < 2:
             return
+        share, right = np.bincount(targets).max() / targets.size, float(scores.mean())
+        spread, held, history = np.sqrt(share * (1.0 - share)), targets.size - size, self.history_
+        error = 2.0 * spread / np.sqrt(size)
         if right <= share + error:
-            found = (
-                f"{100 * right:.0f} % of the trials learnt are right, {100 * share:.0f} % are of one class: nothing was learnt"
-            )
-            self._warn(found, "see whether labels belong to X, or try other values of optimizer, epochs, tau and duration")
-        elif n.evaluation_score:
-            held = targets.size - size
-            if n.best_score <= share + 2.0 * np.sqrt(share * (1.0 - share) / held) and right > share + 3 * error and held >= 10:
-                found = f"{100 * right:.0f} % of the trials learnt are right, but {100 * n.best_score:.0f} % of {held} held out"
+            found = f"{100 * right:.0f} % of the trials learnt are right, {100 * share:.0f} % are of one class"
+            remedy = "see whether labels belong to X, or try other values of optimizer, epochs, tau and duration"
+            self._warn(f"{found}: nothing was learnt", remedy)
+        elif held >= 10 and history.evaluation_score and right > share + 3.0 * error:
+            last = history.evaluation_score[-1]
+            if last <= share + 2.0 * spread / np.sqrt(held):
+                found = f"{100 * right:.0f} % of the trials learnt are right, but {100 * last:.0f} % of {held} held out"
                 self._warn(found, "give more trials, or fewer neurons")

@@ -94,7 +94,7 @@ class SpikingRegressor(RegressorMixin, Spiking):
         if error > 0.95 and targets.any():
             found = f"the error of the trials learnt is {100 * error:.0f} % of the variance of y, so nothing was learnt"
             self._warn(found, "see whether y belongs to X, or try other values of optimizer, epochs, tau and duration")
-        elif self.history_.evaluation_score and self.history_.best_score > 1.0 and targets.shape[0] - size >= 10:
-            held = f"{100 * self.history_.best_score:.0f} % for trials held out"
+        elif self.history_.evaluation_score and self.history_.evaluation_score[-1] > 1.0 and targets.shape[0] - size >= 10:
+            held = f"{100 * self.history_.evaluation_score[-1]:.0f} % for trials held out"
             found = f"the error is {100 * error:.0f} % of the variance of y, but {held}"
             self._warn(found, "give more trials, or fewer neurons")
