@@ -24,6 +24,8 @@ The package, in the order in which its parts build on each other; each imports o
     extend         what people import who add a neuron model or a rule
     interop        export: SONATA, NWB, CSV, NIR; conventions of other simulators
     experiments    Config, load_config, plan, sweep, recipes
+    estimators     SpikingClassifier, SpikingRegressor (need scikit-learn)
+    torch          spiking networks as modules of PyTorch (needs torch)
     plot           figures (needs matplotlib)
     cli            the command line
 
@@ -114,6 +116,8 @@ __all__ = [
     "Simulator",
     "SnAp",
     "Sparse",
+    "SpikingClassifier",
+    "SpikingRegressor",
     "Step",
     "StepDecay",
     "SweepResult",
@@ -149,13 +153,15 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted((*__all__, "torch"))
 
 
 def __getattr__(name: str) -> object:
-    """`snnlearn.plot` is imported on first use."""
-    if name == "plot":
-        from importlib import import_module
+    """What needs other packages is imported on first use."""
+    from importlib import import_module
 
-        return import_module(".plot", __name__)
+    if name in ("plot", "torch"):
+        return import_module(f".{name}", __name__)
+    if name in ("SpikingClassifier", "SpikingRegressor"):
+        return getattr(import_module(".estimators", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
