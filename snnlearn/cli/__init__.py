@@ -2,6 +2,7 @@
 
 parser.py          the commands and their options
 training.py        train, resume, plan
+suite.py           suite
 forking.py         fork
 configurations.py  train on a configuration, init, sweep
 looking.py         what reads a recording or prints a table

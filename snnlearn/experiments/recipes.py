@@ -7,8 +7,7 @@ has the parameters of Bellec et al. 2020 (Fig. 3); where their conventions diffe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,79 +15,16 @@ import numpy as np
 from .. import _check
 from ..datasets import Dataset
 from ..datasets.base import make_splits
-from ..losses import CrossEntropy, Loss, MeanSquaredError, RateRegularizer
+from ..losses import CrossEntropy, MeanSquaredError, RateRegularizer
 from ..network.network import Network, Readout
 from ..neurons import ALIF, LIF
-from ..optimizers.optimizers import Adam, Optimizer
+from ..optimizers.optimizers import Adam
 from ..optimizers.schedules import ExponentialDecay
-from ..rules import Rule
-from ..rules.taxonomy import parse_rule
-from ..simulator.simulator import Simulator
-from ..tasks.base import Task, make
+from ..tasks.base import make
 from ..tasks.classification import Classification
-
-
-@dataclass
-class Recipe:
-    """A task, the simulator that learns it, and how to train it."""
-
-    task: Task
-    net: Network
-    parts: dict[str, Any]  # what else `Simulator` gets, by name
-    trials: int
-    batch: int
-    options: dict[str, Any] = field(default_factory=dict)  # of `Simulator.train`
-
-    @cached_property
-    def simulator(self) -> Simulator:
-        """The simulator, before its first trial."""
-        return Simulator(self.net, **self.parts)
-
-    @property
-    def shown(self) -> list[int]:
-        """Neurons whose membranes are recorded: up to twenty of each group, evenly apart, so that some fire in any trial."""
-        found, start = [], 0
-        for group in self.net.neurons:
-            found += np.unique(np.linspace(start, start + group.n - 1, 20).astype(int)).tolist()
-            start += group.n
-        return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What a user may choose; None: the recipe's own."""
-
-    neurons: int | None = None
-    rule: str = "eprop"  # a name that `family.parse_rule` knows
-    feedback: Any = "random"
-    trials: int | None = None  # in all
-    iterations: int | None = None  # the same in updates, of a batch each
-    batch: int | None = None
-    lr: float | None = None
-    seed: int = 0
-    threads: int | None = None
-    update_every: str | int = "trial"
-    dtype: str = "float32"
-    coding: str | None = None  # digits: "poisson" or "rows"
-    dt: float | None = None  # ms, of recorded events
-    downsample: int | None = None  # of recorded events
-    cache: str | None = None  # folder for recorded events, binned
-
-    def make_rule(self) -> Rule:
-        """The rule of this name. ValueError for an unknown one."""
-        return parse_rule(self.rule, feedback=self.feedback, seed=self.seed)
-
-    def parts(self, optimizer: Optimizer, loss: Loss, regularizer: RateRegularizer, tau: float) -> dict[str, Any]:
-        """Arguments of `Simulator`; the rate is regularised online, with `tau`, where weights change within a trial."""
-        if self.update_every != "trial":
-            regularizer = replace(regularizer, tau=tau)
-        rest = {key: getattr(self, key) for key in ("update_every", "dtype", "seed", "threads")}
-        return {"rule": self.make_rule(), "optimizer": optimizer, "loss": loss, "regularizer": regularizer, **rest}
-
-    def length(self, batch: int, updates: int) -> tuple[int, int]:
-        """Trials in all, and updates. batch : trials of an update; updates : the recipe's own number"""
-        trials = self.trials or (self.iterations or updates) * batch
-        return trials, -(-trials // batch)
+from .recipe import Options, Recipe
+from .suite import SETTINGS
+from .suite import recipe as suite_recipe
 
 
 def digits(**options: Any) -> Recipe:
@@ -201,6 +137,7 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
     "evidence-accumulation": evidence_accumulation,
     "pattern-generation": pattern_generation,
 }
+SUITE: dict[str, Callable[..., Recipe]] = {name: partial(suite_recipe, name) for name in SETTINGS}
 
 
 def choose(task: str | None, data: Sequence[str] | None, test: Any, command: str = "train") -> Callable[..., Recipe]:
@@ -212,8 +149,9 @@ def choose(task: str | None, data: Sequence[str] | None, test: Any, command: str
         if test is not None:
             raise _check.fail("--test", "come with --data", str(test))
         if task is None:
-            raise _check.fail(command, "name a TASK (" + ", ".join(RECIPES) + ") or --data FORMAT PATH", None)
-        return RECIPES[_check.choice(f"{command} TASK", task, RECIPES)]
+            raise _check.fail(command, "name a TASK (" + ", ".join((*RECIPES, *SUITE)) + ") or --data FORMAT PATH", None)
+        known = RECIPES | SUITE
+        return known[_check.choice(f"{command} TASK", task, known)]
     if task is not None:
         raise _check.fail(command, "name a TASK or --data, not both", task)
     return partial(classification, *make_splits(data[0], data[1], test))
