@@ -20,9 +20,12 @@ The package, in the order in which its parts build on each other; each imports o
     simulator      Simulator: run, train, evaluate, step
     runs           resume, fork, replay
     analysis       rates, intervals, responses; compare; synapse_traces
-    verification   verify: identities between rules, reference cases, published losses
+    verification   verify: identities between rules, reference cases, published losses; check_neuron, check_rule
+    extend         what people import who add a neuron model or a rule
     interop        export: SONATA, NWB, CSV, NIR; conventions of other simulators
     experiments    Config, load_config, plan, sweep, recipes
+    estimators     SpikingClassifier, SpikingRegressor (need scikit-learn)
+    torch          spiking networks as modules of PyTorch (needs torch)
     plot           figures (needs matplotlib)
     cli            the command line
 
@@ -32,7 +35,7 @@ Arrays are indexed [pre, post]; times are in ms, rates in Hz.
 from . import _interrupts as _interrupts  # first: Ctrl-C from here on
 
 # isort: split
-from . import analysis, datasets, encode, tasks
+from . import analysis, datasets, encode, extend, tasks
 from ._version import __version__
 from .analysis.compare import Comparison, compare
 from .analysis.synapse_traces import Eligibility, synapse_traces
@@ -43,6 +46,7 @@ from .experiments import Config, InitialWeights, TrainingPlan, load_config
 from .experiments.plan import RunPlan, plan
 from .experiments.results import SweepResult
 from .experiments.sweep import run, sweep
+from .extend import moved
 from .interop import conventions, export
 from .losses import CrossEntropy, MeanSquaredError, RateRegularizer
 from .network.connectivity import Dense, Masked, Sparse
@@ -51,17 +55,19 @@ from .neurons import ALIF, LIF, CubaLIF
 from .neurons.surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
 from .optimizers.optimizers import SGD, Adam
 from .optimizers.schedules import CosineDecay, ExponentialDecay, StepDecay
-from .recording import Recorder, Recording, open_recording
+from .recording import MemoryRecorder, Recorder, Recording, open_recording
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
 from .rules.taxonomy import Taxonomy, taxonomy
 from .runs.fork import fork
 from .runs.replay import Replay, replay
 from .runs.resume import resume
 from .simulator.guards import RunWarning, SilentNetworkWarning
+from .simulator.history import History
 from .simulator.results import Alignment, Evaluation, Run, Step
 from .simulator.simulator import Simulator
-from .simulator.training import History
 from .verification.verify import Verification, verify
+
+moved.install()
 
 __all__ = [
     "ALIF",
@@ -93,6 +99,7 @@ __all__ = [
     "InitialWeights",
     "Masked",
     "MeanSquaredError",
+    "MemoryRecorder",
     "Network",
     "PiecewiseLinear",
     "RateRegularizer",
@@ -108,6 +115,8 @@ __all__ = [
     "Simulator",
     "SnAp",
     "Sparse",
+    "SpikingClassifier",
+    "SpikingRegressor",
     "Step",
     "StepDecay",
     "SweepResult",
@@ -123,6 +132,7 @@ __all__ = [
     "datasets",
     "encode",
     "export",
+    "extend",
     "fork",
     "gradient",
     "load_config",
@@ -142,13 +152,15 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted((*__all__, "torch"))
 
 
 def __getattr__(name: str) -> object:
-    """`snnlearn.plot` is imported on first use."""
-    if name == "plot":
-        from importlib import import_module
+    """What needs other packages is imported on first use."""
+    from importlib import import_module
 
-        return import_module(".plot", __name__)
+    if name in ("plot", "torch"):
+        return import_module(f".{name}", __name__)
+    if name in ("SpikingClassifier", "SpikingRegressor"):
+        return getattr(import_module(".estimators", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

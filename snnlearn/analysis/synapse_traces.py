@@ -22,10 +22,8 @@ from ..engine.functional import check_network, simulate
 from ..events import dense, is_batch, split_trial, take
 from ..losses import ENTROPY, Loss, MeanSquaredError, encode_targets
 from ..network.network import Network, Weights
-from ..neurons.alif import ALIFParams
-from ..neurons.lif import LIFParams
 from ..rules import EProp
-from ..rules.eligibility import Chain
+from ..rules.eligibility import TraceChain
 
 
 class Eligibility(NamedTuple):
@@ -79,14 +77,13 @@ def synapse_traces(
     """
     check_network(net)
     rule = EProp() if rule is None else rule
-    if not isinstance(rule, EProp) or rule.order != 1 or rule.adaptive:
+    if not getattr(rule, "eligible", False) or rule.adaptive:
         raise _check.fail("synapse_traces.rule", "be an EProp of order 1 with symmetric, random or given feedback", rule)
     x, target, mask = split_trial("synapse_traces.trial", trial)
     _check.choice("synapse_traces.source", source, ("inputs", "recurrent"))
     pairs = _pairs(synapses, net.n_inputs if source == "inputs" else net.n, net.n)
     weights = net.check_weights(weights)
-    p = net.arrays(weights, np.float64).params
-    if not isinstance(p, (LIFParams, ALIFParams)):
+    if not all(group.scalar_traces for group in net.neurons):
         names = " and ".join(dict.fromkeys(type(group).__name__ for group in net.neurons))
         raise _check.fail("synapse_traces.net", "have LIF and ALIF neurons", names, error=TypeError)
     x = take(x, net.n_inputs, "synapse_traces.trial, x")
@@ -101,7 +98,7 @@ def synapse_traces(
     if source == "recurrent":
         arrivals = np.concatenate([np.zeros((net.delay_steps, net.n)), run.spikes])[:n_steps]
     pre, psi = arrivals[:, i], run.psi[:, j]
-    chain = Chain(net, j, rule.attached)
+    chain = TraceChain(net, j, rule.attached)
     eps, e, ebar = chain.run(pre, psi, np.zeros((n_steps, 0, j.size)), chain.rest())  # (1) to (4)
     eps_v, eps_a = eps[:, 0], eps[:, 1] if eps.shape[1] > 1 else np.zeros_like(e)
     feedback = rule.feedback_matrix(net)

@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import _check
 from .configure import parse_change
-from .training import Progress, moved_task, summary
+from .training import ProgressBar, moved_task, summary
 
 NO_RECORDER: dict[str, Any] = {"options": {"checkpoint_minutes": 1.0}, "variables": {}}  # of a file of `Simulator.save`
 
@@ -43,7 +43,7 @@ def fork(options: argparse.Namespace) -> int:
     changes = change_parts({name: parts.get(name) for name in CHANGES}, wanted, "--set")
     task = moved_task(planned, options)
     simulator = begin(options.file, options.at, task=task, threads=options.threads, **changes)
-    training = simulator._training
+    training = simulator.training
     assert training is not None
     n_updates, done = -(-training.trials // training.batch), len(training.history.loss)
     if training.history.status != "running":
@@ -54,7 +54,7 @@ def fork(options: argparse.Namespace) -> int:
     simulator.context["command"] = " ".join(["snnlearn", "fork", *words])
     print(f"{training.task.name}: from update {done} of {n_updates}, {training.trials} trials in batches of {training.batch}")
     print("changed: " + (", ".join(f"{name} = {value!r}" for name, value in changes.items()) or "nothing"))
-    progress = Progress(training.task, training.batch, n_updates, options.quiet, done)
+    progress = ProgressBar(training.task, training.batch, n_updates, options.quiet, done)
     with contextlib.closing(progress):
         history = train_to_end(simulator, recorder, callbacks=[progress])
     summary(training.task, history, options.out)

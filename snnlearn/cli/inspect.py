@@ -19,7 +19,7 @@ def info(options: argparse.Namespace) -> int:
 
 
 def repair(options: argparse.Namespace) -> int:
-    from ..recording.repair import repair
+    from ..recording.reopen import repair
 
     if repair(options.file):
         print(f"{options.file}: ended the commit in which its process was killed; every HDF5 reader opens it now")

@@ -7,12 +7,16 @@ import contextlib
 import pathlib
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import _check
 from .options import recipe_of
+
+if TYPE_CHECKING:
+    from ..simulator.history import History
+    from ..simulator.simulator import Simulator
 
 SLOW, FEW = 2e11, 3  # multiply-adds of an update that may take minutes; steps on which that is measured
 
@@ -23,7 +27,7 @@ def train(options: argparse.Namespace) -> int:
     from . import configure
 
     if configure.is_configuration(options):
-        return configure.train(options, Progress, summary)
+        return configure.train(options, ProgressBar, summary)
     if options.stop is not None:
         _check.number("--stop", options.stop, "be a score")
     recipe = recipe_of(options)
@@ -51,7 +55,7 @@ def train(options: argparse.Namespace) -> int:
     rule = type(recipe.parts["rule"]).__name__
     print(f"{recipe.trials} trials in batches of {recipe.batch}, {rule} ({options.rule}), {options.feedback} feedback")
     warn_of_cost(recipe.net, recipe.parts, recipe.task, recipe.trials, recipe.batch)
-    progress = Progress(recipe.task, recipe.batch, n_updates, options.quiet)
+    progress = ProgressBar(recipe.task, recipe.batch, n_updates, options.quiet)
     configure.sign(recipe, options)
     simulator.context["command"] = command_of(options)
     planned = (recipe.task, recipe.trials, recipe.batch)
@@ -91,11 +95,11 @@ def resume(options: argparse.Namespace) -> int:
     if planned["history"]["status"] != "running":
         raise _check.fail("resume FILE", "hold a training that waits to go on", f"it is {planned['history']['status']}")
     simulator = go_on(options.file, task=moved_task(planned, options), threads=options.threads)
-    training = simulator._training
+    training = simulator.training
     assert training is not None
     n_updates, done = -(-training.trials // training.batch), len(training.history.loss)
     print(f"{training.task.name}: from update {done} of {n_updates}, {training.trials} trials in batches of {training.batch}")
-    progress = Progress(training.task, training.batch, n_updates, options.quiet, done)
+    progress = ProgressBar(training.task, training.batch, n_updates, options.quiet, done)
     try:
         history = simulator.train(callbacks=[progress])
     finally:
@@ -159,7 +163,7 @@ def command_of(options: argparse.Namespace) -> str:
     return " ".join(words)
 
 
-class Progress:
+class ProgressBar:
     """A progress bar with loss, score, firing rate, speed and time left."""
 
     def __init__(self, task: Any, batch: int, updates: int, quiet: bool, done: int = 0):
@@ -169,7 +173,7 @@ class Progress:
         self.steps, self.spoken = batch * task.n_steps, 0.0
         self.bar = tqdm(total=updates, initial=done, unit="update", disable=quiet, dynamic_ncols=True, file=sys.stderr)
 
-    def __call__(self, simulator: Any, history: Any) -> None:
+    def __call__(self, simulator: Simulator, history: History) -> None:
         self.bar.update()
         now = time.monotonic()
         if now - self.spoken > 0.2 and not self.bar.disable:

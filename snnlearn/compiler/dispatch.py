@@ -74,9 +74,21 @@ def _njit(**options: Any) -> Callable[[Callable], Any]:
     return numba.njit(**options) if compiled() else lambda function: function
 
 
-device = _njit(**HELPER)
-inlined = _njit(forceinline=True, **HELPER)
-distinct = _njit(forceinline=True, **DISTINCT)
+def device(function: Callable) -> Any:
+    """Compile a helper into the kernels that call it. function : loops and scalars, without allocation"""
+    return _njit(**HELPER)(function)
+
+
+def inlined(function: Callable) -> Any:
+    """Compile a helper into the kernels that call it, inlined at each call. function : as of `device`"""
+    return _njit(forceinline=True, **HELPER)(function)
+
+
+def distinct(function: Callable) -> Any:
+    """Compile an inlined helper. function : whose arrays never share memory with one that it writes"""
+    return _njit(forceinline=True, **DISTINCT)(function)
+
+
 summing = _njit(**{**HELPER, "fastmath": {"contract", "reassoc"}})
 
 

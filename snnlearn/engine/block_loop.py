@@ -22,10 +22,12 @@ from ..compiler.barrier import Alone, Team, begins, leads, meet
 from ..compiler.compilations import belongs
 from ..compiler.dispatch import SOURCE, device, generic, inlined, is_ours, kernel, uncached
 from ..compiler.intrinsics import LANES, flush_denormals, lowest_bit, restore, set_bits
+from ..events import InputArrays
 from ..losses import (
     ENTROPY,
     NONE,
     SIGNAL,
+    TargetArrays,
     error_of_mean,
     error_step,
     rate_step,
@@ -37,7 +39,7 @@ from ..network.connectivity import AHEAD, add_row, fetch_row
 from ..neurons.base import advance, threshold
 from ..optimizers.optimizers import update
 from ..rules.base import before, digest
-from ..rules.tape import ELSEWHERE, HERE
+from ..rules.tape import ELSEWHERE, HERE, Drive, Outcome, Span, Work
 
 WORD = 64  # neurons whose spikes are the bits of a word
 
@@ -51,8 +53,47 @@ def run_block(model, drive, work, learning, span, source=SOURCE):
     Stops early, with outcome.trouble filled, where a state is not finite.
     """
     register = flush_denormals()
-    _run(model, drive, work, learning, span)
+    x, y, sums = drive.inputs, drive.targets, work.outcome
+    for k in range(span.rounds):
+        lo = k * span.trials
+        hi = lo + span.trials
+        if span.rounds > 1:
+            _rest(model.net, work.state, span.trials)
+        inputs = InputArrays(x.indptr[lo:hi], x.channel, x.value, x.steps[lo:hi])
+        # arrays that these targets do not use have one row, or none
+        value = y.value[lo:hi] if y.value.shape[0] >= hi else y.value
+        label = y.label[lo:hi] if y.label.shape[0] >= hi else y.label
+        weight = y.weight[lo:hi] if y.weight.shape[0] >= hi else y.weight
+        mean = y.mean[lo:hi] if y.mean.shape[0] >= hi else y.mean
+        own = Drive(inputs, TargetArrays(y.kind, value, label, y.mask[lo:hi], weight, mean), drive.noise)
+        regularization, correct, summed = sums.regularization[lo:hi], sums.correct[lo:hi], sums.summed[lo:hi]
+        outcome = Outcome(sums.loss[lo:hi], regularization, correct, summed, sums.trouble, sums.counts)
+        at, reach = (span.start, span.stop, span.origin), (span.n_steps, span.offset, span.interval)
+        what = (span.forward, span.backward, span.learn, span.quiet, span.update, span.segment)
+        here = Span(span.trials, 1, *at, *reach, span.group, span.number + lo, *what, span.team)
+        _run(model, own, Work(work.state, work.tape, outcome), learning, here)
+        if sums.trouble[0] != 0:
+            sums.trouble[1] += lo
+            break
+        if span.rounds > 1:
+            for b in range(span.trials):
+                for j in range(sums.counts.shape[1]):
+                    sums.counts[lo + b, j] = work.state.counts[b, j]
     restore(register)
+
+
+@inlined
+def _rest(net, state, trials):
+    """The initial state. What a trial counts it clears itself."""
+    for b in range(trials):
+        for d in range(net.initial.shape[0]):
+            for j in range(net.initial.shape[1]):
+                state.hidden[b, d, j] = net.initial[d, j]
+        state.z[b].fill(0)
+        state.refractory[b].fill(0)
+        state.history[b].fill(0)
+        state.readout[b].fill(0)
+        state.running[b].fill(0)
 
 
 @inlined

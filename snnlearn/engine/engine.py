@@ -21,7 +21,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
@@ -43,19 +43,20 @@ from .block_loop import runner
 from .partition import apply_together
 from .partition import run as run_together
 from .schedule import ACCUMULATORS, Cutter, Plan
-from .workspace import Lane, Lanes, detour, sharing
+from .workspace import Lane, Lanes, sharing, why_not_in_place
 
 NEVER = 2**62  # an update interval that does not end
 IDLE = SGD(0.0)
+NO_RATES = np.zeros(0)
 
 
 class Engine:
     """A network with its weights, rules and optimizer, ready to run.
 
+    rules : the one that updates, and others whose gradients are computed beside it, on the same trajectory
     interval : K in steps, or None for one update a trial (or batch)
     threads : None: all cores for trials of a batch, and one for the neurons of a trial, because threads that share them wait for
         each other at every step, which takes cores of their own
-    passive : rules whose gradients are computed beside the one that updates, on the same trajectory
     """
 
     def __init__(
@@ -63,15 +64,14 @@ class Engine:
         net: Network,
         weights: Weights,
         dtype: Any,
-        rule: Rule | None = None,
+        rules: Sequence[Rule] = (),
         optimizer: Optimizer | None = None,
         regularizer: RateRegularizer | None = None,
         interval: int | None = None,
         threads: int | None = None,
-        passive: Sequence[Rule] = (),
     ):
-        self.net, self.dtype, self.rule, self.optimizer = net, np.dtype(dtype), rule, optimizer
-        self.rules = () if rule is None else (rule, *passive)
+        rule, passive = (rules[0] if rules else None), rules[1:]
+        self.net, self.dtype, self.rule, self.optimizer, self.rules = net, np.dtype(dtype), rule, optimizer, tuple(rules)
         self.interval, self.threads, self.sharing = interval, threads or cores(), threads or 1
         self.arrays = net.arrays(weights, self.dtype)
         self.weights = flatten(weights, self.dtype, None if rule is None else rule.feedback_matrix(net))
@@ -85,12 +85,12 @@ class Engine:
         self.cutter = Cutter(*setting, sharing(self.sharing, self.arrays, self.rules))
         decay, adaptive = (rule.feedback_decay, rule.adaptive) if rule is not None else (0.0, False)
         self.opt = (optimizer or IDLE).arrays(net, self.weights, decay, adaptive)
-        self.detour = detour(rule, optimizer, interval, passive)
-        self.straight = not self.detour
-        if interval is not None and not self.straight:
+        self.why_not_in_place = why_not_in_place(rule, optimizer, interval, passive)
+        self.in_place = not self.why_not_in_place
+        if interval is not None and not self.in_place:
             self.opt = self.opt._replace(look_every=-(-LOOKED // interval))
         self.block_opt = self.opt if interval is not None else NoOptimizer(0)
-        if self.straight:  # what is left for the optimizer
+        if self.in_place:  # what is left for the optimizer
             self.block_opt = self.opt._replace(learns=self.opt.learns & [False, False, True, True])
         self.learns = np.ones(4, bool) if optimizer is None else self.opt.learns
         self.grad = zeros_like(self.weights, 1 if rule is not None else 0)
@@ -104,7 +104,7 @@ class Engine:
         self.norm: float | None = None  # that norm, where the last update has taken it
         self.total = zeros_like(self.weights, 1 if passive else 0)  # what the active rule's updates were made of
         beside = (self.passive_feedback, self.passive_grads, self.total, self.passive_on)
-        self.lanes = Lanes(self.arrays, self.hidden, self.weights, self.rules, interval, self.learns, self.straight, beside)
+        self.lanes = Lanes(self.arrays, self.hidden, self.weights, self.rules, interval, self.learns, self.in_place, beside)
         self.follows = optimizer is not None and self.lanes.streams()
         self._pool: tuple[int, ThreadPoolExecutor] | None = None  # of the process with this number
         self.run_block = runner(self.arrays.params, self.rules)
@@ -119,35 +119,26 @@ class Engine:
         if job.learn and self.grad.w_in.shape[0] < len(tasks):
             self.grad = zeros_like(self.weights, len(tasks))
 
-        def make_lane(worker: int) -> Lane:
-            return self.lanes.fit(("trials", worker, job.learn), slots, rows, plan)
-
-        def work(lane: Lane, mine: list[tuple[int, int, int]]) -> list[tuple[int, Result]]:
-            run = self._in_segments if segment else self._trials_of
-            done = []
-            for group, lo, hi in mine:
-                for first in range(lo, hi, slots):
-                    done.append((first, run(lane, job.part(first, min(hi, first + slots)), group, first)))
-            return done
-
         workers = 1 if job.error is not None or plan.members > 1 else max(1, min(self.threads, len(tasks)))
+        first = self.lanes.fit(("trials", 0, job.learn), slots, rows, plan)
         if workers > 1 and set(plan.directions or ()) - {"adjoint"}:
-            needed = sum(array.nbytes for array in carried(make_lane(0).rule))
+            needed = sum(array.nbytes for array in carried(first.rule))
             workers = max(1, min(workers, max(r.max_bytes or MAX_BYTES for r in self.rules) // max(needed, 1)))
-        lanes = [make_lane(worker) for worker in range(workers)]  # here: threads of the pool only use them
+        # here: threads of the pool only use them
+        lanes = [first, *(self.lanes.fit(("trials", w, job.learn), slots, rows, plan) for w in range(1, workers))]
+        outcome = make_outcome(job.n_trials, self.arrays.n_out, self.net.n)
         if workers == 1:
-            done = work(lanes[0], tasks)
+            blocks = self._share(lanes[0], job, tasks, outcome, segment)
         else:
-            futures = [self.pool.submit(work, lane, tasks[w::workers]) for w, lane in enumerate(lanes)]
+            futures = [
+                self.pool.submit(self._share, lane, job, tasks[w::workers], outcome, segment) for w, lane in enumerate(lanes)
+            ]
             wait(futures)  # also where one fails: no thread may still write when the next run begins
-            done = [item for future in futures for item in future.result()]
-        results = [result for _, result in sorted(done, key=lambda item: item[0])]
+            blocks = sorted((block for future in futures for block in future.result()), key=lambda block: block.trial)
         if job.learn:
             for grad in (self.grad, *self.passive_grads):
                 sum_accumulators(grad, len(tasks))
-        outcome = Outcome(*(np.concatenate(parts) for parts in zip(*(r.outcome for r in results), strict=True)))
-        counts = np.concatenate([r.counts for r in results])
-        return Result(outcome, counts, [block for r in results for block in r.blocks])
+        return Result(outcome, outcome.counts, blocks)
 
     def lockstep(self, job: Job) -> Result:
         """A batch from the initial state whose trials advance together; weights change every `interval` steps."""
@@ -155,10 +146,10 @@ class Engine:
         block = self.cutter.block(job.n_steps, plan)
         lane = self.lanes.fit("lockstep", job.n_trials, block, plan)
         self.lanes.rest(lane, job.n_trials)
-        outcome, blocks = make_outcome(job.n_trials, self.arrays.n_out), []
+        outcome, blocks = make_outcome(job.n_trials, self.arrays.n_out, self.net.n), []
         for start in range(0, job.n_steps, block):
             steps = range(start, min(job.n_steps, start + block))
-            self._advance(lane, job, outcome, steps, start, update=job.learn)
+            self._advance(lane, job, outcome, self.span(job, steps, start, update=job.learn))
             blocks += self._blocks(lane, job, steps, start, 0)
         return Result(outcome, lane.state.counts.copy(), blocks)
 
@@ -177,10 +168,11 @@ class Engine:
         lane = self.stream_lane(block, plan)
         if plan.rate_first and not job.quiet:
             self._rehearse(lane, job)
-        outcome, blocks = make_outcome(1, self.arrays.n_out), []
+        outcome, blocks = make_outcome(1, self.arrays.n_out, self.net.n), []
         for start in range(0, job.n_steps, block):
             steps = range(start, min(job.n_steps, start + block))
-            self._advance(lane, job, outcome, steps, start, update=job.learn, offset=offset, closes=closes)
+            span = self.span(job, steps, start, update=job.learn, offset=offset, closes=closes)
+            self._advance(lane, job, outcome, span)
             blocks += self._blocks(lane, job, steps, start, 0)
         if closes and job.learn and not job.quiet:
             self.end_piece()
@@ -294,33 +286,52 @@ class Engine:
             self._pool = os.getpid(), ThreadPoolExecutor(self.threads, thread_name_prefix="snnlearn")
         return self._pool[1]
 
-    def _trials_of(self, lane: Lane, job: Job, group: int, base: int) -> Result:
-        """Some trials in one lane, each from the initial state."""
-        n, outcome, blocks = job.n_trials, make_outcome(job.n_trials, self.arrays.n_out), []
-        self.lanes.rest(lane, n)
-        if lane.plan.rate_first:
-            self._rehearse(lane, job)
+    def _share(self, lane: Lane, job: Job, tasks: list[tuple[int, int, int]], outcome: Outcome, segment: int) -> list[Block]:
+        """Trials lo .. hi-1 of each of these tasks (group, lo, hi) in one lane, each from the initial state.
+
+        They run in one call, one round after the other, where nothing is to be done between them; segment : see `Cutter.layout`
+        """
+        blocks: list[Block] = []
         block = self.cutter.block(job.n_steps, lane.plan)
         late = lane.plan.whole and "current_gradient" in lane.plan.full  # which is known when the rule has gone back
-        for start in range(0, job.n_steps, block):
-            steps, origin = range(start, min(job.n_steps, start + block)), 0 if lane.plan.whole else start
-            self._advance(lane, job, outcome, steps, origin, group=group, base=base)
-            if not late:
-                blocks += self._blocks(lane, job, steps, origin, base)
-        if late:
-            blocks = self._blocks(lane, job, range(job.n_steps), 0, base)
-        return Result(outcome, lane.state.counts[:n].copy(), blocks)
+        plain = job.variables is None and job.noise is None and job.error is None and not lane.traces and lane.parts is None
+        plain &= not lane.plan.rate_first and not segment and block >= job.n_steps
+        for group, lo, hi in tasks:
+            step = lane.slots
+            if plain and hi - lo >= 2 * lane.slots:
+                step = (hi - lo) // lane.slots * lane.slots
+            for first in range(lo, hi, step):
+                n = min(hi, first + step) - first
+                part, own = job.part(first, first + n), outcome.part(first, first + n, np.zeros(4, np.int64))
+                rounds = n // lane.slots if n > lane.slots else 1
+                self.lanes.rest(lane, n // rounds)
+                if segment:
+                    blocks += self._in_segments(lane, part, own, group, first)
+                    continue
+                if lane.plan.rate_first:
+                    self._rehearse(lane, part)
+                for start in range(0, part.n_steps, block):
+                    steps, origin = range(start, min(part.n_steps, start + block)), 0 if lane.plan.whole else start
+                    span = self.span(part, steps, origin, group)._replace(trials=n // rounds, rounds=rounds)
+                    self._advance(lane, part, own, span, first)
+                    if not late:
+                        blocks += self._blocks(lane, part, steps, origin, first)
+                if late:
+                    blocks += self._blocks(lane, part, range(part.n_steps), 0, first)
+                if rounds == 1:
+                    own.counts[:] = lane.state.counts[:n]
+        return blocks
 
-    def _in_segments(self, lane: Lane, job: Job, group: int, base: int) -> Result:
+    def _in_segments(self, lane: Lane, job: Job, outcome: Outcome, group: int, base: int) -> list[Block]:
         """One trial whose tape does not fit: forward once for the states at segments' starts, then back through them."""
-        outcome, scratch = (make_outcome(1, self.arrays.n_out) for _ in range(2))
-        self.lanes.rest(lane, 1)
+        scratch = make_outcome(1, self.arrays.n_out, self.net.n)
         marks: list[Any] = []
         for start in range(0, job.n_steps, lane.steps):
             steps = range(start, min(job.n_steps, start + lane.steps))
             marks.append((steps, [a.copy() for a in lane.state], job.noise.mark() if job.noise else None))
-            self._advance(lane, job._replace(learn=False), outcome, steps, start, base=base)
-        counts = lane.state.counts.copy()
+            forward = job._replace(learn=False)
+            self._advance(lane, forward, outcome, self.span(forward, steps, start), base)
+        outcome.counts[:] = lane.state.counts
         blocks: list[Block] = []
         again = job._replace(error=None)  # the targets hold the errors that the user's function has given
         for steps, state, noise in reversed(marks):
@@ -328,56 +339,68 @@ class Engine:
                 array[:] = before
             if job.noise:
                 job.noise.back_to(noise)
-            self._advance(lane, again, scratch, steps, steps.start, group=group, base=base, segment=True)
+            span = self.span(again, steps, steps.start, group, segment=True)
+            self._advance(lane, again, scratch, span, base)
             blocks = self._blocks(lane, job, steps, steps.start, base) + blocks
-        return Result(outcome, counts, blocks)
+        return blocks
 
     def _rehearse(self, lane: Lane, job: Job) -> None:
         """Simulate once without learning, for what the end of a trial tells: its rates, its mean readout."""
         saved, mark = [array.copy() for array in lane.state], job.noise.mark() if job.noise else []
-        scratch = make_outcome(job.n_trials, self.arrays.n_out)
+        scratch = make_outcome(job.n_trials, self.arrays.n_out, self.net.n)
         targets = job.targets if job.targets.mean.size else job.targets._replace(kind=NONE)
         quiet = job._replace(learn=False, error=None, targets=targets)
         for start in range(0, job.n_steps, lane.steps):
-            self._advance(lane, quiet, scratch, range(start, min(job.n_steps, start + lane.steps)), start)
+            steps = range(start, min(job.n_steps, start + lane.steps))
+            self._advance(lane, quiet, scratch, self.span(quiet, steps, start))
         for array, before in zip(lane.state, saved, strict=True):
             array[:] = before
         if job.noise:
             job.noise.back_to(mark)
 
-    def _advance(
-        self,
-        lane: Lane,
-        job: Job,
-        outcome: Outcome,
-        steps: range,
-        origin: int,
-        group: int = 0,
-        base: int = 0,
-        update: bool = False,
-        offset: int = 0,
-        closes: bool = True,
-        segment: bool = False,
-    ) -> None:
-        """Run these steps of all the job's trials, in one compiled call unless Python gives the error."""
-        start, stop = steps.start, steps.stop
-        span = self.span(job, steps, origin, group, update, offset, closes, segment)
+    def _advance(self, lane: Lane, job: Job, outcome: Outcome, span: Span, base: int = 0) -> None:
+        """Run the span for all the job's trials, in one compiled call unless Python gives the error."""
+        start, stop = span.start, span.stop
         noise = np.zeros((0, 0, 0), self.dtype)
         if self.arrays.noise.size and job.noise is not None:
             noise = job.noise.draw(stop - start, self.dtype)
-        call = (lane, job, outcome, noise, base)
+        for here, asks in self._calls(job, lane, span):
+            drawn = noise[:, here.start - start : here.stop - start].copy() if noise.size and asks else noise
+            rates, learnt = self._rates(here)
+            call = self.arguments(here, lane, job, outcome, drawn, rates)
+            if lane.parts is None:
+                self.run_block(*call)
+            else:
+                run_together(lane.parts, self.run_block, self.pool, call, lane.plan.asked)
+            if outcome.trouble[0]:
+                trial, step, neuron = (int(x) for x in outcome.trouble[1:])
+                raise Divergence(trial + base, step + here.offset, neuron)
+            if here.update and here.n_steps == 0:  # of the stream
+                self.learnt[0] = learnt
+            if asks and here.forward:
+                self._ask_error(job, lane, here)
+
+    def _calls(self, job: Job, lane: Lane, span: Span) -> Iterator[tuple[Span, bool]]:
+        """The spans of single calls, and whether the user's function gives the error: it is asked after those that go forward."""
         if job.error is None:
-            self._call(span, *call)
+            yield span, False
             return
         causal = set(lane.plan.directions or ("forward",)) - {"adjoint"}
         chunk = 1 if causal else lane.plan.window
-        chunk = stop - start if lane.plan.whole else chunk
-        for t in range(start, stop, chunk):
-            here = span._replace(start=t, stop=min(stop, t + chunk))
-            part = (lane, job, outcome, noise[:, t - start : t - start + chunk].copy() if noise.size else noise, base)
-            self._call(here._replace(backward=False, learn=False, update=False), *part)
-            self._ask_error(job, lane, here)
-            self._call(here._replace(forward=False), *part)
+        chunk = span.stop - span.start if lane.plan.whole else chunk
+        for t in range(span.start, span.stop, chunk):
+            here = span._replace(start=t, stop=min(span.stop, t + chunk))
+            yield here._replace(backward=False, learn=False, update=False), True
+            yield here._replace(forward=False), True
+
+    def _rates(self, span: Span) -> tuple[np.ndarray, bool]:
+        """Learning rates of the updates within a call, and whether the interval that it leaves open has learnt."""
+        if not span.update:
+            return NO_RATES, False
+        updates, learnt = self.due(span.start + span.offset, span.stop + span.offset, span.quiet)
+        updates += span.stop == span.n_steps and span.stop % span.interval != 0
+        assert self.optimizer is not None
+        return self.optimizer.rates(int(self.opt.done[0]), updates) if updates else NO_RATES, learnt
 
     def span(
         self,
@@ -393,6 +416,7 @@ class Engine:
         """What one call of the block loop runs of a job."""
         return Span(
             trials=job.n_trials,
+            rounds=1,
             start=steps.start,
             stop=steps.stop,
             origin=origin,
@@ -418,28 +442,10 @@ class Engine:
                 y = lane.tape.readout[b, t - span.origin].copy()
                 job.targets.value[b, t] = _check.array("error(step, readout)", job.error(t, y), (y.size,), self.dtype)
 
-    def _call(self, span: Span, lane: Lane, job: Job, outcome: Outcome, noise: np.ndarray, base: int) -> None:
-        updates, learnt = 0, False
-        if span.update:
-            updates, learnt = self.due(span.start + span.offset, span.stop + span.offset, span.quiet)
-            updates += span.stop == span.n_steps and span.stop % span.interval != 0
-        lr = np.zeros(0) if not updates else self.optimizer.rates(int(self.opt.done[0]), updates)  # type: ignore[union-attr]
-        call = self.arguments(span, lane, job, outcome, noise, lr)
-        if lane.parts is None:
-            self.run_block(*call)
-        else:
-            run_together(lane.parts, self.run_block, self.pool, call, lane.plan.asked)
-        if outcome.trouble[0]:
-            trial, step, neuron = (int(x) for x in outcome.trouble[1:])
-            of_stream = lane is self.lanes.get("stream")
-            raise Divergence(None if of_stream else trial + base, step + span.offset, neuron)
-        if span.update and span.n_steps == 0:  # of the stream
-            self.learnt[0] = learnt
-
     def arguments(self, span: Span, lane: Lane, job: Job, outcome: Outcome, noise: np.ndarray, lr: np.ndarray) -> BlockCall:
         """What the block loop takes. lr : learning rates of the updates within the call"""
         grad, rule = self.stream_grad if lane is self.lanes.get("stream") else self.grad, lane.rule
-        if self.straight and span.update:
+        if self.in_place and span.update:
             hidden = {"w_in": self.weights.w_in.reshape(1, -1), "w_rec": self.weights.w_rec.reshape(1, -1)}
             factor = self.dtype.type(-self.optimizer.lr / span.trials)  # type: ignore[operator, union-attr]
             on_read = span.trials == 1 and span.stop - span.start >= SHORTEST and span.forward and span.learn

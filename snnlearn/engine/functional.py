@@ -165,7 +165,7 @@ def gradient(
         check_network(net),
         net.check_weights(weights),
         check_dtype("gradient.dtype", dtype),
-        rule,
+        (rule,),
         None,
         regularizer,
         threads=threads,

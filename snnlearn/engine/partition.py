@@ -21,7 +21,6 @@ from ..losses import rate_loss
 from ..network.network import FlatWeights, NetArrays
 from ..network.shards import stretches
 from ..optimizers.optimizers import for_member
-from ..rules.engines.event_driven import LazyAdaptive
 from ..rules.tape import ELSEWHERE, HERE, BlockCall, Model, Outcome, State, Tape, Work, make_outcome, make_tape
 
 NEURONS = 500  # of a member at least: with fewer, meeting costs more than it gains
@@ -30,7 +29,7 @@ STEPS = 8  # of a call at least, for the same reason
 ALIGNED = 16  # members begin at multiples of so many neurons
 
 
-class Part(NamedTuple):
+class ThreadPart(NamedTuple):
     """What one member runs on."""
 
     team: Team
@@ -81,6 +80,14 @@ def cut(net: NetArrays, size: int) -> list[Cut]:
     return found
 
 
+class Kept(NamedTuple):
+    """What a tape keeps, as `make_tape` takes it."""
+
+    steps: int
+    full: frozenset[str]
+    columns: Sequence[int]
+
+
 def split(
     cuts: list[Cut],
     net: NetArrays,
@@ -89,14 +96,12 @@ def split(
     tape: Tape,
     rule: Any,
     make_rule: MakeRule | None,
-    steps: int,
-    full: frozenset[str],
-    columns: Sequence[int],
-) -> list[Part] | None:
+    kept: Kept,
+) -> list[ThreadPart] | None:
     """Parts for each member, or None where the rule's arrays are of another kind for some of the neurons.
 
     state, tape, rule : of the lane; make_rule : the rule's arrays for a part's neurons, None where there is no rule;
-    steps, full, columns : of the members' tapes, as in `make_tape`
+    kept : of the members' tapes
     """
     parts = []
     team = make_team(np.array([c.first for c in cuts] + [net.n]))
@@ -105,14 +110,14 @@ def split(
         own = rule
         if make_rule is not None:
             own = make_rule(mine)
-            if not _same_kind(rule, own) or isinstance(getattr(own, "lazy", None), LazyAdaptive):
-                return None  # windows of LazyAdaptive end by the state of all neurons
+            if not _same_kind(rule, own) or not getattr(getattr(own, "lazy", None), "splittable", True):
+                return None
             if hasattr(rule, "carry"):
                 own = own._replace(carry=rule.carry if m == 0 else _carry(rule.carry, own.carry, private))
         here, out = slice(lo, hi), slice(lo * net.n_out, hi * net.n_out)
         alone = m == 0  # the first member has what exists once, with all neurons
         parts.append(
-            Part(
+            ThreadPart(
                 team[m],
                 hi,
                 mine,
@@ -126,9 +131,9 @@ def split(
                     running=state.running[:, here].copy(),
                     counts=state.counts[:, here].copy(),
                 ),
-                _tape(tape, mine, state.hidden.dtype, steps, full, columns, lo, hi, alone),
+                _tape(tape, mine, state.hidden.dtype, kept, lo, hi, alone),
                 own,
-                make_outcome(1, net.n_out),
+                make_outcome(1, net.n_out, 1),
                 private,
             )
         )
@@ -169,20 +174,10 @@ def _carry(whole: Any, part: Any, private: list[tuple[np.ndarray, np.ndarray]]) 
     return type(whole)(*values)
 
 
-def _tape(
-    tape: Tape,
-    net: NetArrays,
-    dtype: Any,
-    steps: int,
-    full: frozenset[str],
-    columns: Sequence[int],
-    lo: int,
-    hi: int,
-    first: bool,
-) -> Tape:
+def _tape(tape: Tape, net: NetArrays, dtype: Any, kept: Kept, lo: int, hi: int, first: bool) -> Tape:
     """A member's tape, with the readout and errors of the lane's; the spikes are those of all neurons."""
-    mine = tuple(c - lo for c in columns if lo <= c < hi) or ((0,) if columns else ())
-    own = make_tape(net._replace(n=1), np.zeros((net.n_hidden, net.n), dtype), 1, steps, full, mine)
+    mine = tuple(c - lo for c in kept.columns if lo <= c < hi) or ((0,) if kept.columns else ())
+    own = make_tape(net._replace(n=1), np.zeros((net.n_hidden, net.n), dtype), 1, kept.steps, kept.full, mine)
     return own._replace(
         spike_ptr=tape.spike_ptr if first else np.zeros_like(tape.spike_ptr),
         spike_index=tape.spike_index if first else np.empty_like(tape.spike_index),
@@ -192,7 +187,7 @@ def _tape(
     )
 
 
-def run(parts: list[Part], kernel: Callable, pool: Executor, call: BlockCall, asked: frozenset[str]) -> None:
+def run(parts: list[ThreadPart], kernel: Callable, pool: Executor, call: BlockCall, asked: frozenset[str]) -> None:
     """`run_block` on these arguments, which are a lane's, by all members. asked : what to collect of the tape, for a recorder."""
     (state, tape, outcome), rates, rule, opt, span = call.work, call.model.rates, call.learning.rule, call.learning.opt, call.span
     noise = call.drive.noise
@@ -263,7 +258,7 @@ def apply_together(kernel: Callable, pool: Executor, threads: int, arguments: tu
     together(kernel, pool, calls, calls[0][-2])
 
 
-def _deal(state: State, part: Part, lo: int) -> None:
+def _deal(state: State, part: ThreadPart, lo: int) -> None:
     own = part.state
     own.hidden[...] = state.hidden[:, :, lo : part.stop]
     for name in ("z", "refractory", "running", "counts"):
@@ -273,7 +268,7 @@ def _deal(state: State, part: Part, lo: int) -> None:
         copy[...] = whole
 
 
-def _collect(state: State, tape: Tape, part: Part, lo: int, span: Any, asked: frozenset[str]) -> None:
+def _collect(state: State, tape: Tape, part: ThreadPart, lo: int, span: Any, asked: frozenset[str]) -> None:
     own, here, rows = part.state, slice(lo, part.stop), slice(span.start - span.origin, span.stop - span.origin)
     state.hidden[:, :, here] = own.hidden
     for name in ("z", "refractory", "running", "counts"):

@@ -41,7 +41,7 @@ class Plan(NamedTuple):
     members: int = 1  # threads that share the neurons of the one trial
 
 
-class Layout(NamedTuple):
+class Cutting(NamedTuple):
     """How a job is cut up."""
 
     plan: Plan
@@ -63,22 +63,22 @@ class Cutter(NamedTuple):
     state_bytes: int  # of one trial
     members: int  # threads that may share the neurons of a trial
 
-    def layout(self, job: Job, streaming: bool) -> Layout:
+    def layout(self, job: Job, streaming: bool) -> Cutting:
         """How a job of this shape is run: as trials, in lockstep where weights change within them, or as a stream's piece."""
         interval = self.interval if streaming or job.learn else None
         plan, n = self.plan(job, streaming, interval), job.n_trials
         if streaming or interval is not None:
-            return Layout(plan, (0, n), n, self.block(job.n_steps, plan), 0)
+            return Cutting(plan, (0, n), n, self.block(job.n_steps, plan), 0)
         shares = np.linspace(0, n, min(ACCUMULATORS, n) + 1).astype(int)
         rows = job.n_steps if plan.whole else self.block(job.n_steps, plan)
         segment = self.segment(job, plan, rows)
         rows = segment or rows
         bytes_ = self.tape_bytes(rows, plan)
         at_a_time = max(1, min(self.block_steps() // rows, CACHED // bytes_))
-        if plan.whole and any(r.crosses for r in self.rules):
+        if plan.whole and any(r.follows_recurrent for r in self.rules):
             at_a_time = max(SHARING, self.block_steps() // rows)
         most = 1 if plan.members > 1 else min(TAPE_LIMIT // bytes_, int(np.diff(shares).max()), at_a_time)
-        return Layout(plan, tuple(map(int, shares)), 1 if segment else int(max(1, most)), rows, segment)
+        return Cutting(plan, tuple(map(int, shares)), 1 if segment else int(max(1, most)), rows, segment)
 
     def plan(self, job: Job, streaming: bool, interval: int | None) -> Plan:
         names = set(job.variables or ()) | ({"psi", "local"} if job.chosen is not None else set())

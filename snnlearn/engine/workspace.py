@@ -10,12 +10,11 @@ import numpy as np
 
 from ..network.network import FlatWeights, NetArrays
 from ..optimizers.optimizers import SGD, Optimizer
-from ..rules import RFLO, EProp
 from ..rules.base import NoRule, Rule
 from ..rules.engines.passive import carried, several
-from ..rules.engines.traces import EligibilityArrays, read_lazily
+from ..rules.engines.traces import in_place
 from ..rules.tape import State, Tape, apart, make_state, make_tape
-from .partition import Cut, Part, cut, members, split
+from .partition import Cut, Kept, ThreadPart, cut, members, split
 from .schedule import Plan
 
 
@@ -29,7 +28,7 @@ class Lane(NamedTuple):
     steps: int  # rows of the tape
     plan: Plan
     traces: list[np.ndarray]  # what the rule carries, where it learns
-    parts: list[Part] | None = None  # of threads that share the neurons of the one trial
+    parts: list[ThreadPart] | None = None  # of threads that share the neurons of the one trial
 
 
 class Lanes(dict[Any, Lane]):
@@ -76,18 +75,19 @@ class Lanes(dict[Any, Lane]):
         self[key] = Lane(state, tape, rule, slots, steps, plan, traces, parts)
         return self[key]
 
-    def _split(self, state: State, tape: Tape, rule: Any, steps: int, plan: Plan, streaming: bool) -> list[Part] | None:
+    def _split(self, state: State, tape: Tape, rule: Any, steps: int, plan: Plan, streaming: bool) -> list[ThreadPart] | None:
         """Parts of a lane's arrays for threads that run its trial together; None where the rule cannot be split."""
 
         def make_rule(net: NetArrays) -> Any:
             direction = (plan.directions or self._usual_directions(streaming))[0]
             arrays = apart(self.rules[0].arrays(net, self.weights, direction, 1, self.learns))
-            return read_lazily(arrays, net) if self.in_place and isinstance(arrays, EligibilityArrays) else arrays
+            return in_place(arrays, net) if self.in_place else arrays
 
         if plan.members not in self.cut:
             self.cut[plan.members] = cut(self.arrays, plan.members)
         make = make_rule if self.rules else None
-        return split(self.cut[plan.members], self.arrays, self.weights, state, tape, rule, make, steps, plan.full, plan.columns)
+        kept = Kept(steps, plan.full, plan.columns)
+        return split(self.cut[plan.members], self.arrays, self.weights, state, tape, rule, make, kept)
 
     def rule_arrays(self, directions: tuple[str, ...] | None, slots: int, streaming: bool) -> Any:
         """The rules' arrays; where nothing learns, any arrays of the types that the compiled kernel knows."""
@@ -102,8 +102,8 @@ class Lanes(dict[Any, Lane]):
             apart(rule.arrays(self.arrays, self.weights, d, slots, self.learns))
             for rule, d in zip(self.rules, directions, strict=True)
         ]
-        if self.in_place and isinstance(arrays[0], EligibilityArrays):
-            arrays[0] = read_lazily(arrays[0], self.arrays)
+        if self.in_place:
+            arrays[0] = in_place(arrays[0], self.arrays)
         return several(arrays, *self.beside)
 
     def rest(self, lane: Lane, trials: int) -> None:
@@ -137,11 +137,11 @@ class Lanes(dict[Any, Lane]):
         return tuple(rule.direction(self.interval, streaming, False) for rule in self.rules)
 
 
-def detour(rule: Rule | None, optimizer: Optimizer | None, interval: int | None, passive: Sequence[Rule]) -> str:
+def why_not_in_place(rule: Rule | None, optimizer: Optimizer | None, interval: int | None, passive: Sequence[Rule]) -> str:
     """Why hidden weights do not take each step's gradient at once, in place; "" where they do."""
     if interval != 1:
         return "weights do not change at every step"
-    if not isinstance(rule, (EProp, RFLO)) or getattr(rule, "order", 1) != 1:
+    if rule is None or not rule.local:
         return f"{type(rule).__name__} carries more than one trace per synapse"
     if type(optimizer) is not SGD:
         return f"{type(optimizer).__name__} changes every weight at every step"
@@ -156,5 +156,5 @@ def detour(rule: Rule | None, optimizer: Optimizer | None, interval: int | None,
 
 def sharing(threads: int, net: NetArrays, rules: Sequence[Rule]) -> int:
     """Of so many threads, those that may share the neurons of a trial: rules that cross no recurrent synapse can be split."""
-    splits = all(isinstance(rule, (EProp, RFLO)) and not rule.crosses for rule in rules) and len(rules) < 2
+    splits = all(rule.local for rule in rules) and len(rules) < 2
     return members(threads, net) if splits else 1

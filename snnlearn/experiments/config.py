@@ -37,10 +37,12 @@ from ..losses import Loss, MeanSquaredError, RateRegularizer
 from ..network.network import Network
 from ..optimizers.optimizers import Optimizer
 from ..recording import Recorder
-from ..recording.reopen import OPTIONS as RECORDER_OPTIONS
+from ..recording.options import OPTIONS as RECORDER_OPTIONS
 from ..rules import Rule
-from ..simulator.simulator import RECORDABLE, Simulator
-from ..simulator.training import History, check_options, train_to_end
+from ..simulator.core import RECORDABLE
+from ..simulator.history import History
+from ..simulator.simulator import Simulator
+from ..simulator.training import check_options, train_to_end
 from ..tasks.base import Task
 from ..tasks.classification import Classification, content
 from . import reading, writing

@@ -27,7 +27,7 @@ from ..recording import Recorder
 from ..rules import Rule
 from ..rules.base import describe
 from ..rules.engines.event_driven import SHORTEST, is_lazy
-from ..rules.engines.traces import EligibilityArrays, obstacle
+from ..rules.engines.traces import obstacle
 from ..simulator.guards import RunWarning
 from ..simulator.inputs import make_job
 from ..simulator.simulator import Simulator
@@ -142,7 +142,7 @@ def plan(
     if optimizer is not None:
         still = dataclasses.replace(optimizer, lr=_zero if callable(optimizer.lr) else 0.0)
     simulator = Simulator(net, weights, rule, still, **options)
-    engine, x = simulator._engine, _inputs(net, inputs, n_steps)
+    engine, x = simulator.engine, _inputs(net, inputs, n_steps)
     learn = rule is not None and optimizer is not None
     one = make_job(simulator, *_feed(simulator, x, 1), None, learn, None, None)
     per_trial = nbytes((tuple(one.inputs), tuple(one.targets))) + (0 if _are_counts(x) else x.nbytes)
@@ -179,7 +179,7 @@ def plan(
 
 def _path(simulator: Simulator, job: Any, streaming: bool) -> tuple[str, str]:
     """How the gradient is computed, and why so."""
-    engine, rule = simulator._engine, simulator.rule
+    engine, rule = simulator.engine, simulator.rule
     layout = engine.cutter.layout(job, streaming)
     if rule is None or layout.plan.directions is None:
         return "forward simulation", "nothing learns"
@@ -194,11 +194,11 @@ def _path(simulator: Simulator, job: Any, streaming: bool) -> tuple[str, str]:
         return path, reason
     if direction == "interval":
         return path, f"weights change every {simulator.update_every} steps" if engine.interval else "the stream does not end"
-    arrays = engine.lanes.rule_arrays(layout.plan.directions, 0, streaming)
-    if not isinstance(arrays, EligibilityArrays):
+    if not rule.local:
         return "influence of every synapse, carried forward", "the rule is causal and follows crossings of recurrent synapses"
-    if engine.detour:
-        return path, engine.detour
+    if engine.why_not_in_place:
+        return path, engine.why_not_in_place
+    arrays = engine.lanes.rule_arrays(layout.plan.directions, 0, streaming)
     if is_lazy(arrays.lazy):
         if job.n_trials == 1 and job.n_steps >= SHORTEST:
             return "rows of synapses brought up to date when their source spikes", "plain SGD at every step"

@@ -27,7 +27,7 @@ from ..neurons.surrogate import Surrogate
 from ..optimizers.optimizers import Optimizer
 from ..optimizers.schedules import CosineDecay, ExponentialDecay, StepDecay
 from ..recording import Recording, open_recording
-from ..recording.reopen import OPTIONS as RECORDER_OPTIONS
+from ..recording.options import OPTIONS as RECORDER_OPTIONS
 from ..rules import Rule
 from ..storage.integrity import CheckedFile
 from ..tasks import base, classification

@@ -44,7 +44,7 @@ VARYING = ("seed", "threads", "sweep")  # without another kernel
 RULE_VARYING = ("seed", "feedback_decay", "max_bytes")
 
 
-class Outcome(NamedTuple):
+class Attempt(NamedTuple):
     """How a call of `run` went; errors come as texts, because not every exception can be sent to another process."""
 
     status: str  # "complete", "interrupted" or "failed"
@@ -69,7 +69,7 @@ class _Job:
     attempts: int = 0
     status: str = "waiting"
     error: str = ""
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[Attempt] = field(default_factory=list)
 
 
 def run(config: Config, path: str | os.PathLike[str], threads: int | None = 1) -> str:
@@ -94,7 +94,7 @@ def run(config: Config, path: str | os.PathLike[str], threads: int | None = 1) -
         except (ValueError, OSError):
             simulator = None  # no checkpoint, or nothing readable
         if simulator is not None:
-            if simulator._training is not None and simulator._training.history.status == "running":
+            if simulator.training is not None and simulator.training.history.status == "running":
                 simulator.train()
             return str(path)
     config.run(path, overwrite=True, threads=threads)
@@ -222,7 +222,7 @@ def _find_done(jobs: list[_Job], folder: pathlib.Path) -> None:
 # ---- in a worker ------------------------------------------------------------------------------------
 
 
-def _work(config: Config, path: str, threads: int) -> Outcome:
+def _work(config: Config, path: str, threads: int) -> Attempt:
     """`run`, and how it went."""
     began, error, passing = time.perf_counter(), "", False
     with Counter() as counter:
@@ -233,7 +233,7 @@ def _work(config: Config, path: str, threads: int) -> Outcome:
             status = "interrupted"
         except Exception as reason:
             status, error, passing = "failed", f"{type(reason).__name__}: {reason}", isinstance(reason, RETRIED)
-    return Outcome(status, time.perf_counter() - began, counter.count, error, passing)
+    return Attempt(status, time.perf_counter() - began, counter.count, error, passing)
 
 
 def _import() -> None:
@@ -253,8 +253,8 @@ def _warm(config: Config, threads: int) -> None:
 # ---- in the process that sweeps ---------------------------------------------------------------------
 
 
-def _execute(due: list[_Job], engine: Any, threads: int, retries: int, bar: _Bar) -> None:
-    """Have the engine run all jobs; each ends with a status."""
+def _execute(due: list[_Job], executor: Any, threads: int, retries: int, bar: _Bar) -> None:
+    """Have the executor run all jobs; each ends with a status."""
     waiting, flying = list(due), dict[Any, Any]()
     count = {job.kind: sum(other.kind == job.kind for other in due) for job in due}
     warm, warming = {kind for kind, n in count.items() if n == 1}, set[str]()
@@ -262,18 +262,18 @@ def _execute(due: list[_Job], engine: Any, threads: int, retries: int, bar: _Bar
     try:
         while waiting or flying:
             for job in list(waiting):
-                if len(flying) >= engine.capacity:
+                if len(flying) >= executor.capacity:
                     break
                 if job.kind in warm:
                     waiting.remove(job)
                     job.status = "running"
-                    flying[engine.submit(_work, job.config, str(job.path), threads)] = job
+                    flying[executor.submit(_work, job.config, str(job.path), threads)] = job
                 elif job.kind not in warming:
                     warming.add(job.kind)
-                    flying[engine.submit(_warm, job.config, threads)] = job.kind
+                    flying[executor.submit(_warm, job.config, threads)] = job.kind
             for future in executors.wait_for_any(flying, PERIOD):
                 what = flying.pop(future)
-                engine.done(future)
+                executor.done(future)
                 if isinstance(what, str):
                     warm.add(what)
                 elif _again(what, future, retries):
@@ -281,7 +281,7 @@ def _execute(due: list[_Job], engine: Any, threads: int, retries: int, bar: _Bar
             bar.show()
         interrupted = False
     finally:
-        engine.close(interrupted)
+        executor.close(interrupted)
         bar.close()
 
 
@@ -290,7 +290,7 @@ def _again(job: _Job, future: Any, retries: int) -> bool:
     job.attempts += 1
     error = executors.failure(future)
     if error is None:
-        outcome: Outcome = future.result()
+        outcome: Attempt = future.result()
         job.outcomes.append(outcome)
         job.status, job.error = outcome.status, outcome.error
         passing = outcome.passing or outcome.status == "interrupted"

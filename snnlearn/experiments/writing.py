@@ -16,10 +16,10 @@ import numpy as np
 
 from .. import _check, spec
 from ..recording import Recorder
-from ..recording.reopen import OPTIONS as RECORDER_OPTIONS
+from ..recording.options import OPTIONS as RECORDER_OPTIONS
 from ..rules.taxonomy import parse_rule
 from ..simulator.simulator import Simulator
-from ..simulator.training import train
+from ..simulator.training import plan_training
 from ..tasks.classification import Classification
 from . import toml
 from .settings import SCALARS, SPECS, InitialWeights, TrainingPlan
@@ -115,7 +115,9 @@ def to_toml(config: Any, comments: bool) -> str:
             lines += _table(name, values[name], _about(cls, comments) | notes, cls)
     for rule, item in zip(config.passive, values["passive"], strict=True):
         lines += _table("passive", item, _about(type(rule), comments), type(rule), many=True)
-    lines += _table("training", values["training"], {**_about(train, comments), **_TRAIN} if comments else {}, TrainingPlan)
+    lines += _table(
+        "training", values["training"], {**_about(plan_training, comments), **_TRAIN} if comments else {}, TrainingPlan
+    )
     recorder = values["recorder"]
     if comments:
         defaults = {name: _default(Recorder, name) for name in (*RECORDER_OPTIONS, "v")}

@@ -110,6 +110,7 @@ class NetArrays(NamedTuple):
     noise: np.ndarray  # [n] standard deviation, or [0] without noise
     absent_in: np.ndarray  # int64, flat positions of synapses that do not exist
     absent_rec: np.ndarray
+    initial: np.ndarray  # [D, n] hidden state before the first step
     delay: int
     n: int
     n_out: int
@@ -266,6 +267,7 @@ class Network:
             noise=noise.astype(dtype) if noise.any() else np.empty(0, dtype),
             absent_in=self.inputs.absent(self.n_inputs, self.n, False),
             absent_rec=self.recurrent.absent(self.n, self.n, True),
+            initial=self.initial_hidden(dtype),
             delay=self.delay_steps,
             n=self.n,
             n_out=self.n_outputs,

@@ -56,6 +56,7 @@ class ALIF(Neuron):
 
     variables: ClassVar[tuple[str, ...]] = ("v", "a")
     adapts: ClassVar[bool] = True
+    scalar_traces: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

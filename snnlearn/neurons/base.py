@@ -66,6 +66,7 @@ class Neuron:
 
     variables: ClassVar[tuple[str, ...]] = ("v",)  # names of the rows of `hidden`
     adapts: ClassVar[bool] = False  # whether the threshold changes in time
+    scalar_traces: ClassVar[bool] = False  # whether eligibility traces are those of v and, at most, an adaptation a
     n_local: ClassVar[int] = 0  # numbers a neuron and step that `derivatives` needs from `advance`, besides psi
 
     def __post_init__(self) -> None:
@@ -207,7 +208,7 @@ class Derivatives(NamedTuple):
 
 
 def make_derivatives(n_hidden: int, n: int, dtype: Any) -> Derivatives:
-    """All derivatives zero."""
+    """All derivatives zero: of n_hidden variables of n neurons, arrays [..., n] of this dtype."""
     vectors = (np.zeros((n_hidden, n), dtype) for _ in range(4))
     return Derivatives(np.zeros((n_hidden, n_hidden, n), dtype), *vectors)
 
@@ -216,7 +217,8 @@ def make_derivatives(n_hidden: int, n: int, dtype: Any) -> Derivatives:
 def spike(p, j, x, blocked):
     """Spike, pseudo-derivative and blocked steps that remain of neuron j at x = (v - A)/threshold; `complete` ends psi.
 
-    Selects instead of branches, so that a loop over neurons vectorises.
+    p : params with n_ref and surrogate; blocked : steps that remained before. There are selects instead of branches, so that a
+    loop over neurons vectorises.
     """
     one, tick = type(x)(1), type(blocked)(1)
     fires = (x > 0) & (blocked <= 0)

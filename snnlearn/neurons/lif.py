@@ -16,7 +16,7 @@ Backward, with lz = dE/dz through every path, lv = dE/dv:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -44,6 +44,8 @@ class LIF(Neuron):
     The parameters, their units and defaults are those of `Neuron`. Raises ValueError or TypeError that
     names the parameter.
     """
+
+    scalar_traces: ClassVar[bool] = True
 
     def params(self, dt: float) -> LIFParams:
         """Per-step factors of the group. dt : ms."""

@@ -12,8 +12,8 @@ import numpy as np
 
 from .._check import fail
 from ..recording import Recording, open_recording
+from ..simulator.history import History
 from ..simulator.results import Run
-from ..simulator.training import History
 from ..spec import CLASSES
 from ..storage.open_file import listed, record
 from .style import BLUE, COLORS

@@ -9,8 +9,8 @@ import numpy as np
 
 from .._check import fail
 from ..recording import Recording
+from ..simulator.history import History
 from ..simulator.results import Run
-from ..simulator.training import History
 from .about import SCORES, curves, finite_rows, label_names, n_rows, opened, panel, task_kind
 from .style import BLACK, BLUE, COLORS, GREEN, GREY, LIGHT, axes_or_new, legend_above, log_axis
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from .._check import choice, fail
 from ..recording import Recording
+from ..simulator.history import History
 from ..simulator.results import Run
-from ..simulator.training import History
 from .about import curves, opened
 from .style import COLORS, axes_or_new, legend_above
 

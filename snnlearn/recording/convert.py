@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .._check import fail, need
 from ..storage.open_file import choose
 from .pieces import extents
-
-if TYPE_CHECKING:
-    from .recording import Recording
-    from .signal import Signal
+from .readable import Readable
+from .signal import Signal
 
 MAX_BYTES = 2**30
 SPIKE_BYTES = 24
 
 
 def to_xarray(
-    recording: Recording,
+    recording: Readable,
     names: Any = None,
     *,
     trials: Any = None,
@@ -88,7 +86,7 @@ def to_xarray(
 
 
 def to_pandas(
-    recording: Recording,
+    recording: Readable,
     name: str | None = None,
     *,
     trials: Any = None,
@@ -151,7 +149,7 @@ def _flat(reduction: Any) -> dict[str, np.ndarray]:
 
 
 def to_neo(
-    recording: Recording,
+    recording: Readable,
     *,
     trials: Any = None,
     time: tuple[float | None, float | None] | None = None,
@@ -226,7 +224,7 @@ def runs(signal: Signal, index: np.ndarray, low: int, high: int) -> Iterator[tup
         yield int(line[a]), step[a:b], values[a:b]
 
 
-def _matrices(recording: Recording) -> tuple[str, ...]:
+def _matrices(recording: Readable) -> tuple[str, ...]:
     return recording.weights()._fields if recording.weight_updates.size else ()
 
 
@@ -238,19 +236,19 @@ def _columns(signal: Any, neurons: Any) -> list[int]:
     return (columns if position[1] is None else columns[position[1]]).tolist()
 
 
-def _n_steps(recording: Recording, index: np.ndarray, low: int, high: int) -> int:
+def _n_steps(recording: Readable, index: np.ndarray, low: int, high: int) -> int:
     """Steps of these segments between two steps."""
     s = recording.segments
     return int(np.maximum(np.minimum(s.stop[index], high) - np.maximum(s.begin[index], low), 0).sum())
 
 
-def _spike_bytes(recording: Recording, index: np.ndarray, wanted: list[str]) -> int:
+def _spike_bytes(recording: Readable, index: np.ndarray, wanted: list[str]) -> int:
     if "spikes" not in wanted or not recording.has_spikes:
         return 0
     return SPIKE_BYTES * int(recording.segments.n_spikes[index].sum())
 
 
-def _check_names(recording: Recording, names: list[str], known: tuple[str, ...]) -> None:
+def _check_names(recording: Readable, names: list[str], known: tuple[str, ...]) -> None:
     for name in names:
         if name not in known:
             raise KeyError(f"{recording.path} has no {name!r}; it has {', '.join(map(repr, known))}")

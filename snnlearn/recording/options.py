@@ -12,11 +12,19 @@ from .._check import fail
 from ..storage.open_file import frozen
 from .choices import check_options, check_synapses, check_variables, check_wanted, pair_names
 from .reducers import REDUCERS
+from .schema import SIGNALS
 
 TRAINING_MINUTES = 1.0  # between two checkpoints of a training
 
 
-class Asked:
+OPTIONS = (
+    *("spikes", *SIGNALS, "weights_every", "every", "compression", "checkpoint_every", "checkpoint_minutes", "keep_every"),
+    *("every_steps", "windows", "eligibility", "eligibility_parts", "synapses", "synapses_every"),
+    *("gradient_norms", "reduce", "raw", "tables", "inputs"),
+)
+
+
+class RecorderOptions:
     """Options of a recorder as attributes, the neurons and synapses that they select, and the schedule of checkpoints."""
 
     spikes: bool
@@ -44,7 +52,7 @@ class Asked:
     def _set_options(self, options: Mapping[str, Any]) -> None:
         """Keep options, checked. Raises ValueError or TypeError that names one."""
         for name, value in check_options(options).items():
-            setattr(self, name, value)
+            vars(self)[name] = value  # also where a recorder's property of this name reads something else
         self._runs, self._checkpointed_at = 0, time.monotonic()  # since the last checkpoint
         self._kept, self._since_kept = 0, 0  # states that are kept; runs since the last one
         self._pairs: dict[str, np.ndarray] = {}

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._check import fail, number
 from ..storage.open_file import choose
-
-if TYPE_CHECKING:
-    from .recording import Recording, Spikes
+from .raw import Raw, Spikes, need_no_gap
+from .signal import Signal
 
 
 class Piece:
@@ -25,7 +24,7 @@ class Piece:
     trial are all that were recorded.
     """
 
-    def __init__(self, recording: Recording, trial: int, steps: range, index: np.ndarray, is_window: bool = False):
+    def __init__(self, recording: Raw, trial: int, steps: range, index: np.ndarray, is_window: bool = False):
         self._recording, self.trial, self.steps, self._index = recording, trial, steps, index
         self._is_window = is_window
         self.time = (steps.start * recording.dt, steps.stop * recording.dt)
@@ -46,7 +45,7 @@ class Piece:
     def read(self, name: str, neurons: Any = None) -> np.ndarray:
         """A signal of this piece, [steps, columns]; see `Signal.read`."""
         self._need_whole(name)
-        return self._recording[name].rows(self._index, self.steps.start, self.steps.stop, neurons)
+        return Signal(self._recording, name).rows(self._index, self.steps.start, self.steps.stop, neurons)
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.read(name)
@@ -54,28 +53,6 @@ class Piece:
     def _need_whole(self, name: str) -> None:
         if self._is_window:
             need_no_gap(self._recording, self._index, name, self)
-
-
-def need_no_gap(recording: Recording, index: np.ndarray, name: str, piece: Piece | None = None) -> None:
-    """Raise ValueError where one of these segments does not begin where the one before it, of the same time, ends.
-
-    piece : that they must fill
-    """
-    s = recording.segments
-    index = index[np.argsort(s.line[index], kind="stable")]
-    begin, stop, line = s.begin[index], s.stop[index], s.line[index]
-    begin, stop, same = begin[1:], stop[:-1], line[1:] == line[:-1]
-    trial = s.trial[index[1:]]
-    if piece is not None:
-        begin, stop = np.append(s.begin[index], piece.steps.stop), np.append(piece.steps.start, s.stop[index])
-        same, trial = begin > stop, np.full(begin.size, piece.trial)
-    gap = np.flatnonzero(same & (begin != stop))
-    if gap.size:
-        first = int(gap[0])
-        of = s.line[np.searchsorted(s.trial, trial[first])]
-        what = "the stream" if recording.is_stream or (s.trial[s.line == of] != of).any() else f"trial {of}"
-        span = f"from step {stop[first]} to {begin[first]}"
-        raise ValueError(f"{what} has no {name} {span}; choose a time on one side of it")
 
 
 class Extent(NamedTuple):
@@ -98,7 +75,7 @@ class Extent(NamedTuple):
         return Extent(trial[order], start[order], stop[order], line[order])
 
 
-def extents(recording: Recording, trials: Any = None) -> Extent:
+def extents(recording: Raw, trials: Any = None) -> Extent:
     """Where trials begin and end (gaps included), in the order asked for; all in ascending order where trials is None.
 
     Steps of the pieces of a stream are those of the stream.
@@ -113,7 +90,7 @@ def extents(recording: Recording, trials: Any = None) -> Extent:
     return Extent(*(column[at] for column in found))
 
 
-def iter_trials(recording: Recording, trials: Any = None) -> Iterator[Piece]:
+def iter_trials(recording: Raw, trials: Any = None) -> Iterator[Piece]:
     """Each trial, or piece of a stream, as a whole."""
     known, found = recording.segments.trial, extents(recording, trials)
     low, high = np.searchsorted(known, found.trial), np.searchsorted(known, found.trial, side="right")
@@ -121,7 +98,7 @@ def iter_trials(recording: Recording, trials: Any = None) -> Iterator[Piece]:
         yield Piece(recording, trial, range(start, stop), np.arange(a, b))
 
 
-def iter_windows(recording: Recording, length: float, trials: Any = None) -> Iterator[Piece]:
+def iter_windows(recording: Raw, length: float, trials: Any = None) -> Iterator[Piece]:
     """Windows of `length` ms that follow each other within each trial or stream; the last one may be shorter."""
     n = round(number("Recording.iter_windows.length", length, "be a positive time in ms", 0.0, strict=True) / recording.dt)
     if n < 1:
@@ -139,7 +116,7 @@ def iter_windows(recording: Recording, length: float, trials: Any = None) -> Ite
             yield Piece(recording, int(s.trial[before]), range(start, stop), inside, is_window=True)
 
 
-class Batch(NamedTuple):
+class Stretch(NamedTuple):
     """Trials that are read at once, or a part of one long trial."""
 
     trials: np.ndarray  # int64
@@ -150,7 +127,7 @@ class Batch(NamedTuple):
         return None if self.steps is None else (self.steps.start * dt, self.steps.stop * dt)
 
 
-def iter_batches(recording: Recording, entries: int, trials: Any = None) -> Iterator[Batch]:
+def iter_batches(recording: Raw, entries: int, trials: Any = None) -> Iterator[Stretch]:
     """Everything in order of trial and time, at most about `entries` spikes or steps at a time."""
     s = recording.segments
     load = np.maximum(s.n_spikes, s.n_steps)
@@ -161,17 +138,17 @@ def iter_batches(recording: Recording, entries: int, trials: Any = None) -> Iter
     begin, held = 0, 0
     for i in range(extent.trial.size):
         if held and held + size[i] > entries:
-            yield Batch(extent.trial[begin:i], None)
+            yield Stretch(extent.trial[begin:i], None)
             begin, held = i, 0
         if size[i] > entries:
             cut = first[i]
             for j in range(first[i], last[i]):
                 if total[j + 1] - total[cut] > entries and j > cut:
-                    yield Batch(extent.trial[i : i + 1], range(int(s.begin[cut]), int(s.begin[j])))
+                    yield Stretch(extent.trial[i : i + 1], range(int(s.begin[cut]), int(s.begin[j])))
                     cut = j
-            yield Batch(extent.trial[i : i + 1], range(int(s.begin[cut]), int(extent.stop[i])))
+            yield Stretch(extent.trial[i : i + 1], range(int(s.begin[cut]), int(extent.stop[i])))
             begin = i + 1
         else:
             held += int(size[i])
     if held:
-        yield Batch(extent.trial[begin:], None)
+        yield Stretch(extent.trial[begin:], None)

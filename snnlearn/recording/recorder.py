@@ -7,7 +7,7 @@ import os
 import pathlib
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import h5py
@@ -18,19 +18,20 @@ from .._interrupts import shielded
 from ..storage import seqlock
 from ..storage.integrity import put_text, set_attributes
 from ..storage.journal import JournaledFile, create_file
-from ..storage.store import Store, now
+from ..storage.store import Store, Stream, now
 from ..storage.values import to_json
-from .options import Asked
+from .options import OPTIONS
+from .protocol import BaseRecorder
 from .reducers import STREAM, Ended
 from .reductions import Reductions
-from .reopen import OPTIONS, describe_recorder, own_arrays, without_history
 from .schema import FINAL_STATUS, FORMAT, SIGNALS, VERSION, entry, versions
-from .streams import Events, Inputs, RawData, Snapshots, Synapses, Tables, schedule
+from .state import FOLLOWED, REDUCED, without_history
+from .streams import EventLog, Inputs, RawData, Snapshots, SynapseTable, Tables, schedule
 
 PER_TRIAL = ("trials", "updates", "alignment", "gradient_norms")  # tables that `tables=False` leaves out
 
 
-class Recorder(Asked):
+class Recorder(BaseRecorder):
     """Streams a run to an HDF5 file.
 
     Parameters
@@ -124,9 +125,6 @@ class Recorder(Asked):
     def __repr__(self) -> str:
         return f"Recorder({str(self.path)!r}, {self._status})"
 
-    def __enter__(self) -> Recorder:
-        return self
-
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> None:
         if kind is None:
             self.close("complete")
@@ -170,7 +168,7 @@ class Recorder(Asked):
         return self._store.buffered if self._store is not None else 0
 
     @shielded
-    def open(
+    def open(  # type: ignore[override]
         self,
         config: Mapping[str, Any],
         *,
@@ -250,19 +248,19 @@ class Recorder(Asked):
         plan = schedule(self.windows, self.every_steps, dt)
         n_inputs = int(self._network["w_in"][0]) if self.inputs and self.raw else 0
         self._raw = RawData(store, selection, self._pairs, (n, n_outputs), self.raw and self.spikes, signals, plan, n_inputs)
-        self._synapses = Synapses(store, self.synapses, weights, self.synapses_every) if self.synapses else None
+        self._synapses = SynapseTable(store, self.synapses, weights, self.synapses_every) if self.synapses else None
         n_rules = len(json.loads(self._configuration).get("passive") or ())
         self._reductions = Reductions(store, self.reduce, dt, n, weights, n_rules) if self.reduce else None
         if self._reductions is not None:
             store.before_closing = self._reductions.finish
         self._tables = Tables(store)
         self._snapshots: Snapshots | None = None
-        self._events = Events(store)
+        self._events = EventLog(store)
         store.notes = self._events.append
         self._status = "running"
 
     @shielded
-    def block(
+    def block(  # type: ignore[override]
         self,
         trial: int,
         start: int,
@@ -313,9 +311,8 @@ class Recorder(Asked):
 
     def stream_begins(self) -> None:
         """The stream begins anew from the initial state: traces of synapses and intervals do not go on."""
-        if self.follower is not None:
-            self.follower.restore({})
-        self.followed, self._anew = {}, True
+        super().stream_begins()
+        self._anew = True
         if self._store is not None and self._reductions is not None:
             self._reductions.stream_begins()
 
@@ -357,7 +354,7 @@ class Recorder(Asked):
         store.flush_if_due()
 
     @shielded
-    def checkpoint(
+    def checkpoint(  # type: ignore[override]
         self,
         values: dict[str, Any],
         arrays: Mapping[str, np.ndarray],
@@ -380,8 +377,8 @@ class Recorder(Asked):
         if goes_on and self.keeping_due:
             store.keep(self._kept, *without_history(values, arrays), constants)
             self._kept, self._since_kept = self._kept + 1, 0
-        state = describe_recorder(self) if goes_on else None
-        own = own_arrays(self) if goes_on else {}
+        state = self._described() if goes_on else None
+        own = self._own_arrays() if goes_on else {}
         store.checkpoint(values | {"recorder": state}, {**arrays, **own}, constants, headroom)
         self._runs, self._checkpointed_at = 0, time.monotonic()
         if wait and store.slots is not None:
@@ -406,6 +403,42 @@ class Recorder(Asked):
             self._status = status
             self._store.close(status[:1000])
             self._finalizer.detach()
+
+    def _described(self) -> dict[str, Any]:
+        """Options of an open recorder, and how long each of its streams is, as JSON values."""
+        streams = {name: {"n": stream.n, "columns": list(stream.columns)} for name, stream in self._streams()}
+        return {
+            "options": {name: getattr(self, name) for name in OPTIONS},
+            "variables": {name: index.tolist() for name, index in self._raw.selection.items()},
+            "pairs": list(self._pairs),
+            "kept": [self._kept, self._since_kept],
+            "network": self._network,
+            "configuration": self._configuration,
+            "streams": streams,
+        }
+
+    def _own_arrays(self) -> dict[str, np.ndarray]:
+        """What an open recorder carries from run to run: sums of reducers, traces of chosen synapses."""
+        result = {}
+        for prefix, part in ((REDUCED, self._reductions), (FOLLOWED, self.follower)):
+            result.update({prefix + name: array for name, array in (part.state() if part is not None else {}).items()})
+        return result
+
+    def _streams(self) -> Iterator[tuple[str, Stream]]:
+        yield "segments", self._raw.segments
+        yield "spikes", self._raw.spikes
+        yield "rows", self._raw.rows
+        if self._raw.inputs.columns:
+            yield "inputs", self._raw.inputs
+        yield "events", self._events
+        if self._snapshots is not None:
+            yield "weights", self._snapshots.stream
+        if self._synapses is not None:
+            yield "synapses", self._synapses.stream
+        for name, reducer in self._reductions.reducers.items() if self._reductions is not None else ():
+            yield f"reduced/{name}", reducer.stream
+        for name, stream in self._tables.streams.items():
+            yield f"tables/{name}", stream
 
     def _opened(self, method: str) -> Store:
         self.go_on()

@@ -46,7 +46,7 @@ STREAM = -1  # stands for the trial of a stream, which does not end
 MATRICES = ("w_in", "w_rec", "w_out")
 
 
-class Part(NamedTuple):
+class RecordedPart(NamedTuple):
     """Consecutive steps of one trial, as a reducer sees them."""
 
     trial: int  # or STREAM
@@ -84,7 +84,7 @@ class Reducer:
         for name in ("stop", "trial", "update"):
             stream.add(name, "i8", nbytes=TABLE_CHUNK_BYTES)
 
-    def add(self, part: Part) -> None:
+    def add(self, part: RecordedPart) -> None:
         """Count some steps."""
 
     def ended(self, what: Ended) -> None:
@@ -120,7 +120,7 @@ class Reducer:
         return group[name][...]
 
 
-class Rates(Reducer):
+class RateReducer(Reducer):
     """Spikes of the population."""
 
     default, by_step = 1000.0, True
@@ -130,7 +130,7 @@ class Rates(Reducer):
         stream.add("spikes", "u4", nbytes=TABLE_CHUNK_BYTES)
         self.sums["spikes"] = np.zeros((), np.int64)
 
-    def add(self, part: Part) -> None:
+    def add(self, part: RecordedPart) -> None:
         self.sums["spikes"] += part.step.size
 
     def row(self) -> dict[str, Any]:
@@ -147,14 +147,14 @@ class NeuronRates(Reducer):
         stream.add("spikes", "u4", (n,))
         self.sums["spikes"] = np.zeros(n, np.int64)
 
-    def add(self, part: Part) -> None:
+    def add(self, part: RecordedPart) -> None:
         self.sums["spikes"] += np.bincount(part.neuron, minlength=self.n)
 
     def row(self) -> dict[str, Any]:
         return {"spikes": self.sums["spikes"]}
 
 
-class Intervals(Reducer):
+class IntervalReducer(Reducer):
     """Interspike intervals and the neurons' coefficients of variation."""
 
     default, by_step = 60_000.0, True
@@ -176,7 +176,7 @@ class Intervals(Reducer):
         """Bins of intervals in ms."""
         return np.clip(np.searchsorted(self.edges, interval, side="right") - 1, 0, BINS - 1)
 
-    def add(self, part: Part) -> None:
+    def add(self, part: RecordedPart) -> None:
         last = self._trials.get(part.trial)
         if last is None:
             last = self._trials[part.trial] = np.full(self.n, -1, np.int64)
@@ -233,7 +233,7 @@ class Variables(Reducer):
         self.stream.add(name, "u4", (BINS + 2,))
         self.sums[name] = np.zeros(BINS + 2, np.int64)
 
-    def add(self, part: Part) -> None:
+    def add(self, part: RecordedPart) -> None:
         for name, values in part.variables.items():
             if name not in self.edges:
                 self._begin(name, values)
@@ -351,9 +351,9 @@ class Alignments(Reducer):
 
 
 REDUCERS: dict[str, type[Reducer]] = {
-    "rates": Rates,
+    "rates": RateReducer,
     "neuron_rates": NeuronRates,
-    "intervals": Intervals,
+    "intervals": IntervalReducer,
     "variables": Variables,
     "weights": WeightHistograms,
     "losses": Losses,

@@ -11,7 +11,7 @@ import numpy as np
 from .._check import choice, fail, number
 from ..storage.integrity import set_attributes
 from ..storage.store import Store, Stream
-from .reducers import REDUCERS, Alignments, Ended, Part, Reducer, WeightHistograms
+from .reducers import REDUCERS, Alignments, Ended, RecordedPart, Reducer, WeightHistograms
 
 
 class Reductions:
@@ -46,7 +46,7 @@ class Reductions:
                 whole = low == 0 and high == len(steps)
                 use = slice(None) if whole else slice(*np.searchsorted(step, [steps.start + low, steps.start + high]))
                 part = {key: x if whole else x[low:high] for key, x in variables.items()}
-                reducer.add(Part(trial, step[use], neuron[use], part))
+                reducer.add(RecordedPart(trial, step[use], neuron[use], part))
                 if clock + high == self._end(name):
                     self._emit(name, clock + high)
                 low = high

@@ -7,7 +7,7 @@ import os
 import pathlib
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import h5py
 import numpy as np
@@ -16,69 +16,15 @@ from .._check import fail
 from .._interrupts import shielded
 from ..storage.checkpoint_slots import Checkpoint, read_checkpoints
 from ..storage.integrity import attributes, members, set_attributes, text
-from ..storage.journal import JournaledFile, reopen_file
+from ..storage.journal import JournaledFile, has_journal, reopen_file
 from ..storage.open_file import open_file, stamp
-from ..storage.store import Stream, now
+from ..storage.store import now
 from .choices import MATRICES
-from .schema import SIGNALS, check_format
+from .recorder import Recorder
+from .recording import open_recording
+from .schema import check_format
+from .state import FOLLOWED, REDUCED
 from .streams import TRIALS_REMEMBERED, Snapshots
-
-if TYPE_CHECKING:
-    from .recorder import Recorder
-
-OPTIONS = (
-    *("spikes", *SIGNALS, "weights_every", "every", "compression", "checkpoint_every", "checkpoint_minutes", "keep_every"),
-    *("every_steps", "windows", "eligibility", "eligibility_parts", "synapses", "synapses_every"),
-    *("gradient_norms", "reduce", "raw", "tables", "inputs"),
-)
-REDUCED, FOLLOWED = "recorder.reduced.", "recorder.eligibility."  # beginnings of the names of a recorder's own arrays
-
-
-def describe_recorder(recorder: Recorder) -> dict[str, Any]:
-    """Options of an open recorder, and how long each of its streams is, as JSON values."""
-    streams = {name: {"n": stream.n, "columns": list(stream.columns)} for name, stream in _streams(recorder)}
-    return {
-        "options": {name: getattr(recorder, name) for name in OPTIONS},
-        "variables": {name: index.tolist() for name, index in recorder._raw.selection.items()},
-        "pairs": list(recorder._pairs),
-        "kept": [recorder._kept, recorder._since_kept],
-        "network": recorder._network,
-        "configuration": recorder._configuration,
-        "streams": streams,
-    }
-
-
-def without_history(values: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """A state as it is kept: the history of a training, which grows, is not needed to simulate it again."""
-    training = values.get("training")
-    training = None if training is None else training | {"history": {"status": training["history"]["status"]}}
-    rest = {name: array for name, array in arrays.items() if not name.startswith("history.")}
-    return values | {"recorder": None, "training": training}, rest
-
-
-def own_arrays(recorder: Recorder) -> dict[str, np.ndarray]:
-    """What an open recorder carries from run to run: sums of reducers, traces of chosen synapses."""
-    result = {}
-    for prefix, part in ((REDUCED, recorder._reductions), (FOLLOWED, recorder.follower)):
-        result.update({prefix + name: array for name, array in (part.state() if part is not None else {}).items()})
-    return result
-
-
-def _streams(recorder: Recorder) -> Iterator[tuple[str, Stream]]:
-    yield "segments", recorder._raw.segments
-    yield "spikes", recorder._raw.spikes
-    yield "rows", recorder._raw.rows
-    if recorder._raw.inputs.columns:
-        yield "inputs", recorder._raw.inputs
-    yield "events", recorder._events
-    if recorder._snapshots is not None:
-        yield "weights", recorder._snapshots.stream
-    if recorder._synapses is not None:
-        yield "synapses", recorder._synapses.stream
-    for name, reducer in recorder._reductions.reducers.items() if recorder._reductions is not None else ():
-        yield f"reduced/{name}", reducer.stream
-    for name, stream in recorder._tables.streams.items():
-        yield f"tables/{name}", stream
 
 
 def load_checkpoints(path: str | os.PathLike[str], where: str) -> list[Checkpoint]:
@@ -117,8 +63,6 @@ def reopen(
     later : leave the file as it is until something is recorded; the recorder is not open until then
     Raises OSError where the file cannot be written, as when another process does.
     """
-    from .recorder import Recorder
-
     recorder = Recorder(os.path.abspath(path), overwrite=True, variables=state["variables"], **state["options"])
     recorder._network = {name: tuple(x) if isinstance(x, list) else x for name, x in state["network"].items()}
     recorder._configuration = state["configuration"]
@@ -244,3 +188,22 @@ def _attach(recorder: Recorder, file: h5py.File, streams: dict[str, Any], weight
                 table.add(column, file[name][column].dtype)
     if "weights" in streams:
         recorder._snapshots = Snapshots(recorder._opened("reopen"), weights._asdict())
+
+
+def repair(path: str | os.PathLike[str]) -> bool:
+    """Apply the journal that a killed process has left at the end of a recording; whether there was one.
+
+    The package reads such a file as it is, and `resume` applies the journal too; other HDF5 readers need it applied.
+    Raises as `open_recording`, ValueError where a process writes the file, OSError where it cannot be written.
+    """
+    path = pathlib.Path(path)
+    with open_recording(path) as recording:
+        if recording.is_running:
+            raise fail("repair.path", "be a file that no process writes", str(path))
+    if not has_journal(path):
+        return False
+    try:
+        JournaledFile(path, "r+").close()
+    except OSError as error:
+        raise OSError(f"the recording {path} cannot be repaired: {error}") from error
+    return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -11,14 +11,11 @@ import numpy as np
 from .._check import fail, integer, slice_text
 from ..storage.integrity import members, text
 from ..storage.open_file import LAST_STEP, PIECE, choose, frozen, listed
-from .pieces import need_no_gap
+from .raw import Raw, need_no_gap, one_line
 from .schema import SIGNALS
 
-if TYPE_CHECKING:
-    from .recording import Recording
 
-
-class Rows(NamedTuple):
+class SignalRows(NamedTuple):
     """Some rows of a signal, in order of trial and step."""
 
     trial: np.ndarray  # int64 [rows]
@@ -42,7 +39,7 @@ class Signal:
     dtype; shape : type and size of all that is recorded, (rows, columns), or (rows,) for class labels
     """
 
-    def __init__(self, recording: Recording, name: str):
+    def __init__(self, recording: Raw, name: str):
         self._recording, self.name = recording, name
         self._path = name if name in SIGNALS else f"traces/{name}"
         recorded = name not in SIGNALS
@@ -166,7 +163,7 @@ class Signal:
 
     def read_rows(
         self, index: np.ndarray, low: int = 0, high: int = LAST_STEP, neurons: Any = None, entries: int = PIECE
-    ) -> Iterator[Rows]:
+    ) -> Iterator[SignalRows]:
         """The rows from step `low` to step `high` - 1 of these segments, of any trials, in their order; at least one part.
 
         entries : values that are read at a time, at most about so many
@@ -177,7 +174,7 @@ class Signal:
             values = self._recording.read_entries(self._path, part.values, columns)
             yield part._replace(values=values if pick is None else values[:, pick])
 
-    def _places(self, index: np.ndarray, low: int, high: int, limit: int = PIECE) -> Iterator[Rows]:
+    def _places(self, index: np.ndarray, low: int, high: int, limit: int = PIECE) -> Iterator[SignalRows]:
         """The same, with slices of rows in place of the values; at most `limit` rows at a time."""
         s = self._recording.segments
         begin, end = (
@@ -188,7 +185,7 @@ class Signal:
         index, begin, kept = (x[kept > 0] for x in (index, begin, kept))
         if not index.size:
             empty = np.empty(0, np.int64)
-            yield Rows(empty, empty, empty, slice(0, 0))
+            yield SignalRows(empty, empty, empty, slice(0, 0))
             return
         first, total = s.row[index] + begin, np.cumsum(kept)
         cuts = (first[1:] != first[:-1] + kept[:-1]) | (np.diff((total - kept) // limit) != 0)
@@ -199,7 +196,7 @@ class Signal:
             step = origin + self.every * place
             for a in range(0, trial.size, limit):
                 use = slice(a, min(trial.size, a + limit))
-                yield Rows(trial[use], step[use], line[use], slice(row + use.start, row + use.stop))
+                yield SignalRows(trial[use], step[use], line[use], slice(row + use.start, row + use.stop))
 
     def _index(self, trial: Any) -> np.ndarray:
         """The segments of a trial, of pieces of a stream, or of all there is where that is one trial or stream."""
@@ -224,13 +221,3 @@ class Signal:
             return slice(0, 0), None
         low = int(position.min())
         return slice(low, int(position.max()) + 1), position - low
-
-
-def one_line(recording: Recording, trial: Any, where: str) -> np.ndarray:
-    """The segments of a trial, of pieces of a stream, or (None) of all there is. Raises ValueError where that is more."""
-    line, index = recording.segments.line, recording._segments_of(trial)
-    if index.size and (line[index] != line[index[0]]).any():
-        hint = "signal[trial][a:b] gives steps of a trial, to_xarray and to_pandas many trials"
-        got = f"{np.unique(line[index]).size} trials" if trial is None else trial
-        raise fail(where, "be one trial, or pieces of one stream", got, hint)
-    return index

@@ -281,7 +281,7 @@ def _check_column(where: str, name: str, value: Any) -> np.ndarray:
     return x.astype(dtype, copy=False)
 
 
-class Events(Stream):
+class EventLog(Stream):
     """What happened, with the time. A text that is too long for its column goes on in the next rows."""
 
     WIDTHS: ClassVar[dict[str, int]] = {"time": 24, "kind": 64, "message": 512}  # bytes
@@ -347,7 +347,7 @@ class Snapshots:
         self.last_update = update
 
 
-class Synapses:
+class SynapseTable:
     """Weights of chosen synapses, a row each time they are due.
 
     pairs : matrix -> int32 [chosen, 2]; every : updates between two rows

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import pathlib
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,7 +12,7 @@ import numpy as np
 from .._check import fail, integer
 from ..storage.integrity import text
 from ..storage.open_file import entries, frozen, listed, record
-from .reduced import read_reduction, read_synapses, reduced_names
+from .raw import Raw
 
 T = TypeVar("T")
 
@@ -27,15 +25,8 @@ class Event(NamedTuple):
     message: str
 
 
-class Summaries:
+class Summaries(Raw):
     """Tables, weights, reductions and events of an open recording."""
-
-    path: pathlib.Path
-    dt: float
-    n_neurons: int
-    _committed: dict[str, int]
-    _read: Callable[[Callable[[h5py.File], Any]], Any]
-    read_entries: Callable[..., np.ndarray]
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -109,12 +100,23 @@ class Summaries:
     def synapses(self) -> Any:
         """Weights of chosen synapses: a NamedTuple of update [rows], and of w_rec [rows, chosen] and w_rec_pairs [chosen, 2],
         (pre, post), for each matrix. Raises KeyError where there are none."""
-        return read_synapses(self)
+        if "synapses" not in self._committed:
+            raise KeyError(f"{self.path} has no weights of chosen synapses; Recorder(synapses=...) records them")
+        n = self._committed["synapses"]
+
+        def read(h5: h5py.File) -> dict[str, np.ndarray]:
+            found = h5["synapses"]
+            columns = sorted((c for c in found if "position" in found[c].attrs), key=lambda c: found[c].attrs["position"])
+            values = {column: entries(h5, f"synapses/{column}", slice(0, n)) for column in columns}
+            return values | {f"{c}_pairs": found[f"{c}_pairs"][...] for c in columns if c != "update"}
+
+        values = {name: frozen(x) for name, x in self._read(read).items()}
+        return record("Synapses", values)
 
     @property
     def reduced(self) -> tuple[str, ...]:
         """Names of the reducers that summed up the run, for `reduction`."""
-        return reduced_names(self)
+        return tuple(name.removeprefix("reduced/") for name in self._committed if name.startswith("reduced/"))
 
     def reduction(self, name: str) -> Any:
         """What the reducer of this `name` left: a NamedTuple of columns [bins], see `snnlearn.recording.reducers`.
@@ -122,7 +124,32 @@ class Summaries:
         time (ms of simulated time, at the bin's end), duration (ms), trial, update, the reducer's own columns, edges of its
         histograms, and rate (Hz) for "rates" [bins] and "neuron_rates" [bins, n]. Raises KeyError that lists the names.
         """
-        return read_reduction(self, name)
+        known = self.reduced
+        if name not in known:
+            hint = ", ".join(map(repr, known)) or "none; Recorder(reduce=...) records them"
+            raise KeyError(f"{self.path} has no reduction {name!r}; it has {hint}")
+        group, n = f"reduced/{name}", self._committed[f"reduced/{name}"]
+
+        def read(h5: h5py.File) -> dict[str, np.ndarray]:
+            found, fixed = h5[group], {}
+            columns = sorted((c for c in found if "position" in found[c].attrs), key=lambda c: found[c].attrs["position"])
+            values = {column: entries(h5, f"{group}/{column}", slice(0, n)) for column in columns}
+            for column in found:
+                if column not in columns:
+                    fixed[column] = found[column][...]
+            return values | fixed
+
+        values = self._read(read)
+        stop = values.pop("stop")
+        time = stop * self.dt
+        duration = np.diff(time, prepend=0.0)
+        head = {"time": time, "duration": duration, "trial": values.pop("trial"), "update": values.pop("update")}
+        if name in ("rates", "neuron_rates"):
+            neurons = self.n_neurons if name == "rates" else 1
+            seconds = duration.reshape(-1, *[1] * (values["spikes"].ndim - 1)) / 1000.0
+            head["rate"] = values["spikes"] / (neurons * seconds)
+        values = {column: frozen(np.asarray(x)) for column, x in (head | values).items()}
+        return record(name.title().replace("_", ""), values)
 
     @cached_property
     def events(self) -> tuple[Event, ...]:

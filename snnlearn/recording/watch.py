@@ -19,9 +19,9 @@ import numpy as np
 
 from .._check import number
 from ..storage.open_file import size_text
-from . import Recording, open_recording
 from .describe import duration, headline, moment
-from .recording import RUNNING
+from .raw import RUNNING
+from .recording import Recording, open_recording
 
 SCORES = {"classification": "accuracy", "regression": "nmse"}
 BLOCKS = "▁▂▃▄▅▆▇█"

@@ -52,6 +52,7 @@ class Rule(ABC):
     max_bytes: int | None = None
 
     causal: ClassVar[bool]  # works in a stream, with any update interval
+    draws: ClassVar[bool] = False  # its gradient has random numbers, which are others for another structure of the network
 
     def __post_init__(self) -> None:
         name, set_ = type(self).__name__, object.__setattr__
@@ -99,9 +100,22 @@ class Rule(ABC):
         return NO_WINDOW
 
     @property
-    def crosses(self) -> bool:
-        """Whether its gradient crosses recurrent synapses: going back, trials then share a pass over the weights."""
+    def follows_recurrent(self) -> bool:
+        """Whether its gradient follows recurrent synapses: going back, trials then share a pass over the weights."""
         return True
+
+    @property
+    def local(self) -> bool:
+        """Whether each synapse carries one trace, made of its own source and target alone.
+
+        Threads may then split the neurons of a trial, and plain SGD with K = 1 may change the weights in place.
+        """
+        return False
+
+    @property
+    def eligible(self) -> bool:
+        """Whether those traces are the eligibility traces of `rules/eligibility.py`."""
+        return False
 
     @abstractmethod
     def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> Any:
@@ -137,7 +151,10 @@ def any_set(x):
 
 @inlined
 def learning_signal(targets, b, t, err, weights, signal):
-    """Fill signal (n,) with L_j = sum_k B_jk err_k, or with the user's own learning signal."""
+    """Fill signal (n,) with L_j = sum_k B_jk err_k, or with the user's own learning signal.
+
+    targets, weights : as kernels see them; b, t : trial and step; err : [n_out] dE/dy of that step
+    """
     n_out = err.shape[0]
     if targets.kind == SIGNAL:
         for j in range(signal.shape[0]):
@@ -166,7 +183,10 @@ class Carry(NamedTuple):
 
 @inlined
 def readout_step(carry, net, tape, grad, b, span, row):
-    """Gradient of the readout, carried forward in carry.readout, the filtered spike trains, and carry.bias. In place."""
+    """Gradient of the readout, carried forward in carry.readout, the filtered spike trains, and carry.bias. In place.
+
+    net, tape, grad, span : as a digest has them; b : trial; row : of the tape
+    """
     if not leads(span.team):
         return
     g_out, g_b, n_out = grad.w_out[span.group], grad.b_out[span.group], net.n_out

@@ -1,9 +1,19 @@
-"""Back-propagation through time, whole or truncated, by the backward engine (`adjoint.py`).
+"""Back-propagation through time, whole or truncated (Martin-Sanchez, Bohte & Otte 2022, section 3; Williams & Peng 1990).
 
-BPTT follows every path, crossings of recurrent synapses included: the exact surrogate gradient of a trial and
-the reference of all other rules. Truncated BPTT cuts every path at the borders of windows of so many steps.
-Neither is causal or local; both need the tape of the trial (Martin-Sanchez, Bohte & Otte 2022, section 3;
-Williams & Peng 1990 for the truncation).
+BPTT follows every path, crossings of recurrent synapses included: the exact surrogate gradient of a trial and the reference of
+all other rules. Going back from the last step, with c_j[t] what a unit arrival at neuron j earns at step t:
+
+    ly_k[t]  = kappa ly_k[t+1] + err_k[t]                                                               (1)
+    gz_j[t]  = scale sum_k B_jk ly_k[t] + reg_j[t]                                                      (2)
+             + sum_l w_rec[j, l] c_l[t+delay]                                                           (3)
+    c[t]     = adjoint(gz[t]; neuron's own state)                                                       (4)
+    dE/dW_ij += pre_i[t] c_j[t]                                                                         (5)
+
+The numbers stand in `engines/adjoint.py`. Neither form is causal or local; both need the tape of the trial or window:
+
+    rule             runs where                 engine                cost of a step
+    BPTT             whole trials               engines/adjoint.py    a pass over the neurons and, for (3), over w_rec
+    TruncatedBPTT    trials, streams in windows engines/adjoint.py    the same; every path is cut at the window's borders
 """
 
 from __future__ import annotations

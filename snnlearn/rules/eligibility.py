@@ -11,7 +11,7 @@ i -> j (an input, or a spike of i `delay` steps ago):
 `attached` is 1 where the rule differentiates the reset. Rules that keep no traces (adjoints, spike-driven updates) or others
 (RFLO, influence) run as they do; these are computed beside them, in float64, from psi of the block.
 
-    Chain      the equations, for some postsynaptic neurons
+    TraceChain the equations, for some postsynaptic neurons
     Follower   a run's blocks, for recordings
 """
 
@@ -62,7 +62,7 @@ def follow(params, d, arrivals, psi, local, constants, state, out, source=SOURCE
             out.e[t, s], out.ebar[t, s] = e, state.ebar[s]
 
 
-class Chain:
+class TraceChain:
     """The traces of synapses onto these neurons, a synapse each.
 
     posts : int [chosen]; attached : whether the reset is differentiated
@@ -101,7 +101,7 @@ class Follower:
         pre = {name: pairs[name][:, 0] if name in pairs else np.empty(0, np.int32) for name in ("w_in", "w_rec")}
         self.pre = pre
         self.posts = np.concatenate([pairs[name][:, 1] for name in ("w_in", "w_rec") if name in pairs])
-        self.delay, self.chain = net.delay_steps, Chain(net, self.posts, attached)
+        self.delay, self.chain = net.delay_steps, TraceChain(net, self.posts, attached)
         self._states: dict[int | None, tuple[Traces, np.ndarray]] = {}
 
     def block(self, block: Any, job: Any, trial: int | None) -> dict[str, np.ndarray]:

@@ -1,9 +1,23 @@
-"""e-prop and its higher orders: which of the three engines computes them.
+"""e-prop of order m (Bellec et al. 2020, eqs 2-4 and 13; Martin-Sanchez, Bohte & Otte 2022, sections 4 and 5).
 
-order 1, forward     traces in place                                  `traces.py`
-order 1, interval    adjoints within intervals of a stream            `interval.py`
-order m, adjoint     graded adjoints on the tape of a trial           `adjoint.py`
-order m, forward     influence graded by crossings                    `influence.py`
+Order 1 follows the paths that stay in the postsynaptic neuron. For the synapse i -> j, with its learning signal L_j:
+
+    eps_v_ij[t] = alpha_j eps_v_ij[t-1] + zeta_j pre_i[t]  ( - thr_j e_ij[t-1] with reset_gradient )     (1)
+    eps_a_ij[t] = rho_j eps_a_ij[t-1] + e_ij[t-1]                                          (ALIF)       (2)
+    e_ij[t]     = psi_j[t] ( eps_v_ij[t] - beta_j eps_a_ij[t] )                                         (3)
+    ebar_ij[t]  = kappa ebar_ij[t-1] + scale e_ij[t]                                                    (4)
+    L_j[t]      = sum_k B_jk err_k[t]                                                                   (5)
+    dE/dW_ij   += L_j[t] ebar_ij[t] + reg_j[t] e_ij[t]                                                  (6)
+
+The numbers stand in `engines/traces.py`, which computes them as they are written. Order m adds the paths that cross up to
+m - 1 recurrent synapses. All engines give the same gradient, to rounding:
+
+    order   runs where                                engine                      cost of a step
+    1       streams, intervals of 4 steps or more     engines/interval.py         2 to 4 row additions a spike, a pass an interval
+    1       streams, shorter intervals                engines/traces.py           a pass over the synapses
+    1       streams, K = 1, plain SGD                 engines/event_driven.py     the rows of sources that spike
+    1, m    whole trials                              engines/adjoint.py          m passes over neurons, a row addition a spike
+    m       streams                                   engines/influence.py        a multiplication a crossing and synapse
 """
 
 from __future__ import annotations
@@ -71,9 +85,19 @@ class EProp(Rule):
         return self.order != 1 if self.reset_gradient is None else bool(self.reset_gradient)
 
     @property
-    def crosses(self) -> bool:
+    def follows_recurrent(self) -> bool:
         """Whether it is of an order above 1."""
         return self.order != 1
+
+    @property
+    def local(self) -> bool:
+        """Whether it is of order 1."""
+        return self.order == 1
+
+    @property
+    def eligible(self) -> bool:
+        """Whether it is of order 1."""
+        return self.order == 1
 
     def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
         """See `Rule.direction`. The adjoint form needs a closed window: one update a trial that starts at rest.

@@ -3,8 +3,10 @@
     eps_v_ij[t] = alpha_j eps_v_ij[t-1] + zeta_j pre_i[t]                                               (1)
     e_ij[t]     = psi_j[t] eps_v_ij[t]                                                                  (2)
 
-and on with e-prop's equations (4) to (7). Only the neuron's own decay is followed: e-prop without the paths
-through its own spike, adaptation and reset. For LIF neurons with a detached reset it is e-prop.
+and on with e-prop's equations (4) to (6), whose numbers stand in `engines/traces.py` too. Only the neuron's own decay is
+followed: e-prop without the paths through its own spike, adaptation and reset. For LIF neurons with a detached reset it is
+e-prop.
+The engines are those of e-prop of order 1 (`eprop.py` has the table), on neurons that do not see their own spikes.
 """
 
 from __future__ import annotations
@@ -42,9 +44,14 @@ class RFLO(Rule):
         _check.choice("RFLO.method", self.method, ("auto", "forward", "adjoint"))
 
     @property
-    def crosses(self) -> bool:
+    def follows_recurrent(self) -> bool:
         """Never."""
         return False
+
+    @property
+    def local(self) -> bool:
+        """Always."""
+        return True
 
     def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
         """See `Rule.direction`."""
@@ -60,7 +67,7 @@ class RFLO(Rule):
         elif not isinstance(p, LIFParams):
             blind = chain(p, net.n_hidden, net.n, weights.w_in.dtype, own_spike=False)
         if direction == "adjoint":
-            return make_adjoint(net, weights, trials, learns, attached=False, params=blind)
+            return make_adjoint(net._replace(params=blind), weights, trials, learns, attached=False)
         if direction == "interval":
             return make_interval(net, weights, False, trials, learns, blind)
         return make_eligibility(net, weights, False, trials, learns, blind)

@@ -1,8 +1,18 @@
-"""Real-time recurrent learning, exact and sparse, by the forward engine (`influence.py`).
+"""Real-time recurrent learning, exact and sparse (Williams & Zipser 1989; Menick et al. 2021).
 
-RTRL (Williams & Zipser 1989) is BPTT in causal form: the same gradient, carried forward. SnAp-n (Menick et
-al. 2021) keeps the influence of a weight only on neurons within n - 1 recurrent synapses of its own; the unit
-of the pattern is the neuron. SnAp-1 without self-connections is e-prop; SnAp saturated is RTRL.
+RTRL is BPTT in causal form: the same gradient, carried forward. For the synapse i -> j and a neuron l that it reaches:
+
+    PI_l    = sum_q w_rec[q, l] Pz_q[t-delay] + [l = j] pre_i[t]                                        (1)
+    P, Pz_l = tangent(PI_l, P[t-1], Pz_l[t-1]; neuron l)                                                (2)
+    Py_k    = kappa Py_k[t-1] + scale sum_l B_lk Pz_l                                                   (3)
+    dE/dW_ij += sum_k err_k Py_k + sum_l reg_l Pz_l                                                     (4)
+
+The numbers stand in `engines/influence.py`. SnAp-n keeps the influence of a weight only on neurons within n - 1 recurrent
+synapses of its own; the unit of the pattern is the neuron. SnAp-1 without self-connections is e-prop; SnAp saturated is RTRL.
+
+    rule      runs where           engine                  cost of a step
+    RTRL      streams, trials      engines/influence.py    a multiplication for each neuron reached, crossing and synapse
+    SnAp-n    streams, trials      engines/influence.py    the same, of the neurons that are kept
 """
 
 from __future__ import annotations

@@ -56,6 +56,12 @@ class Outcome(NamedTuple):
     correct: np.ndarray  # float64 [trials] sum of mask where argmax(y) is the label
     summed: np.ndarray  # float64 [trials, n_out] sum of mask * y
     trouble: np.ndarray  # int64 [4]: HERE, trial, step, neuron of the first value that is not finite
+    counts: np.ndarray  # int32 [trials, n] spikes; filled where several rounds of trials run in one call
+
+    def part(self, lo: int, hi: int, trouble: np.ndarray) -> Outcome:
+        """The same for trials lo .. hi-1, as views, with a `trouble` of its own."""
+        loss, regularization, correct, summed, _, counts = self
+        return Outcome(loss[lo:hi], regularization[lo:hi], correct[lo:hi], summed[lo:hi], trouble, counts[lo:hi])
 
 
 class Model(NamedTuple):
@@ -95,6 +101,7 @@ class Span(NamedTuple):
     """Which steps one call runs."""
 
     trials: int  # trials 0 .. trials - 1 of the call's arrays
+    rounds: int  # of so many trials that run one after another, each from the initial state; 1: the state is what it is
     start: int  # steps start .. stop - 1 of the trial
     stop: int
     origin: int  # the step that row 0 of the tape stands for
@@ -163,9 +170,11 @@ def make_tape(
     )
 
 
-def make_outcome(trials: int, n_out: int) -> Outcome:
-    """Zeroed sums."""
-    return apart(Outcome(np.zeros(trials), np.zeros(trials), np.zeros(trials), np.zeros((trials, n_out)), np.zeros(4, np.int64)))
+def make_outcome(trials: int, n_out: int, n: int) -> Outcome:
+    """Zeroed sums of so many trials of n neurons."""
+    loss, regularization, correct = np.zeros((3, trials))
+    summed, counts = np.zeros((trials, n_out)), np.zeros((trials, n), np.int32)
+    return apart(Outcome(loss, regularization, correct, summed, np.zeros(4, np.int64), counts))
 
 
 def apart(arrays: Any) -> Any:

@@ -12,6 +12,7 @@ a step by x, and the direct action of the weights on the currents written as sum
 nu_j[t] is +1 or -1 with equal probability, independent over j and t, so cross terms vanish in the mean: E[X (x) W]
 is RTRL's influence, hence the gradient is unbiased where the weights do not change. O(n + synapses) memory,
 O(recurrent synapses + input synapses) time a step: as cheap as e-prop, exact in the mean, and noisy.
+It has one engine, in this file, for trials and streams.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ class UORO(Rule):
     reset_gradient: bool = True
 
     causal: ClassVar[bool] = True
+    draws: ClassVar[bool] = True
 
     def __init__(self, seed: int = 0, feedback: Any = "symmetric", reset_gradient: bool = True, feedback_decay: float = 1e-3):
         values = {"seed": seed, "feedback": feedback, "reset_gradient": reset_gradient, "feedback_decay": feedback_decay}

@@ -21,6 +21,7 @@ import numpy as np
 from .. import _check
 from ..recording import open_recording
 from ..recording.reopen import load_checkpoints
+from ..simulator.history import History
 from ..simulator.simulator import Simulator
 from ..simulator.state import CURVES, capture
 from ..simulator.training import go_on
@@ -34,7 +35,7 @@ OF_PARENT = ("run", "digest", "command")  # of a simulator's context: how to rep
 WHERE = "fork"
 
 
-class State(NamedTuple):
+class KeptState(NamedTuple):
     """A state in the file."""
 
     updates: int  # before it
@@ -96,9 +97,9 @@ def _at(
     return checkpoint
 
 
-def _states(path: str | os.PathLike[str], checkpoints: list[Checkpoint]) -> list[State]:
+def _states(path: str | os.PathLike[str], checkpoints: list[Checkpoint]) -> list[KeptState]:
     """Checkpoints before kept states, because they hold more."""
-    result = [State(_updates(c), lambda c=c: c) for c in checkpoints]  # type: ignore[misc]
+    result = [KeptState(_updates(c), lambda c=c: c) for c in checkpoints]  # type: ignore[misc]
     path = pathlib.Path(path)
 
     def load(name: str) -> Checkpoint:
@@ -107,13 +108,13 @@ def _states(path: str | os.PathLike[str], checkpoints: list[Checkpoint]) -> list
 
     with open_file(path) as file:
         kept = kept_updates(file)
-    result += [State(updates, lambda name=name: load(name)) for name, updates in kept.items()]  # type: ignore[misc]
+    result += [KeptState(updates, lambda name=name: load(name)) for name, updates in kept.items()]  # type: ignore[misc]
     newest = checkpoints[0]
     if newest.values["training"] is not None and newest.values["recorder"] is not None:
         with open_recording(path) as recording:
             first = beginning(recording, newest)
         if first is not None:
-            result.append(State(0, lambda: _first(first)))
+            result.append(KeptState(0, lambda: _first(first)))
     return result
 
 
@@ -128,7 +129,7 @@ def _updates(checkpoint: Checkpoint) -> int:
     return int(checkpoint.arrays["done"][0]) if "done" in checkpoint.arrays else 0
 
 
-def _unreachable(at: int, states: list[State], trains: bool) -> Exception:
+def _unreachable(at: int, states: list[KeptState], trains: bool) -> Exception:
     """The error that names the nearest states."""
     known = sorted({state.updates for state in states})
     near = sorted(known[i] for i in np.argsort([abs(updates - at) for updates in known], kind="stable")[:4])
@@ -162,12 +163,12 @@ def _with_history(state: Checkpoint, newest: Checkpoint) -> Checkpoint:
     return state._replace(values=values, arrays=state.arrays | arrays)
 
 
-def _simulate(simulator: Simulator, at: int, states: list[State]) -> None:
+def _simulate(simulator: Simulator, at: int, states: list[KeptState]) -> None:
     """Have a training go on until it has so many updates."""
-    training, passed = simulator._training, []
+    training, passed = simulator.training, []
     assert training is not None
 
-    def watch(simulator: Any, history: Any) -> None:
+    def watch(simulator: Simulator, history: History) -> None:
         passed.append(simulator.updates_done)
         if passed[-1] >= at:
             raise Reached

@@ -33,12 +33,12 @@ import numpy as np
 from .. import _check
 from ..events import split_piece
 from ..recording import Recorder, Recording, open_recording
-from ..recording.recording import Spikes
+from ..recording.raw import Spikes
 from ..recording.reopen import load_checkpoints
 from ..simulator.simulator import Simulator
 from ..storage.checkpoint_slots import Checkpoint, kept_positions, read_kept
 from ..storage.open_file import frozen, open_file
-from ..tasks.batches import Batch, draw
+from ..tasks.batches import TrialBatch, draw
 from .replaying import Collected, Watcher
 from .resume import beginning, rebuild, training_task
 
@@ -230,7 +230,7 @@ def _cursor(state: Checkpoint, training: dict[str, Any], simulator: Simulator) -
     return int(training["start"]) if "begins" in state.values else int(training["next"])
 
 
-def _drawn(task: Any, first: int, end: int, batch: int) -> Iterator[Batch]:
+def _drawn(task: Any, first: int, end: int, batch: int) -> Iterator[TrialBatch]:
     for number in range(first, end, batch):
         yield draw(task, number, min(end, number + batch))
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from .. import _check
 from ..recording import Recorder, Recording
-from ..recording.recording import Spikes
+from ..recording.protocol import BaseRecorder
+from ..recording.raw import Spikes
 from ..recording.streams import schedule
 from ..storage.open_file import frozen, in_order
 
@@ -33,7 +34,7 @@ class Collected:
         return Spikes(*map(frozen, in_order(*(np.concatenate(x) for x in zip(*self._spikes, strict=True)))))
 
 
-class Watcher(Recorder):
+class Watcher(BaseRecorder):
     """A recorder that compares each block with the recording and passes on what lies in the window.
 
     choice : what to record; it gets the blocks itself unless `stores`, which keeps them in memory
@@ -41,11 +42,10 @@ class Watcher(Recorder):
     """
 
     def __init__(self, choice: Recorder, recording: Recording, window: tuple[int, int], streaming: bool, stores: bool):
-        self.__dict__.update(choice.__dict__)
+        self.take_options(choice)
         self.choice, self.recording, self.window, self.streaming, self.stores = choice, recording, window, streaming, stores
         self.collected = Collected()
-        self.keep_every = self.checkpoint_every = self.checkpoint_minutes = None
-        self._status, self._inside = "running", False
+        self._inside = False
         self._n_inputs = 0
         self._touched = -1  # the last piece of a stream that has steps in the window
         table = recording.table("trials") if "trials" in recording.tables else None

@@ -63,13 +63,13 @@ def resume(
     given = {"task": task, "lr": lr, "net": net, "rule": rule, "stop": stop}
     simulator = rebuild(checkpoint, str(path), given, {}, threads)
     values = checkpoint.values
-    ended = simulator._training is not None and simulator._training.history.status != "running"
+    ended = simulator.training is not None and simulator.training.history.status != "running"
     if values["recorder"] is not None and not (ended and _status(path) != "running"):
         recorder = reopen(path, values["recorder"], simulator.weights, checkpoint.arrays, later=_status(path) == "complete")
         if ended:  # killed after the last checkpoint, before it could be closed
             recorder.close()
             return simulator
-        simulator._recorder, simulator._closes_recorder = recorder, True
+        simulator.goes_on(recorder=recorder)
     return simulator
 
 
@@ -114,7 +114,7 @@ def rebuild(checkpoint: Checkpoint, path: str, given: dict[str, Any], changes: d
     if begins is None:
         restore(simulator, values, arrays, fresh)
     if values["training"] is not None:
-        simulator._training = _training(values, arrays, constants, given, where, simulator)
+        simulator.goes_on(training=_training(values, arrays, constants, given, where, simulator))
     elif {"task", "stop"} & set(given):
         raise _check.fail(where, "get a task or stop for a training only", "a file without one")
     return simulator
@@ -138,7 +138,7 @@ def beginning(recording: Recording, newest: Checkpoint) -> Checkpoint | None:
 
 def _training(values: Any, arrays: Any, constants: Any, given: dict[str, Any], where: str, simulator: Simulator) -> Training:
     kept = values["training"]
-    history = restore_training(values, arrays, simulator._engine.like)
+    history = restore_training(values, arrays, simulator.engine.like)
     if "stop" in given:
         _lacks(kept["stop"], "stop", where)
     stop = given["stop"] if "stop" in given else kept["stop"]

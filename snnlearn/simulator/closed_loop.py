@@ -32,7 +32,7 @@ class Call(NamedTuple):
     span: Span  # but for its offset, and whether it ends an interval
 
 
-class Asked(NamedTuple):
+class Request(NamedTuple):
     """What a step is to do with what the buffers hold."""
 
     kind: int  # NONE, SQUARED, ENTROPY, ERROR or SIGNAL: what the target is
@@ -62,11 +62,13 @@ class Stepper:
         self.noise = np.zeros((1, 1, net.n) if noisy else (0, 0, 0), dtype)
         self.lr = np.zeros(1)
         self.sums = s = np.zeros(3 + net.n_outputs)
-        self.outcome = Outcome(s[0:1], s[1:2], s[2:3], s[3:].reshape(1, -1), np.zeros(4, np.int64))
+        self.outcome = Outcome(
+            s[0:1], s[1:2], s[2:3], s[3:].reshape(1, -1), np.zeros(4, np.int64), np.zeros((1, net.n), np.int32)
+        )
         self.calls: dict[tuple[int, bool, bool, bool], Call] = {}
         self.ending: Frame | None = None  # the update where each step is an interval of its own
 
-    def fill(self, x: Any, target: Any, mask: Any, learn: Any, error: Any, signal: Any) -> Asked | None:
+    def fill(self, x: Any, target: Any, mask: Any, learn: Any, error: Any, signal: Any) -> Request | None:
         """Write what a caller gives into the buffers, if it is as it mostly is; None where it needs a closer look."""
         if not (type(mask) is float and 0.0 <= mask <= self.limit) or not (learn is None or type(learn) is bool):
             return None
@@ -97,7 +99,7 @@ class Stepper:
         channel[:count] = active
         values[:count] = x[active]
         self.mask[0, 0] = mask
-        return Asked(kind, self.able and learn is not False and given > 0, function)
+        return Request(kind, self.able and learn is not False and given > 0, function)
 
     def _plain(self, value: Any, shape: tuple[int, ...]) -> np.ndarray | None:
         """An array of numbers of this shape that are finite in the engine's dtype; None for all else."""
@@ -110,7 +112,7 @@ class Stepper:
         # a sum of squares that is finite has no entry that is not, nor one too large; a single pass over a few numbers
         return array if kind != "f" or float(array.dot(array)) <= self.limit else None
 
-    def take(self, job: Job, error: Callable[[np.ndarray], Any] | None) -> Asked:
+    def take(self, job: Job, error: Callable[[np.ndarray], Any] | None) -> Request:
         """Write a job of one step, which has been checked, into the buffers."""
         count = self.inputs.indptr[0, 1] = job.inputs.channel.size
         self.inputs.channel[:count], self.inputs.value[:count] = job.inputs.channel, job.inputs.value
@@ -119,9 +121,9 @@ class Stepper:
         weighted = job.targets.weight.size > 0
         if weighted:
             self.weights[1][:] = job.targets.weight
-        return Asked(job.targets.kind, job.learn, error, weighted)
+        return Request(job.targets.kind, job.learn, error, weighted)
 
-    def run(self, asked: Asked, noise: Noise, offset: int) -> tuple[Step, BaseException | None]:
+    def run(self, asked: Request, noise: Noise, offset: int) -> tuple[Step, BaseException | None]:
         """One step on what the buffers hold, and why the caller's error function failed, where it did.
 
         The network has advanced when that function is asked: where it fails, the step is one that does not learn.
@@ -182,7 +184,7 @@ class Stepper:
             engine.end_piece(self.ending)
         return Step(call.lane.state.z[0] != 0, call.lane.tape.readout[0, 0].copy(), self.sums.item(0)), failure
 
-    def _job(self, asked: Asked, noise: Noise) -> Job:
+    def _job(self, asked: Request, noise: Noise) -> Job:
         function = asked.error
         return Job(
             self.inputs,

@@ -30,7 +30,6 @@ A state that is not finite ends the run at once: `Divergence`.
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -98,13 +97,6 @@ def begin(state: dict[str, Any], weights: FlatWeights) -> None:
     state |= {"first_norm": total, "since": {}, "scale": 0.0}
 
 
-def watch_parts(simulator: Any, stacklevel: int) -> None:
-    """Warn where a new simulator has a rule and nothing that learns by it; stacklevel : of the caller of the constructor"""
-    if simulator.rule is not None and simulator.optimizer is None:
-        text = "it has a rule and no optimizer, so it runs and nothing is learnt"
-        _tell(simulator, _new(simulator._guards, [("no optimizer", text)]), stacklevel + 1)
-
-
 class Weighing(NamedTuple):
     """The weights after a run, and what can be expected of them."""
 
@@ -116,77 +108,7 @@ class Weighing(NamedTuple):
     trace: float = 0.0  # the largest that a stream carries, where it was looked for
 
 
-def watch(simulator: Any, job: Job, result: Result, run: Run, stacklevel: int, streaming: bool = False) -> None:
-    """Warn of what is new after a run of a simulator, and keep it for a recorder; stacklevel : of the caller of the run"""
-    engine, optimizer, learns = simulator._engine, simulator.optimizer, np.zeros(4, bool)
-    if job.learn and optimizer is not None and optimizer.rates(max(0, simulator.updates_done - 1), 1)[0] > 0:
-        learns = engine.learns
-    weights = _weigh(engine, learns, simulator.updates_done, job.learn and _due(simulator._guards["runs"] + 1))
-    found = look(simulator._guards, job, result, run, weights, _refractory(simulator))
-    if job.learn and simulator._guards["runs"] == 1 and not streaming:  # a piece of a stream may be too short to vary
-        found += _new(simulator._guards, [_far(job, run)])
-    _tell(simulator, found, stacklevel + 1)
-    engine.weighs = _due(simulator._guards["runs"] + 1)
-
-
-def _weigh(engine: Any, learns: np.ndarray, updates: int, due: bool) -> Weighing:
-    norm = engine.largest_norm() if engine.interval is not None else engine.norm if due else None
-    return Weighing(engine.weights, learns, updates, norm, engine.interval, engine.lanes.largest_trace() if due else 0.0)
-
-
-def watch_silence(simulator: Any, steps: int, spikes: bool, least: int, stacklevel: int) -> None:
-    """Warn once, where no neuron has spiked for so many steps at least, of which `steps` are new."""
-    state = simulator._guards
-    state["silent"] = 0 if spikes else state["silent"] + steps
-    if state["silent"] >= least:
-        text = f"no neuron spiked in the last {state['silent']} steps"
-        _tell(simulator, _new(state, [("silent network", text)]), stacklevel + 1)
-
-
-def count(simulator: Any, spikes: int, loss: float) -> None:
-    """Count the spikes of a step of a closed loop, and look now and then."""
-    state = simulator._guards
-    state["spikes"] += spikes
-    if loss > 0:
-        state["loss"] += loss
-        state["taught"] += 1
-    state["steps"] += 1
-    if state["steps"] >= STEPS:
-        watch_steps(simulator, stacklevel=4)
-
-
-def watch_steps(simulator: Any, stacklevel: int) -> None:
-    """Look at the last `STEPS` steps of a closed loop, whose spikes have been counted."""
-    state, engine, done = simulator._guards, simulator._engine, simulator.updates_done
-    steps, spikes, learnt = state["steps"], state["spikes"], done > state["updates"]
-    loss, taught = state["loss"], state["taught"]
-    state |= {"steps": 0, "spikes": 0, "updates": done, "loss": 0.0, "taught": 0}
-    watch_silence(simulator, steps, spikes > 0, SILENT_STEPS, stacklevel + 1)
-    n_ref = _refractory(simulator)
-    share = spikes / float(np.broadcast_to(steps / (1.0 + n_ref), simulator.net.n).sum())
-    found = [_saturation(state, steps, share >= SATURATED, "nearly all neurons", n_ref)]
-    if learnt:
-        state["runs"] += 1
-        weights = _weigh(engine, engine.learns, done, _due(state["runs"]))
-        loss *= _share(weights.interval, steps, taught)
-        found += [_explosion(state, weights.gradient, loss, 0.0, simulator.net.n), _traces(state, weights)]
-        found += _weights(state, weights, live=False)
-    _tell(simulator, _new(state, found), stacklevel + 1)
-
-
-def _tell(simulator: Any, findings: list[Finding], stacklevel: int) -> None:
-    for finding in findings:
-        simulator._guards["waiting"].append(list(finding))
-        kind = SilentNetworkWarning if finding.kind == "silent network" else RunWarning
-        warnings.warn(finding.message, kind, stacklevel=stacklevel)
-
-
-def _refractory(simulator: Any) -> np.ndarray:
-    """Steps that are blocked after a spike, [n] or a number."""
-    return np.asarray(getattr(simulator._engine.arrays.params, "n_ref", 0))
-
-
-def _due(run: int) -> bool:
+def is_due(run: int) -> bool:
     """Whether norms are taken at this run that learns, 1, 2, 3, ..."""
     return run % EVERY == 0 or (run < EVERY and run & (run - 1) == 0)
 
@@ -198,17 +120,17 @@ def look(state: dict[str, Any], job: Job, result: Result, run: Run, weights: Wei
     """
     most = job.all_steps / (1.0 + n_ref)
     full = float(np.mean(result.counts.sum(axis=0) >= SATURATED * most))
-    found = [_saturation(state, job.n_steps, full >= NEARLY_ALL, f"{100 * full:.0f} % of the neurons", n_ref)]
+    found = [saturation(state, job.n_steps, full >= NEARLY_ALL, f"{100 * full:.0f} % of the neurons", n_ref)]
     if job.learn:
         state["runs"] += 1
         found += [_loss(state, run.loss), _gradient(state, job, run, weights, result.counts.shape[1])]
-        found.append(_traces(state, weights))
-        found += _weights(state, weights, bool(result.counts.any()) and run.loss > 0)
+        found.append(exploding_traces(state, weights))
+        found += look_at_weights(state, weights, bool(result.counts.any()) and run.loss > 0)
         found += [_readout(state, job, result, run), _class(state, job, run)]
-    return _new(state, found)
+    return new(state, found)
 
 
-def _new(state: dict[str, Any], found: list[tuple[str, str] | None]) -> list[Finding]:
+def new(state: dict[str, Any], found: list[tuple[str, str] | None]) -> list[Finding]:
     """What has not been told."""
     unique: dict[str, str] = {}
     for kind, text in filter(None, found):
@@ -218,7 +140,7 @@ def _new(state: dict[str, Any], found: list[tuple[str, str] | None]) -> list[Fin
     return [Finding(*item) for item in unique.items()]
 
 
-def _saturation(state: dict[str, Any], steps: int, full: bool, who: str, n_ref: np.ndarray) -> tuple[str, str] | None:
+def saturation(state: dict[str, Any], steps: int, full: bool, who: str, n_ref: np.ndarray) -> tuple[str, str] | None:
     state["saturated"] = state["saturated"] + steps if full else 0
     if state["saturated"] < SATURATED_STEPS:
         return None
@@ -226,7 +148,7 @@ def _saturation(state: dict[str, Any], steps: int, full: bool, who: str, n_ref: 
     return "saturated network", f"{who} {what}, in the last {state['saturated']} steps"
 
 
-def _share(interval: int | None, steps: int, taught: int) -> float:
+def share_taught(interval: int | None, steps: int, taught: int) -> float:
     """The part of the loss of so many steps, of which so many have an error, that an update within them may be about."""
     if interval is None or taught == 0:
         return 1.0
@@ -238,15 +160,15 @@ def _gradient(state: dict[str, Any], job: Job, run: Run, weights: Weighing, neur
     if weights.gradient is None:
         return None
     if job.targets.kind not in (ENTROPY, SQUARED):
-        return _explosion(state, weights.gradient, 0.0, 0.0, neurons)
+        return explosion(state, weights.gradient, 0.0, 0.0, neurons)
     taught = 0 if weights.interval is None else int(np.count_nonzero(job.targets.mask, axis=1).max())
-    share = _share(weights.interval, job.n_steps, taught)
+    share = share_taught(weights.interval, job.n_steps, taught)
     # about the loss of outputs that are zero: as a regression is learnt, its gradient falls as the root of its loss
     zero = run.loss / run.nmse if run.nmse > 0 else 0.0
-    return _explosion(state, weights.gradient, share * (run.loss + run.regularization), share * zero, neurons)
+    return explosion(state, weights.gradient, share * (run.loss + run.regularization), share * zero, neurons)
 
 
-def _explosion(state: dict[str, Any], norm: float | None, loss: float, zero: float, neurons: int) -> tuple[str, str] | None:
+def explosion(state: dict[str, Any], norm: float | None, loss: float, zero: float, neurons: int) -> tuple[str, str] | None:
     """norm : of a gradient; loss : what it is the gradient of, 0.0: not known; zero : that of outputs that are zero, or 0.0"""
     if norm is None:
         return None
@@ -260,7 +182,7 @@ def _explosion(state: dict[str, Any], norm: float | None, loss: float, zero: flo
     return None
 
 
-def _traces(state: dict[str, Any], weights: Weighing) -> tuple[str, str] | None:
+def exploding_traces(state: dict[str, Any], weights: Weighing) -> tuple[str, str] | None:
     if not math.isfinite(weights.trace):
         return "not finite", "a trace of the rule is not finite"
     typical = state["first_norm"] / math.sqrt(sum(w.size for w in weights.flat[:3]))
@@ -288,10 +210,10 @@ def _loss(state: dict[str, Any], loss: float) -> tuple[str, str] | None:
     return None
 
 
-def _weights(state: dict[str, Any], weights: Weighing, live: bool) -> list[tuple[str, str] | None]:
+def look_at_weights(state: dict[str, Any], weights: Weighing, live: bool) -> list[tuple[str, str] | None]:
     """Norms now and then. live : neurons spike and there is something to learn"""
     runs = state["runs"]
-    if not _due(runs):
+    if not is_due(runs):
         return []
     found: list[tuple[str, str] | None] = []
     norms = {name: norm(w) for name, w in zip(WEIGHT_NAMES[:3], weights.flat[:3], strict=True)}
@@ -326,7 +248,7 @@ def _readout(state: dict[str, Any], job: Job, result: Result, run: Run) -> tuple
     return "dead readout", f"{which} exactly zero in the last {STILL} runs, though neurons spike"
 
 
-def _far(job: Job, run: Run) -> tuple[str, str] | None:
+def far_readout(job: Job, run: Run) -> tuple[str, str] | None:
     if job.targets.kind != SQUARED:
         return None
     spread = float(np.sum(2.0 * run.losses[run.scores > 0] / run.scores[run.scores > 0]))  # trials whose target varies

@@ -20,10 +20,11 @@ from ..losses import (
     encode_targets,
     encode_values,
 )
+from .core import Core
 
 
 def make_job(
-    simulator: Any,
+    core: Core,
     inputs: Any,
     targets: Any,
     mask: Any,
@@ -34,11 +35,11 @@ def make_job(
     single: bool = False,
 ) -> Job:
     """The job of `Simulator.run` with these arguments, everything checked. single : a piece of a stream, which is no batch."""
-    net, dtype = simulator.net, simulator._engine.dtype
+    net, dtype = core.net, core._engine.dtype
     given = {"targets": targets, "error": error, "learning_signal": signal}
     if all(value is None for value in given.values()):
         refuse_pair(net, inputs)
-    learns = check_learning(simulator, "Simulator.run", given, learn)
+    learns = check_learning(core, "Simulator.run", given, learn)
     inputs = take(inputs, net.n_inputs)
     batch = is_batch(inputs)
     if single and batch:
@@ -60,18 +61,18 @@ def make_job(
         kind = ERROR if signal is None else SIGNAL
         arrays = TargetArrays(kind, value, np.zeros((1, 1), np.int32), *weights)
     else:
-        arrays = encode_targets(simulator.loss, targets, mask, encoded.steps, n_steps, net.n_outputs, dtype, batch)
-    classifies = isinstance(simulator.loss, CrossEntropy)
+        arrays = encode_targets(core.loss, targets, mask, encoded.steps, n_steps, net.n_outputs, dtype, batch)
+    classifies = isinstance(core.loss, CrossEntropy)
     per_step = targets is not None and np.ndim(targets) == (2 if batch else 1)
     return Job(encoded, arrays, learn=learns, error=function, labels_per_step=per_step, classifies=classifies)
 
 
-def check_learning(simulator: Any, where: str, given: dict[str, Any], learn: bool | None) -> bool:
+def check_learning(core: Core, where: str, given: dict[str, Any], learn: bool | None) -> bool:
     """Whether a call learns. ValueError or TypeError where it is to learn and cannot, or gets more than one thing to learn.
 
     where : the method; given : its argument for targets, and the others from which it can learn, by name
     """
-    able = simulator.rule is not None and simulator.optimizer is not None
+    able = core.rule is not None and core.optimizer is not None
     n = sum(value is not None for value in given.values())
     targets, *others = given
     if learn is not None:
@@ -89,12 +90,12 @@ def check_learning(simulator: Any, where: str, given: dict[str, Any], learn: boo
     return able and learn is not False and n > 0
 
 
-def step_job(simulator: Any, x: Any, target: Any, mask: Any, learn: bool | None, error: Any, signal: Any) -> Job:
+def step_job(core: Core, x: Any, target: Any, mask: Any, learn: bool | None, error: Any, signal: Any) -> Job:
     """The job of `Simulator.step` with these arguments, everything checked."""
-    where, net, dtype = "Simulator.step", simulator.net, simulator._engine.dtype
+    where, net, dtype = "Simulator.step", core.net, core._engine.dtype
     x = _check.array(f"{where}.x", x, (net.n_inputs,), dtype)
-    check_learning(simulator, where, {"target": target, "error": error, "learning_signal": signal}, learn)
-    classifies = target is not None and isinstance(simulator.loss, CrossEntropy)
+    check_learning(core, where, {"target": target, "error": error, "learning_signal": signal}, learn)
+    classifies = target is not None and isinstance(core.loss, CrossEntropy)
     single = "CrossEntropy" if classifies else "a learning signal" if signal is not None else ""
     weight = None if mask is None else _step_mask(f"{where}.mask", mask, net.n_outputs, dtype, single)
     counts = np.array(True) if weight is None else weight != 0
@@ -108,7 +109,7 @@ def step_job(simulator: Any, x: Any, target: Any, mask: Any, learn: bool | None,
         error = _step_values(f"{where}.error", error, net.n_outputs, dtype, counts)
     if signal is not None:
         signal = _step_values(f"{where}.learning_signal", signal, net.n, dtype, counts)
-    return make_job(simulator, x[None], target, None if weight is None else weight[None], learn, error, signal)
+    return make_job(core, x[None], target, None if weight is None else weight[None], learn, error, signal)
 
 
 def _step_mask(where: str, mask: Any, n_out: int, dtype: Any, single: str) -> np.ndarray:

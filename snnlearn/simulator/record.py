@@ -14,53 +14,54 @@ from .._interrupts import shielded
 from ..engine.batch import Job, Result
 from ..losses import ENTROPY, SQUARED
 from ..network.network import WEIGHT_NAMES
-from ..recording import Recorder
+from ..recording.protocol import BaseRecorder
 from ..recording.reducers import Ended
 from ..rules.eligibility import Follower
+from .core import Core
 from .results import Alignment, Run
 
 
-def open_recorder(simulator: Any, recorder: Recorder) -> None:
+def open_recorder(core: Core, recorder: BaseRecorder) -> None:
     """Open the recorder's file, where the simulator does not record to it already."""
-    if not isinstance(recorder, Recorder):
+    if not isinstance(recorder, BaseRecorder):
         raise _check.fail("Simulator.run.recorder", "be an sl.Recorder", recorder, error=TypeError)
-    net, learns = simulator.net, simulator.rule is not None and simulator.optimizer is not None
-    if recorder.wants_norms and (simulator._engine.interval is not None or not learns):
-        got = f"update_every={simulator.update_every!r}" if learns else "a simulator that does not learn"
+    net, learns = core.net, core.rule is not None and core.optimizer is not None
+    if recorder.wants_norms and (core._engine.interval is not None or not learns):
+        got = f"update_every={core.update_every!r}" if learns else "a simulator that does not learn"
         raise _check.fail("Recorder.gradient_norms", "come with update_every='trial' and an optimizer", got)
-    if recorder is simulator._recorder:
+    if recorder is core._recorder:
         recorder.go_on()
-    if recorder is not simulator._recorder or not recorder.is_open:
+    if recorder is not core._recorder or not recorder.is_open:
         recorder.open(
-            simulator.config(),
+            core.config(),
             n_neurons=net.n,
             n_outputs=net.n_outputs,
             dt=net.dt,
-            variables=simulator.variables,
-            weights=simulator.weights,
+            variables=core.variables,
+            weights=core.weights,
             model=" and ".join(dict.fromkeys(type(g).__name__ for g in net.neurons)),
             hidden=net.variables,
             adaptive=net.adaptive,
         )
-        simulator._recorder = recorder
+        core._recorder = recorder
     if recorder.pairs and recorder.follower is None:
-        attached = bool(getattr(simulator.rule, "attached", getattr(simulator.rule, "reset_gradient", False)))
+        attached = bool(getattr(core.rule, "attached", getattr(core.rule, "reset_gradient", False)))
         recorder.follower = Follower(net, recorder.eligibility or {}, attached, recorder.pairs)
         recorder.follower.restore(recorder.followed)
-    simulator._engine.norms = np.zeros(4) if recorder.wants_norms else None
+    core._engine.norms = np.zeros(4) if recorder.wants_norms else None
 
 
-def ask(simulator: Any, job: Job, recorder: Recorder, trial: int, streaming: bool = False) -> Job:
+def ask(core: Core, job: Job, recorder: BaseRecorder, trial: int, streaming: bool = False) -> Job:
     """The job with what the recorder wants; opens its file at first."""
-    open_recorder(simulator, recorder)
-    selection = recorder.selection(simulator.net.n, simulator.variables)
-    if simulator.updates_done == 0:
-        recorder.snapshot(0, simulator.weights)
+    open_recorder(core, recorder)
+    selection = recorder.selection(core.net.n, core.variables)
+    if core.updates_done == 0:
+        recorder.snapshot(0, core.weights)
     wanted = any(recorder.takes(trial + b, streaming) for b in range(job.n_trials))
     if not wanted:
         return job._replace(variables=None)
     takes = lambda b: recorder.takes(trial + b, streaming)  # noqa: E731
-    everyone = np.arange(simulator.net.n)
+    everyone = np.arange(core.net.n)
     variables = {name: None if np.array_equal(index, everyone) else index for name, index in selection.items()}
     chosen = None if recorder.follower is None else recorder.follower.posts
     return job._replace(variables=variables, wanted=takes, chosen=chosen)
@@ -68,24 +69,24 @@ def ask(simulator: Any, job: Job, recorder: Recorder, trial: int, streaming: boo
 
 @shielded
 def record_run(
-    simulator: Any, recorder: Recorder, job: Job, result: Result, run: Run, trial: int, stream: int | None = None
+    core: Core, recorder: BaseRecorder, job: Job, result: Result, run: Run, trial: int, stream: int | None = None
 ) -> None:
     """Append a run to an open recording: blocks, a row for each trial, the weights where they are due, what guards have said.
 
     trial : number of the job's first trial
     stream : of a piece of a stream, the steps of the stream before it
     """
-    _append(simulator, recorder, job, result, run, trial, stream)
-    recorder.snapshot(simulator.updates_done, simulator.weights)
-    for kind, message in simulator._guards["waiting"]:
+    _append(core, recorder, job, result, run, trial, stream)
+    recorder.snapshot(core.updates_done, core.weights)
+    for kind, message in core._guards["waiting"]:
         recorder.event(kind, message)
-    simulator._guards["waiting"] = []
+    core._guards["waiting"] = []
 
 
-def _append(simulator: Any, recorder: Recorder, job: Job, result: Result, run: Run, trial: int, stream: int | None) -> None:
+def _append(core: Core, recorder: BaseRecorder, job: Job, result: Result, run: Run, trial: int, stream: int | None) -> None:
     """Blocks, rows of the tables, reducers."""
-    updates, dt = simulator.updates_done, simulator.net.dt
-    norms = simulator._engine.norms if job.learn else None  # [4] of the gradient of the run's update
+    updates, dt = core.updates_done, core.net.dt
+    norms = core._engine.norms if job.learn else None  # [4] of the gradient of the run's update
     targets = job.targets
     for block in result.blocks:
         steps = slice(block.start, block.start + block.readout.shape[0])
@@ -118,7 +119,7 @@ def _append(simulator: Any, recorder: Recorder, job: Job, result: Result, run: R
             "gradient_norms", update=updates, **{f"norm_{name}": x for name, x in zip(WEIGHT_NAMES, norms.tolist(), strict=True)}
         )
     cosine = None if run.alignment is None else run.alignment.cosine
-    ended = Ended(run.losses, run.scores, simulator.weights, norms, cosine, job.all_steps)
+    ended = Ended(run.losses, run.scores, core.weights, norms, cosine, job.all_steps)
     recorder.ended(trial + job.n_trials - 1, updates, ended, stream is not None)
 
 

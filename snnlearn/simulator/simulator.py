@@ -11,31 +11,29 @@ import numpy as np
 from .. import _check
 from .._interrupts import Interrupts
 from ..engine.batch import Job, Noise, Result
-from ..engine.checks import check_interval, check_parts
-from ..engine.engine import Engine
-from ..engine.functional import check_dtype, check_network
 from ..events import is_stream, split_piece
 from ..losses import CrossEntropy, Loss, MeanSquaredError, RateRegularizer
 from ..network.network import FlatWeights, Network, Weights
-from ..neurons.base import spec_to_dict as describe_spec
 from ..optimizers.optimizers import Optimizer
-from ..recording import Recorder
+from ..recording.protocol import BaseRecorder
 from ..rules import Rule
-from ..rules.base import check_passive, describe
-from . import guards
+from ..rules.base import describe
+from . import guards, watching
 from .closed_loop import Stepper
+from .core import Core
+from .history import History
 from .inputs import make_job, step_job
 from .record import ask, open_recorder, record_run
 from .results import Alignment, Evaluation, Pieces, Run, Step, align, report
+from .setup import Setup
 from .state import capture, go_back, save, state_of
-from .training import History, Training, evaluate, go_on_as_planned, train
+from .training import evaluate, go_on, go_on_as_planned, plan_training
 
 MEAN = CrossEntropy(of="mean")
 LAST_TRIAL = 2**62
-RECORDABLE = ("psi", "threshold", "learning_signal")  # besides the hidden state of the neuron model
 
 
-class Simulator:
+class Simulator(Core):
     """A network that runs and, given a rule and an optimizer, learns.
 
     net : Network
@@ -86,78 +84,11 @@ class Simulator:
         passive: Sequence[Rule] = (),
         passive_every: int = 1,
     ):
-        self.net = check_network(net)
-        self.seed = _check.seed("Simulator.seed", seed)
-        check_parts("Simulator", rule, optimizer, loss, regularizer)
-        if threads is not None:
-            threads = _check.threads("Simulator.threads", threads)
-        self._threads = threads
-        self.passive = check_passive(passive, rule is not None and optimizer is not None)
-        self.passive_every = _check.integer("Simulator.passive_every", passive_every, "be a positive number of updates", low=1)
-        self._aligned = -passive_every  # updates done at the last alignment
-        self.rule, self.optimizer, self.regularizer = rule, optimizer, regularizer
-        self.loss = loss or MeanSquaredError()
-        self.update_every = update_every
-        interval = check_interval(update_every, () if rule is None else (rule, *self.passive), self.loss, regularizer)
-        self._begins = "seed" if weights is None else "given"  # what the weights are, before anything runs
-        self.context: dict[str, Any] = {} if weights is None else {"weights": "given"}  # what else a recording should say
-        weights = self.net.init_weights(seed) if weights is None else weights
-        self._engine = Engine(
-            self.net,
-            self.net.check_weights(weights),
-            check_dtype("Simulator.dtype", dtype),
-            rule,
-            optimizer,
-            regularizer,
-            interval,
-            threads,
-            self.passive,
-        )
-        self._stepper = Stepper(self._engine, self.loss.kind, rule is not None and optimizer is not None)
-        self.trials_done = 0  # trials or pieces that learnt, or were recorded: the number of the next one
-        self._recorder: Recorder | None = None
-        self._training: Training | None = None
-        self._closes_recorder = False  # whether `train` closes it: `sl.resume` opened it
-        self.stream_steps = 0  # of the stream so far
-        self._within = False  # whether a piece of the stream was left before its end
-        self._stream_noise = Noise([np.random.default_rng([seed, 3])], self.net.n)
-        self._noise_begins = self._stream_noise.mark()
-        self._guards = guards.fresh()
-        guards.begin(self._guards, self._engine.weights)
-        guards.watch_parts(self, stacklevel=3)
-
-    # ---- what a user reads --------------------------------------------------------------------------
-
-    @property
-    def weights(self) -> Weights:
-        """The current weights: read-only views, always up to date."""
-        return self._engine.public_weights()
-
-    @property
-    def feedback(self) -> np.ndarray | None:
-        """The feedback B [n, n_out], or None where it is w_out itself."""
-        flat = self._engine.weights.feedback
-        return flat.reshape(self.net.n, self.net.n_outputs).copy() if flat.size else None
-
-    @property
-    def recorder(self) -> Recorder | None:
-        """The recorder that a run used last; after `sl.resume`, the one that goes on in the same file."""
-        return self._recorder
-
-    @property
-    def updates_done(self) -> int:
-        """Updates of the weights so far."""
-        return int(self._engine.opt.done[0])
-
-    @property
-    def dtype(self) -> np.dtype:
-        """float32 or float64."""
-        return self._engine.dtype
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """Names of the per-neuron variables that a recorder can take."""
-        return (*self.net.variables, *(RECORDABLE if self.rule is not None else RECORDABLE[:2]))
+        loss = loss or MeanSquaredError()
+        setup = Setup(net, rule, optimizer, loss, regularizer, update_every, dtype, seed, threads, passive, passive_every)
+        super().__init__(setup, weights)
+        self._stepper = Stepper(self._engine, self.loss.kind, setup.learns)
+        watching.watch_parts(self, stacklevel=3)
 
     def set_weights(self, weights: Weights) -> None:
         """Replace the weights (the structure of sparse ones must stay); the optimizer's moments remain."""
@@ -190,7 +121,7 @@ class Simulator:
         inputs: Any,
         targets: Any = None,
         mask: Any = None,
-        recorder: Recorder | None = None,
+        recorder: BaseRecorder | None = None,
         *,
         learn: bool | None = None,
         error: Callable[[int, np.ndarray], Any] | Any = None,
@@ -288,24 +219,25 @@ class Simulator:
         self._engine.passive_on[0] = True
         step, failure = self._stepper.run(asked, self._stream_noise, self.stream_steps)
         self.stream_steps += 1
-        guards.count(self, int(np.count_nonzero(step.spikes)), step.loss)
+        watching.count(self, int(np.count_nonzero(step.spikes)), step.loss)
         if failure is not None:
             raise failure
         return step
 
     def train(
-        self, task: Any = None, trials: int | None = None, batch: int = 1, recorder: Recorder | None = None, **options: Any
+        self, task: Any = None, trials: int | None = None, batch: int = 1, recorder: BaseRecorder | None = None, **options: Any
     ) -> History:
-        """Learn so many trials of a task, `batch` at a time; see `snnlearn.simulator.training.train` for the options.
+        """Learn so many trials of a task, `batch` at a time; see `snnlearn.simulator.training.plan_training` for the options.
 
         Without a task, go on with the training that was interrupted to its planned end: in the recording that `sl.resume`
         has opened, which is then closed, or with `recorder` where there is none. The only other option is then `callbacks`.
         The history that comes back is that of the whole training.
-        Raises ValueError where there is none to go on with, else as `snnlearn.simulator.training.train`.
+        Raises ValueError where there is none to go on with, else as `snnlearn.simulator.training.plan_training`.
         """
         if task is None:
             return go_on_as_planned(self, trials, batch, recorder, **options)
-        return train(self, task, trials, batch, recorder, **options)
+        training, callbacks = plan_training(self, task, trials, batch, **options)
+        return go_on(self, training, recorder, callbacks)
 
     def evaluate(self, task: Any, trials: int | None = None, split: str = "test") -> Evaluation:
         """How well the network does on trials of a task, without learning: loss, score, labels, predictions, ...
@@ -341,7 +273,7 @@ class Simulator:
 
     # ---- parts --------------------------------------------------------------------------------------
 
-    def _run_stream(self, pieces: Iterable[Any], recorder: Recorder | None, learn: bool | None, error: Any) -> Run:
+    def _run_stream(self, pieces: Iterable[Any], recorder: BaseRecorder | None, learn: bool | None, error: Any) -> Run:
         pieces_done = Pieces()
         safe = recorder if recorder is not None and recorder.checkpoints else None
         with Interrupts(safe is not None) as interrupts:
@@ -364,7 +296,7 @@ class Simulator:
             self._checkpoint(safe)
         return pieces_done.run(self.net.n_outputs)
 
-    def _run_piece(self, piece: Any, recorder: Recorder | None, learn: bool | None, error: Any) -> Run:
+    def _run_piece(self, piece: Any, recorder: BaseRecorder | None, learn: bool | None, error: Any) -> Run:
         """The next piece of the stream."""
         x, target, mask = split_piece(piece)
         self._check_stream(target is not None)
@@ -396,7 +328,7 @@ class Simulator:
                 "CrossEntropy", "have of='steps' in a stream: the mean readout is that of a whole trial", "of='mean'"
             )
 
-    def _checkpoint(self, recorder: Recorder | None, wait: bool = False, ends: bool = False) -> None:
+    def _checkpoint(self, recorder: BaseRecorder | None, wait: bool = False, ends: bool = False) -> None:
         """Write the present state, which is that between two runs, into the recorder's file.
 
         ends : whether a training ends with it; one that has ended before does not concern the recorder's run
@@ -429,24 +361,8 @@ class Simulator:
     def _report(self, job: Job, result: Result, alignment: Alignment | None, streaming: bool = False) -> Run:
         """The report of a result; warns where the network is silent, or learns badly."""
         least = guards.SILENT_STEPS if streaming else 2
-        guards.watch_silence(self, job.n_steps, bool(result.counts.any()), least, stacklevel=6 if streaming else 5)
+        watching.watch_silence(self, job.n_steps, bool(result.counts.any()), least, stacklevel=6 if streaming else 5)
         run = report(job, result, self.net.n, self.net.dt, alignment)
         if job.learn or self.optimizer is None:
-            guards.watch(self, job, result, run, stacklevel=6 if streaming else 5, streaming=streaming)
+            watching.watch(self, job, result, run, stacklevel=6 if streaming else 5, streaming=streaming)
         return run
-
-    def config(self) -> dict[str, Any]:
-        """Everything that describes this simulator, as plain values; it stands in every recording."""
-        parts = {key: getattr(self, key) for key in ("rule", "optimizer", "loss", "regularizer")}
-        described = {key: None if part is None else describe_spec(part) for key, part in parts.items()}
-        return {
-            "network": self.net.to_dict(),
-            **described,
-            "passive": [describe_spec(rule) | {"name": describe(rule)} for rule in self.passive],
-            "passive_every": self.passive_every,
-            "update_every": self.update_every,
-            "dtype": self.dtype.name,
-            "seed": self.seed,
-            "begins": "state" if self.updates_done or self.trials_done or self.stream_steps else self._begins,
-            **self.context,
-        }

@@ -27,9 +27,10 @@ from ..recording import Recorder
 from ..recording.recorder import check_new_file
 from ..rules.engines.passive import carried
 from ..spec import encode
+from .core import Core
+from .history import History, Training
 from .record import open_recorder
 from .results import Alignment
-from .training import History, Training
 
 KIND, VERSION = "snnlearn-state", 1
 PARTS = ("net", "rule", "optimizer", "loss", "regularizer", "passive")  # specs
@@ -50,20 +51,20 @@ class Capture(NamedTuple):
     headroom: int  # bytes by which a later state of the same run may be larger
 
 
-def capture(simulator: Any) -> Capture:
-    """The present state of a simulator."""
-    engine: Engine = simulator._engine
+def capture(core: Core) -> Capture:
+    """The present state of a core."""
+    engine: Engine = core._engine
     constants: dict[str, np.ndarray] = {}
-    parts = {name: encode(getattr(simulator, name), constants, name) for name in PARTS}
+    parts = {name: encode(getattr(core, name), constants, name) for name in PARTS}
     for name, matrix in zip(WEIGHT_NAMES, engine.like, strict=True):
         if sparse.issparse(matrix):
             constants |= {f"{name}.indptr": matrix.indptr, f"{name}.indices": matrix.indices}
     live, arrays = _live(engine), _arrays(engine)
-    options = {name: getattr(simulator, name) for name in OPTIONS}
-    values = {"kind": KIND, "version": VERSION, **parts, **options, "dtype": engine.dtype.name, **_moving(simulator)}
+    options = {name: getattr(core, name) for name in OPTIONS}
+    values = {"kind": KIND, "version": VERSION, **parts, **options, "dtype": engine.dtype.name, **_moving(core)}
     values["training"] = None
     headroom = HEADROOM + (sum(a.nbytes for a in live.values() if not a.any()) if values["stream"] is not None else 0)
-    training = simulator._training
+    training = core._training
     if training is not None and (training.can_continue or training.history.status in ENDED):
         values["training"], curves = _training(training, constants, engine.dtype)
         arrays |= curves
@@ -73,35 +74,35 @@ def capture(simulator: Any) -> Capture:
     return Capture(values, arrays, constants, headroom)
 
 
-def state_of(simulator: Any) -> dict[str, Any]:
+def state_of(core: Core) -> dict[str, Any]:
     """A state for `copy` and `pickle`, with its parts as they are: also those of a user's own classes.
 
     A training that can go on comes along; the recorder, whose file has one writer, does not.
     """
     names = ("net", "weights", *PARTS[1:], *OPTIONS, "dtype")
-    arguments = {name: getattr(simulator, name) for name in names} | {"threads": simulator._threads}
-    training = simulator._training
+    arguments = {name: getattr(core, name) for name in names} | {"threads": core.setup.threads}
+    training = core._training
     goes_on = training is not None and training.can_continue and training.history.status not in ENDED
-    state = {"arguments": arguments, "values": _moving(simulator), "arrays": _arrays(simulator._engine)}
-    return state | {"begins": simulator._begins, "training": training if goes_on else None}
+    state = {"arguments": arguments, "values": _moving(core), "arrays": _arrays(core._engine)}
+    return state | {"begins": core._begins, "training": training if goes_on else None}
 
 
-def go_back(simulator: Any, state: dict[str, Any]) -> None:
+def go_back(core: Core, state: dict[str, Any]) -> None:
     """Bring a new simulator with the state's arguments to it."""
-    restore(simulator, state["values"], state["arrays"])
-    simulator._begins, training = state["begins"], state["training"]
+    restore(core, state["values"], state["arrays"])
+    core._begins, training = state["begins"], state["training"]
     if training is not None:
-        simulator._training = replace(training, history=copy.deepcopy(training.history))
+        core._training = replace(training, history=copy.deepcopy(training.history))
 
 
-def save(simulator: Any, path: str | os.PathLike[str], overwrite: bool) -> None:
+def save(core: Core, path: str | os.PathLike[str], overwrite: bool) -> None:
     """Write the state to a file of its own; see `Simulator.save`."""
     path = check_new_file("Simulator.save.path", path, _check.flag("Simulator.save.overwrite", overwrite))
-    part, used = path.with_name(f"{path.name}.part"), simulator._recorder
+    part, used = path.with_name(f"{path.name}.part"), core._recorder
     recorder = Recorder(part, spikes=False, readout=False, target=False, overwrite=True)
     try:
-        open_recorder(simulator, recorder)
-        recorder.checkpoint(*capture(simulator), wait=True, goes_on=False)
+        open_recorder(core, recorder)
+        recorder.checkpoint(*capture(core), wait=True, goes_on=False)
         recorder.close()
         os.replace(part, path)
     except BaseException:
@@ -109,7 +110,7 @@ def save(simulator: Any, path: str | os.PathLike[str], overwrite: bool) -> None:
         part.unlink(missing_ok=True)
         raise
     finally:
-        simulator._recorder = used
+        core._recorder = used
 
 
 def check_values(values: dict[str, Any], where: str) -> None:
@@ -135,20 +136,20 @@ def initial_weights(values: dict[str, Any], arrays: Mapping[str, Any], constants
     return Weights(*result)
 
 
-def restore(simulator: Any, values: dict[str, Any], arrays: Mapping[str, Any], fresh: tuple[str, ...] = ()) -> None:
+def restore(core: Core, values: dict[str, Any], arrays: Mapping[str, Any], fresh: tuple[str, ...] = ()) -> None:
     """Bring a simulator of the same configuration to this state.
 
     fresh : beginnings of the names of arrays that stay as a new simulator has them, where the configuration is another: of
         `MOMENTS` where the optimizer is, `TRACES` where the rules are, "weights.feedback" where it is not the same
     """
-    engine = simulator._engine
+    engine = core._engine
     for name, value in values["counters"].items():
         if name == "_guards":  # with what an earlier version did not count
-            value = simulator._guards | value
+            value = core._guards | value
         if name in COUNTERS:
-            setattr(simulator, name, copy.deepcopy(value))
-    simulator.context, simulator._begins = copy.deepcopy(values["context"]), "state"
-    simulator._stream_noise.back_to([values["noise"]])
+            setattr(core, name, copy.deepcopy(value))
+    core.context, core._begins = copy.deepcopy(values["context"]), "state"
+    core._stream_noise.back_to([values["noise"]])
     plan = values["stream"]
     if plan is not None:
         known = plan["directions"] is not None and "traces" not in fresh
@@ -217,13 +218,13 @@ def _arrays(engine: Engine) -> dict[str, np.ndarray]:
     return {name: array.copy() for name, array in _live(engine).items() if array.any()}
 
 
-def _moving(simulator: Any) -> dict[str, Any]:
+def _moving(core: Core) -> dict[str, Any]:
     """What changes as a simulator runs and is no array."""
     return {
-        "counters": {name: copy.deepcopy(getattr(simulator, name)) for name in COUNTERS},
-        "noise": simulator._stream_noise.mark()[0],
-        "stream": _plan(simulator._engine),
-        "context": copy.deepcopy(simulator.context),
+        "counters": {name: copy.deepcopy(getattr(core, name)) for name in COUNTERS},
+        "noise": core._stream_noise.mark()[0],
+        "stream": _plan(core._engine),
+        "context": copy.deepcopy(core.context),
     }
 
 

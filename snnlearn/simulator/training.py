@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -14,85 +13,23 @@ from .. import _check
 from .._interrupts import Interrupts
 from ..losses import CrossEntropy
 from ..network.network import Weights
-from ..recording import Recorder
+from ..recording.protocol import BaseRecorder
 from ..tasks.base import Task, no_split
-from ..tasks.batches import Batch, check_number, draw, evaluation_split
+from ..tasks.batches import TrialBatch, check_number, draw, evaluation_split
+from .core import Core
+from .history import History, Training
 from .inputs import make_job
 from .results import Evaluation, evaluation
+from .setup import Parts
 
 EVALUATION_BATCH = 64  # trials that an evaluation runs at a time
 
 
-@dataclass(repr=False)
-class History:
-    """How a training went; lists grow by one entry an update or an evaluation.
-
-    loss : task loss of each update's batch; rate : Hz; wall_time : s since the beginning
-    score : accuracy (classification) or normalised mean-squared error (regression) of the update's batch
-    trials : learnt so far
-    evaluated_at : runs done at each evaluation; evaluation_loss, evaluation_score : of the task's validation split, or of its
-        test split where it has no other
-    best_score, best_weights : of the best evaluation
-    labels, predictions : of the last evaluation, [trials], None without classes
-    alignment : `Alignment` of passive rules, where one was due
-    status : "running", "complete", "stopped" (the stop criterion was met) or "interrupted" (Ctrl-C)
-    """
-
-    loss: list[float] = field(default_factory=list)
-    score: list[float] = field(default_factory=list)
-    rate: list[float] = field(default_factory=list)  # Hz
-    wall_time: list[float] = field(default_factory=list)  # s
-    evaluated_at: list[int] = field(default_factory=list)  # runs done at each evaluation
-    evaluation_loss: list[float] = field(default_factory=list)
-    evaluation_score: list[float] = field(default_factory=list)
-    alignment: list[Any] = field(default_factory=list)  # `Alignment` of passive rules, where one was due
-    best_score: float = float("nan")
-    best_weights: Weights | None = None
-    labels: np.ndarray | None = None  # of the last evaluation, [trials]
-    predictions: np.ndarray | None = None
-    trials: int = 0
-    status: str = "running"
-
-    def __repr__(self) -> str:
-        return _check.brief(self)
-
-
-@dataclass(repr=False)
-class Training:
-    """A training and how far it has come: with the simulator's state, all that it takes to go on."""
-
-    task: Any
-    trials: int
-    batch: int
-    start: int
-    evaluate_every: int | None
-    evaluate_trials: int | None
-    stop: float | Callable[[History], bool] | None
-    restore_best: bool
-    next: int  # first trial of the next batch
-    history: History = field(default_factory=History)
-    can_continue: bool = True  # whether the simulator's state is that between two batches
-
-    NUMBERS: ClassVar[tuple[str, ...]] = (
-        *("trials", "batch", "start", "evaluate_every", "evaluate_trials", "restore_best", "next"),
-    )
-
-    def __repr__(self) -> str:
-        return _check.brief(self)
-
-    def task_values(self) -> dict[str, Any]:
-        """The task as JSON values: its name and parameters, or {"foreign": class} of a user's own."""
-        if isinstance(self.task, Task):
-            return self.task.to_dict()
-        return {"foreign": f"{type(self.task).__module__}.{type(self.task).__qualname__}", "at": "task"}
-
-
-def train(
-    simulator: Any,
+def plan_training(
+    simulator: Core,
     task: Task,
     trials: int | None = None,
     batch: int = 1,
-    recorder: Recorder | None = None,
     *,
     start: int = 0,
     evaluate_every: int | None = None,
@@ -100,8 +37,8 @@ def train(
     stop: float | Callable[[History], bool] | None = None,
     callbacks: Iterable[Callable[[Any, History], Any]] = (),
     restore_best: bool = False,
-) -> History:
-    """Learn `trials` trials of a task, `batch` at a time.
+) -> tuple[Training, tuple[Callable[[Any, History], Any], ...]]:
+    """Check the options of `Simulator.train`, which learns `trials` trials of a task, `batch` at a time; the training, callbacks.
 
     trials : how many to learn; start : number of the first training trial
     evaluate_every : evaluate on the task's test split, or its validation split where it has one, after so many batches, and
@@ -130,10 +67,10 @@ def train(
     plan |= {"evaluate_every": evaluate_every, "evaluate_trials": evaluate_trials, "stop": repr(stop) if callable(stop) else stop}
     simulator.context = {**simulator.context, "task": kind, "training": plan}
     options = (evaluate_every, evaluate_trials, stop, restore_best)
-    return go_on(simulator, Training(task, int(trials), int(batch), int(start), *options, int(start)), recorder, callbacks)
+    return Training(task, int(trials), int(batch), int(start), *options, int(start)), tuple(callbacks)
 
 
-def train_to_end(simulator: Any, recorder: Any, *arguments: Any, **options: Any) -> History:
+def train_to_end(simulator: Core, recorder: Any, *arguments: Any, **options: Any) -> History:
     """`Simulator.train` with these arguments; then the recorder, where there is one, is closed with how it ended."""
     status = "failed: not finished"
     try:
@@ -149,7 +86,10 @@ def train_to_end(simulator: Any, recorder: Any, *arguments: Any, **options: Any)
 
 
 def go_on(
-    simulator: Any, training: Training, recorder: Recorder | None = None, callbacks: Iterable[Callable[[Any, History], Any]] = ()
+    simulator: Core,
+    training: Training,
+    recorder: BaseRecorder | None = None,
+    callbacks: Iterable[Callable[[Any, History], Any]] = (),
 ) -> History:
     """Learn from where a training has come to its end. See `train`."""
     task, batch, end, history = training.task, training.batch, training.start + training.trials, training.history
@@ -161,7 +101,7 @@ def go_on(
         recorder.begin_training()
     safe = recorder is not None and recorder.checkpoints
 
-    def fetch(first: int) -> Batch:
+    def fetch(first: int) -> TrialBatch:
         return draw(task, first, min(end, first + batch))
 
     with Interrupts(safe) as interrupts:
@@ -215,7 +155,7 @@ def go_on(
 
 
 def go_on_as_planned(
-    simulator: Any, trials: Any = None, batch: int = 1, recorder: Recorder | None = None, **options: Any
+    simulator: Core, trials: Any = None, batch: int = 1, recorder: BaseRecorder | None = None, **options: Any
 ) -> History:
     """Go on with the simulator's training, in its recording; see `Simulator.train`. The arguments must not change the plan."""
     training, where = simulator._training, "Simulator.train"
@@ -241,7 +181,7 @@ def go_on_as_planned(
     return history
 
 
-def evaluate(simulator: Any, task: Any, trials: int | None = None, split: str = "test") -> Evaluation:
+def evaluate(simulator: Core, task: Any, trials: int | None = None, split: str = "test") -> Evaluation:
     """Run trials of a split without learning.
 
     trials : how many; None: all, or 128 of an endless split
@@ -273,7 +213,7 @@ def _note(history: History, run: Any, began: float) -> None:
     history.wall_time.append(time.perf_counter() - began)
 
 
-def _evaluate(simulator: Any, task: Task, trials: int | None, history: History, recorder: Recorder | None) -> None:
+def _evaluate(simulator: Core, task: Task, trials: int | None, history: History, recorder: BaseRecorder | None) -> None:
     loss, score, labels, predictions = evaluate(simulator, task, trials, evaluation_split(task))[:4]
     number = len(history.evaluated_at)
     history.evaluated_at.append(len(history.loss))
@@ -301,10 +241,10 @@ def _met(stop: Any, history: History, accuracy: bool) -> bool:
     return score >= stop if accuracy else score <= stop
 
 
-def check_options(simulator: Any, task: Any, trials: Any, batch: Any, start: Any, every: Any, n_test: Any, stop: Any) -> None:
-    """Raise ValueError or TypeError for options of `train` that do not fit; simulator : or a `Config`"""
+def check_options(parts: Parts, task: Any, trials: Any, batch: Any, start: Any, every: Any, n_test: Any, stop: Any) -> None:
+    """Raise ValueError or TypeError for options of `train` that do not fit; parts : a simulator, or a `Config`"""
     where = "Simulator.train"
-    check_task(simulator, task, where)
+    check_task(parts, task, where)
     if trials is None:
         raise _check.fail(f"{where}.trials", "be given with a task: how many trials to learn", None, _epoch(task))
     _check.integer(f"{where}.trials", trials, "be a positive number", low=1)
@@ -313,7 +253,7 @@ def check_options(simulator: Any, task: Any, trials: Any, batch: Any, start: Any
     for name, value in (("evaluate_every", every), ("evaluate_trials", n_test)):
         if value is not None:
             _check.integer(f"{where}.{name}", value, "be a positive number or None", low=1)
-    if simulator.rule is None or simulator.optimizer is None:
+    if parts.rule is None or parts.optimizer is None:
         raise _check.fail(where, "have a rule and an optimizer", None)
     if stop is not None and not callable(stop):
         _check.number(f"{where}.stop", stop, "be a score or a function of the history")
@@ -327,27 +267,27 @@ def _epoch(task: Any) -> str:
     return "the task draws as many as are asked for" if n is None else f"trials={n} is each of the task's once"
 
 
-def check_task(simulator: Any, task: Any, where: str) -> None:
-    """Raise ValueError or TypeError for what is no task, or none of this network; simulator : or a `Config`"""
+def check_task(parts: Parts, task: Any, where: str) -> None:
+    """Raise ValueError or TypeError for what is no task, or none of this network; parts : a simulator, or a `Config`"""
     for name in ("trial", "n_trials", "n_inputs", "n_outputs"):
         if not hasattr(task, name) or (name in ("trial", "n_trials") and not callable(getattr(task, name))):
             raise _check.fail(f"{where}.task", "be a task such as sl.tasks.Digits()", task, f"it has no {name}", TypeError)
-    net = simulator.net
+    net = parts.net
     for name in ("n_inputs", "n_outputs"):
         if getattr(task, name) != getattr(net, name):
             raise _check.fail(f"{where}.task.{name}", f"be {getattr(net, name)}, as the network has", getattr(task, name))
-    classifies = isinstance(simulator.loss, CrossEntropy)
+    classifies = isinstance(parts.loss, CrossEntropy)
     if isinstance(task, Task) and classifies != (task.kind == "classification"):
         labelled = task.kind == "classification"
         wanted, targets = ("CrossEntropy", "class labels") if labelled else ("MeanSquaredError", "continuous")
         raise _check.fail(
-            "Simulator.loss", f"be {wanted} for {task.name}, whose targets are {targets}", type(simulator.loss).__name__
+            "Simulator.loss", f"be {wanted} for {task.name}, whose targets are {targets}", type(parts.loss).__name__
         )
     if isinstance(task, Task) and not _check.same_time(task.dt, net.dt):
         raise _check.fail(f"{where}.task.dt", f"be {net.dt} ms, as the network has", task.dt)
 
 
-def check_trials(simulator: Any, task: Any, trials: int, start: int, evaluates: bool, n_test: int | None) -> None:
+def check_trials(simulator: Core, task: Any, trials: int, start: int, evaluates: bool, n_test: int | None) -> None:
     """Raise ValueError or TypeError where there are not so many trials, or the first ones do not fit the network."""
     where, asked = "Simulator.train", [("train", int(start))]
     check_number(f"{where}.trials", task, "train", int(trials), int(start))

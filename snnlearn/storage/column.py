@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import h5py
 import numpy as np
 
-from .compression import Encoder, Task, encoded
+from .compression import ChunkEncoder, EncodingTask, encoded
 from .integrity import set_attributes, summed
 
 BUFFER_BYTES = 1 << 20  # pending values are handed to HDF5 when they exceed this
@@ -49,7 +49,7 @@ class Owner(Protocol):
     """What a column needs of the store that it belongs to."""
 
     compression: str | None
-    encoder: Encoder
+    encoder: ChunkEncoder
     buffered: int  # bytes that are pending, of all columns
 
     def entry(self, name: str) -> Entry:
@@ -78,7 +78,7 @@ class Column:
         self.held_bytes = 0  # and of what was put before and is not in the file
         self._filed = 0  # pending rows before this one are in the file too, or on their way
         self._chunk, self._buffer = self.dataset.chunks, np.empty(0, dtype)
-        self._encoded: deque[tuple[tuple[int, ...], Task]] = deque()  # chunks on their way, with their first entries
+        self._encoded: deque[tuple[tuple[int, ...], EncodingTask]] = deque()  # chunks on their way, with their first entries
         bytes_ = math.prod(self._chunk) * dtype.itemsize
         filters = self.dataset.compression, self.dataset.compression_opts, self.dataset.shuffle
         self._summed = self.dataset.fletcher32

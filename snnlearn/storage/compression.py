@@ -64,10 +64,10 @@ def _stored(plane: np.ndarray) -> list[bytes | memoryview]:
     return parts
 
 
-class Task(NamedTuple):
+class EncodingTask(NamedTuple):
     """A chunk on its way."""
 
-    encoder: Encoder
+    encoder: ChunkEncoder
     encode: Callable[[np.ndarray], bytes]
     chunk: np.ndarray
     future: Future[bytes]
@@ -82,19 +82,19 @@ class Task(NamedTuple):
             return self.encode(self.chunk)
         return self.future.result()
 
-    def again(self) -> Task:
+    def again(self) -> EncodingTask:
         """The same once more, after an error."""
         return self.encoder.submit(self.encode, self.chunk)
 
 
-class Encoder:
+class ChunkEncoder:
     """The thread that encodes chunks, in order; it begins with the first one, and its owner must `close` it."""
 
     def __init__(self) -> None:
         self.waited = 0.0  # s that the run stood still, because the thread could not keep up
         self.thread: int | None = None
         self._executor: ThreadPoolExecutor | None = None
-        self._queue: deque[Task] = deque()
+        self._queue: deque[EncodingTask] = deque()
 
     @property
     def waiting(self) -> int:
@@ -103,7 +103,7 @@ class Encoder:
             self._queue.popleft()
         return sum(task.chunk.nbytes for task in self._queue)
 
-    def submit(self, encode: Callable[[np.ndarray], bytes], chunk: np.ndarray) -> Task:
+    def submit(self, encode: Callable[[np.ndarray], bytes], chunk: np.ndarray) -> EncodingTask:
         """Have the thread encode a chunk, once there is room for it."""
         if self.waiting + chunk.nbytes > LIMIT_BYTES and threading.get_ident() != self.thread:
             began = time.monotonic()
@@ -117,7 +117,7 @@ class Encoder:
         except RuntimeError:  # at the end of the program, where no thread begins
             future = Future()
             future.set_result(encode(chunk))
-        self._queue.append(Task(self, encode, chunk, future))
+        self._queue.append(EncodingTask(self, encode, chunk, future))
         return self._queue[-1]
 
     def _begins(self) -> None:

@@ -25,7 +25,7 @@ import numpy as np
 from .._interrupts import shielded
 from .checkpoint_slots import Slots
 from .column import BUFFER_BYTES, CHUNK_BYTES, Column, Entry, chunk_shape
-from .compression import Encoder
+from .compression import ChunkEncoder
 from .integrity import set_attributes
 from .journal import JournaledFile
 
@@ -114,7 +114,7 @@ class Store:
     ):
         self.file, self.journal, self.compression, self.path, self.entry = file, journal, compression, path, entry
         self.streams: list[Stream] = []
-        self.encoder = Encoder()
+        self.encoder = ChunkEncoder()
         self.slots: Slots | None = None
         self.notes: Callable[[str, str], None] | None = None  # takes events, by kind and message
         self._waited, self._told = 0.0, False

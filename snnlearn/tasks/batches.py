@@ -1,7 +1,7 @@
 """Batches of a task's trials, checked before anything learns from them.
 
 A task is any object with `trial(index, split)` and `n_trials(split)`. Its trials may differ in length: the arrays of a batch are
-padded to the longest one, and `Batch.steps` tells the simulator where each trial ends.
+padded to the longest one, and `TrialBatch.steps` tells the simulator where each trial ends.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .base import no_split
 ENDLESS = 128  # trials of an endless split that an evaluation takes
 
 
-class Batch(NamedTuple):
+class TrialBatch(NamedTuple):
     """Trials of a task as `Simulator.run` takes them."""
 
     x: Any  # [trials, T, n_inputs], or a list of Events
@@ -31,7 +31,7 @@ class Batch(NamedTuple):
         return len(self.target)
 
 
-def draw(task: Any, first: int, stop: int, split: str = "train") -> Batch:
+def draw(task: Any, first: int, stop: int, split: str = "train") -> TrialBatch:
     """Trials first .. stop - 1 of a split. Raises ValueError or TypeError that names the task and the trial."""
     name = type(task).__name__
     if split == "train":  # which a task of a user's own need not be told
@@ -54,7 +54,7 @@ def checked(trial: Any, where: str) -> tuple[Any, Any, Any]:
     return x, target, mask
 
 
-def collate(trials: list[Any]) -> Batch:
+def collate(trials: list[Any]) -> TrialBatch:
     """A batch of single trials (x, target, mask); masks that are one object stay one [T]."""
     xs, targets, masks = zip(*trials, strict=True)
     lengths = np.array([_length(x, "a task's trial") for x in xs])
@@ -70,8 +70,8 @@ def collate(trials: list[Any]) -> Batch:
     if (lengths == longest).all():
         one = np.ndim(masks[0]) < 2 and all(m is masks[0] for m in masks)
         mask = masks[0] if one else _masks(masks, lengths, longest)
-        return Batch(batch, target, mask, None)
-    return Batch(batch, target, None if all(m is None for m in masks) else _masks(masks, lengths, longest), lengths)
+        return TrialBatch(batch, target, mask, None)
+    return TrialBatch(batch, target, None if all(m is None for m in masks) else _masks(masks, lengths, longest), lengths)
 
 
 def evaluation_split(task: Any) -> str:

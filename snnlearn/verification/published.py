@@ -65,17 +65,17 @@ def superimposed_sines() -> Sines:
     return Sines(net, Weights(w_in, w_rec, w_out, np.zeros(1)), x, target[:, None], feedback, RateRegularizer(10.0, 300.0))
 
 
-class Training(NamedTuple):
+class PublishedTraining(NamedTuple):
     """What is published of a training; the n-th values are those of the weights after n - 1 updates."""
 
     losses: np.ndarray  # [iterations]
     spikes: np.ndarray  # [iterations]
 
 
-def train_sines(iterations: int = 5) -> Training:
+def train_sines(iterations: int = 5) -> PublishedTraining:
     """The first iterations of the published training, in float64."""
     sines = superimposed_sines()
     rule, seconds = EProp(feedback=sines.feedback, reset_gradient=False), 1e-3 * len(sines.x)
     sim = Simulator(sines.net, sines.weights, rule, SGD(1e-4), regularizer=sines.regularizer, dtype="float64")
     runs = [sim.run(sines.x, sines.target) for _ in range(iterations)]
-    return Training(np.array([run.loss for run in runs]), np.array([run.rate * sines.net.n * seconds for run in runs]))
+    return PublishedTraining(np.array([run.loss for run in runs]), np.array([run.rate * sines.net.n * seconds for run in runs]))

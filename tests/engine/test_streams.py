@@ -112,7 +112,7 @@ def test_pieces_of_any_length_and_single_steps():
 def test_what_needs_the_gradient_of_every_step_gets_it(optimizer):
     case = draw(T=40, n=5, n_in=3, **READ["masked"])
     sim, _ = simulator(case, sl.EProp(), optimizer, update_every=1)
-    assert not sim._engine.straight
+    assert not sim._engine.in_place
 
 
 def test_batches_share_their_weights():

@@ -16,8 +16,7 @@ from recording_twin import TRIALS, T, dense_weights, record, spikes_of, start
 
 import snnlearn
 from snnlearn.recording import Recorder, open_recording
-from snnlearn.recording.reopen import load_checkpoints, reopen
-from snnlearn.recording.repair import repair
+from snnlearn.recording.reopen import load_checkpoints, reopen, repair
 from snnlearn.storage import checkpoint_slots, journal
 
 resource = pytest.importorskip("resource", reason="limits the size of files")

@@ -280,9 +280,9 @@ def test_weights_that_are_not_finite():
     sim = simulator()
     weights = guards.Weighing(sim._engine.weights, np.ones(4, bool), 1)
     sim._guards["runs"] = 1
-    assert guards._weights(sim._guards, weights, True) == []
+    assert guards.look_at_weights(sim._guards, weights, True) == []
     sim._engine.weights.w_out[0] = np.inf
-    assert guards._weights(sim._guards, weights, True) == [("not finite", "w_out holds values that are not finite")]
+    assert guards.look_at_weights(sim._guards, weights, True) == [("not finite", "w_out holds values that are not finite")]
 
 
 def test_what_guards_remember_goes_on_from_a_checkpoint(tmp_path):

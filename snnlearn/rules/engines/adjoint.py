@@ -63,12 +63,11 @@ def make_adjoint(
     grades: int = 1,
     through: bool = False,
     window: int = NO_WINDOW,
-    params: Any = None,
 ) -> AdjointArrays:
-    """Scratch for so many trials. params : of the neurons, where the rule sees others than the network's."""
+    """Scratch for so many trials. net : with the parameters of its neurons as the rule sees them."""
     n, dtype = net.n, weights.w_in.dtype
     return AdjointArrays(
-        params=chain(net.params, net.n_hidden, n, dtype) if params is None else params,
+        params=chain(net.params, net.n_hidden, n, dtype),
         through=through,
         window=window,
         learn_in=bool(learns[0]),
@@ -143,7 +142,7 @@ def _from_readout(rule, net, weights, tape, targets, span, b, t):
         for k in range(first):
             _feed(gz, scale * ly[k], B[k])
     for k in range(first, n_out, 4):
-        _feed_four(gz, scale * ly[k], B[k], scale * ly[k + 1], B[k + 1], scale * ly[k + 2], B[k + 2], scale * ly[k + 3], B[k + 3])
+        _feed_four(gz, B[k : k + 4], scale * ly[k], scale * ly[k + 1], scale * ly[k + 2], scale * ly[k + 3])
 
 
 @distinct
@@ -160,10 +159,10 @@ def _feed_two(gz, reg, one, first, two, second):
 
 
 @distinct
-def _feed_four(gz, one, first, two, second, three, third, four, fourth):
+def _feed_four(gz, rows, one, two, three, four):
     """The terms of four outputs in one pass, added in order."""
     for j in range(gz.shape[0]):
-        gz[j] = (((gz[j] + one * first[j]) + two * second[j]) + three * third[j]) + four * fourth[j]
+        gz[j] = (((gz[j] + one * rows[0, j]) + two * rows[1, j]) + three * rows[2, j]) + four * rows[3, j]
 
 
 @inlined

@@ -73,6 +73,11 @@ class LazyAdaptive(NamedTuple):
     keeps: np.ndarray  # float64 [n] rho; 1 where beta is 0, so that P stays 1: q has no effect there
     adapts: np.ndarray  # float64 [n] 0 where beta is 0, else 1
 
+    @property
+    def splittable(self) -> bool:
+        """Whether threads may share its neurons: not where windows end by the state of all of them."""
+        return False
+
 
 class Rows(NamedTuple):
     """Where the rows of a projection stand."""

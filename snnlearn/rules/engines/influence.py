@@ -9,7 +9,7 @@ For a synapse i -> j and a neuron l, with g counting the crossings of recurrent 
 
 RTRL keeps every (l, j) that a path connects and does not grade (g-1 is g in (1)); SnAp-n keeps those within
 n - 1 crossings and does not grade; e-prop of order m grades, 0 .. m-1, and keeps (g, l, j) where a path of exactly
-g crossings leads from j to l (`reach.py` has the layout). Causal. Memory is that of what is kept, times the
+g crossings leads from j to l (`influence_layout.py` has the layout). Causal. Memory is that of what is kept, times the
 in-degree, which `make_influence` checks before it allocates; time is a multiplication per crossing and synapse,
 save the crossings that start at neurons with psi = 0, where Pz vanishes.
 """

@@ -15,8 +15,8 @@ Where alpha is common to all neurons and the reset is detached, eps_v_ij = zeta_
 number per source suffices (`SourceTraces`); otherwise it is kept per synapse (`SynapseTraces`). Traces are
 stored as the next step finds them: eps after its decay, q = rho eps_a + e. With plain SGD at every step the
 weights themselves take the place of the gradient, with L and reg times minus the learning rate: one pass over
-the synapses a step, or none where a row can be brought up to date when it is read (`lazy.py`). Models without kernels of their
-own carry the derivative of their whole hidden state per synapse (`StateTraces`).
+the synapses a step, or none where a row can be brought up to date when it is read (`event_driven.py`). Models
+without kernels of their own carry the derivative of their whole hidden state per synapse (`StateTraces`).
 """
 
 from __future__ import annotations
@@ -135,18 +135,18 @@ def make_eligibility(
     )
 
 
-def read_lazily(arrays: EligibilityArrays, net: NetArrays) -> EligibilityArrays:
-    """The same with room for bringing rows up to date when they are read, where that is possible.
+def in_place(arrays: Any, net: NetArrays) -> Any:
+    """The rule's arrays where its gradient changes the weights in place at every step.
 
-    For a rule whose gradient goes straight to the weights at every step.
+    They then have room for bringing rows of synapses up to date when they are read, if that is possible.
     """
-    if obstacle(arrays):
+    if not isinstance(arrays, EligibilityArrays) or obstacle(arrays):
         return arrays
     return arrays._replace(lazy=make_lazy(net, arrays.params))
 
 
 def obstacle(arrays: EligibilityArrays) -> str:
-    """Why rows of synapses cannot be brought up to date when they are read, by the closed form of `lazy.py`; "" if they can."""
+    """Why rows cannot be brought up to date when they are read, by the closed form of `event_driven.py`; "" where they can."""
     if not isinstance(arrays.params, (LIFParams, ALIFParams)):
         return "the closed form is that of LIF and ALIF neurons"
     if not isinstance(arrays.carry.w_in, SourceTraces):
@@ -180,7 +180,7 @@ def eligibility_before(rule, model, drive, tape, span, t):
 
 @inlined
 def _advance_sums(rule, model, targets, tape, grad, span, t):
-    """Step t of the one trial, where weights are brought up to date as they are read (`lazy.py`)."""
+    """Step t of the one trial, where weights are brought up to date as they are read (`event_driven.py`)."""
     net, weights, row = model.net, model.weights, t - span.origin
     psi, err = tape.psi[0, row % tape.psi.shape[1]], tape.error[0, row]
     signal = tape.signal[0, row % tape.signal.shape[1]]
