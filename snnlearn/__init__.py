@@ -14,7 +14,7 @@ The package, in the order in which its parts build on each other; each imports o
     spec           specs as plain values and back
     engine         the compiled loop (engine/block_loop.py is the timeline of a step), its batches and threads; simulate, gradient
     storage        HDF5 files that survive kills; knows no neurons
-    recording      Recorder, open_recording, watch
+    recording      Recorder, MemoryRecorder, open_recording, watch
     datasets       recorded events: SHD, SSC, N-MNIST, others' objects
     tasks          what to learn
     simulator      Simulator: run, train, evaluate, step
@@ -24,8 +24,6 @@ The package, in the order in which its parts build on each other; each imports o
     extend         what people import who add a neuron model or a rule
     interop        export: SONATA, NWB, CSV, NIR; conventions of other simulators
     experiments    Config, load_config, plan, sweep, recipes
-    estimators     SpikingClassifier, SpikingRegressor (need scikit-learn)
-    torch          spiking networks as modules of PyTorch (needs torch)
     plot           figures (needs matplotlib)
     cli            the command line
 
@@ -115,8 +113,6 @@ __all__ = [
     "Simulator",
     "SnAp",
     "Sparse",
-    "SpikingClassifier",
-    "SpikingRegressor",
     "Step",
     "StepDecay",
     "SweepResult",
@@ -152,15 +148,13 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    return sorted((*__all__, "torch"))
+    return sorted(__all__)
 
 
 def __getattr__(name: str) -> object:
-    """What needs other packages is imported on first use."""
-    from importlib import import_module
+    """`snnlearn.plot` is imported on first use."""
+    if name == "plot":
+        from importlib import import_module
 
-    if name in ("plot", "torch"):
-        return import_module(f".{name}", __name__)
-    if name in ("SpikingClassifier", "SpikingRegressor"):
-        return getattr(import_module(".estimators", __name__), name)
+        return import_module(".plot", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

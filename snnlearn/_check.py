@@ -295,7 +295,8 @@ def finite(where: str, value: np.ndarray, dtype: Any = None) -> np.ndarray:
 def fits(where: str, value: Any, dtype: Any) -> None:
     """Raise ValueError where finite numbers, one or an array of them, are too large for this dtype, without a copy."""
     limit = float(np.finfo(dtype).max)
-    low, high = float(np.min(value, initial=0.0)), float(np.max(value, initial=0.0))
+    array = np.asarray(value)
+    low, high = float(array.min(initial=0.0)), float(array.max(initial=0.0))
     if low < -limit or high > limit:
         raise fail(where, f"fit into {np.dtype(dtype).name}", high if high > limit else low)
 

@@ -283,8 +283,8 @@ def encode_mask(mask: Any, steps: np.ndarray, n_steps: int, n_out: int, dtype: A
     steps : [trials] lengths of the trials; behind them both are zero
     """
     found = _encode_mask(mask, steps.size, n_steps, n_out, dtype, batch)
-    late = np.arange(n_steps) >= steps[:, None]
-    if late.any():
+    if steps.min(initial=n_steps) < n_steps:
+        late = np.arange(n_steps) >= steps[:, None]
         for weights in found:
             if weights.size:
                 weights[late] = 0

@@ -38,7 +38,7 @@ ORDER = (
         "extend",
         "interop",
     ),
-    *("experiments", "estimators", "torch", "plot", "cli"),
+    *("experiments", "plot", "cli"),
 )
 ROOT_MODULES = {"__init__", "__main__", "_check", "_interrupts", "_version", "events", "losses", "spec"}
 # `Weights.load` opens a recording and Ctrl-C asks whether kernels compile: within a call, when both are there

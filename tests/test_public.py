@@ -14,7 +14,7 @@ import pytest
 import snnlearn as sl
 
 PACKAGE = Path(sl.__file__).parent
-PARTS = ("neurons", "rules", "recording", "interop", "torch")  # public, but not among the names of the package itself
+PARTS = ("neurons", "rules", "recording", "interop")  # public, but not among the names of the package itself
 MODULES = [sl, *(getattr(sl, n) for n in sl.__all__ if n != "plot" and isinstance(getattr(sl, n), types.ModuleType))]
 MODULES += [importlib.import_module(f"snnlearn.{part}") for part in (*PARTS, "plot")]
 LONG_LIVED = (sl.Simulator, sl.Recorder, sl.Recording, sl.Network, sl.Events)  # whose methods' arguments are documented too

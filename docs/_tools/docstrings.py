@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 from typing import Any
 
@@ -14,8 +16,16 @@ class Docstrings(griffe.Extension):
     """Rewrites docstrings while the package is read."""
 
     def on_instance(self, *, obj: Any, **kwargs: Any) -> None:
-        if obj.docstring is not None:
-            obj.docstring.value = to_markdown(obj.docstring.value)
+        if obj.docstring is None:
+            return
+        if (
+            "{options}" in obj.docstring.value
+        ):  # which are filled in when the package is imported
+            module, _, name = obj.path.rpartition(".")
+            obj.docstring.value = inspect.getdoc(
+                getattr(importlib.import_module(module), name)
+            )
+        obj.docstring.value = to_markdown(obj.docstring.value)
 
     def on_attribute_instance(self, *, attr: griffe.Attribute, **kwargs: Any) -> None:
         """The comment behind a field."""

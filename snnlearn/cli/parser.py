@@ -8,10 +8,11 @@ import pathlib
 from .._version import __version__
 from ..experiments.recipes import RECIPES, SUITE
 from ..experiments.suite_runs import METHODS, SHORT
+from ..recording.options import FIELDS
 from . import configure, forking, inspect, suite, training
 
 TASKS = ", ".join((*RECIPES, *SUITE))
-RULES = "bptt, tbptt:STEPS, rtrl, eprop, eprop:ORDER, eprop:all, snap:N, rflo or uoro"  # of `family.parse_rule`
+RULES = "bptt, tbptt:STEPS, rtrl, eprop, eprop:ORDER, eprop:all, snap:N, rflo or uoro"  # of `taxonomy.parse_rule`
 FORK = """\
 keys of --set, each with the keys of its table in a configuration (snnlearn init writes one):
   optimizer.lr=1e-3                      one value of the optimizer
@@ -46,10 +47,9 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=pathlib.Path, metavar="FILE", help="record the run to this HDF5 file")
     train.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
     train.add_argument("--stop", type=float, metavar="SCORE", help="stop once an evaluation reaches this score")
-    text = "updates (batches) between two checkpoints in FILE, from which resume goes on; default: every minute"
-    train.add_argument("--checkpoint-every", type=int, metavar="N", help=text)
-    text = "updates (batches) between two states that FILE keeps for good, from which fork and replay begin; default: none"
-    train.add_argument("--keep-every", type=int, metavar="N", help=text)
+    for name, field in FIELDS.items():
+        if "cli" in field.metadata:
+            train.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N", help=field.metadata["cli"])
     train.add_argument("--quiet", action="store_true", help="no progress bar")
     train.set_defaults(run=training.train, lasts=True)
 

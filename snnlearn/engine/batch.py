@@ -10,7 +10,7 @@ import numpy as np
 
 from ..events import InputArrays
 from ..losses import ENTROPY, ERROR, SIGNAL, SQUARED, TargetArrays
-from ..rules.tape import Outcome, Tape
+from ..rules.tape import Outcome, Span, Tape
 
 ErrorFunction = Callable[[int, np.ndarray], Any]  # (step, y [n_out]) -> error [n_out]
 
@@ -59,12 +59,12 @@ class Block(NamedTuple):
     spike_neuron: np.ndarray  # int32
     traces: dict[str, np.ndarray]  # name -> [steps, neurons asked for]
     readout: np.ndarray  # [steps, n_out]
-    psi: np.ndarray | None = None  # [steps, chosen] of the neurons that `Job.chosen` names
+    psi: np.ndarray | None = None  # [steps, chosen] of the neurons that `Trials.chosen` names
     local: np.ndarray | None = None  # [steps, n_local, chosen]
 
 
-class Job(NamedTuple):
-    """What to run: a batch in the form of kernels."""
+class Trials(NamedTuple):
+    """What to run: trials in the form of kernels."""
 
     inputs: InputArrays
     targets: TargetArrays
@@ -86,18 +86,20 @@ class Job(NamedTuple):
     @property
     def n_steps(self) -> int:
         """Of the longest trial."""
-        return int(self.inputs.steps.max())
+        steps = self.inputs.steps
+        return int(steps[0] if steps.size == 1 else steps.max())
 
     @property
     def all_steps(self) -> int:
         """Of all trials together."""
-        return int(self.inputs.steps.sum())
+        steps = self.inputs.steps
+        return int(steps[0] if steps.size == 1 else steps.sum())
 
     @property
     def backward(self) -> bool:
         return self.learn or self.targets.kind in (SQUARED, ENTROPY, ERROR) or self.error is not None
 
-    def part(self, lo: int, hi: int) -> Job:
+    def part(self, lo: int, hi: int) -> Trials:
         """The same for trials lo .. hi-1, as views."""
         t = self.targets
         value = t.value[lo:hi] if t.kind in (SQUARED, ERROR, SIGNAL) or self.error is not None else t.value
@@ -113,30 +115,28 @@ class Job(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a job gives: sums over each trial and spike counts."""
+    """What a batch gives: sums over each trial and spike counts."""
 
     outcome: Outcome
     counts: np.ndarray  # int [trials, n]
     blocks: list[Block]
 
 
-def cut_blocks(job: Job, tape: Tape, variables: tuple[str, ...], delay: int, steps: range, origin: int, base: int) -> list[Block]:
-    """Copies of what the tape holds for these steps, for each trial that is wanted.
+def cut_blocks(batch: Trials, tape: Tape, variables: tuple[str, ...], delay: int, span: Span, base: int) -> list[Block]:
+    """Copies of what the tape holds for the steps of a span, for each trial that is wanted.
 
-    variables : names of the hidden state; origin : the step of the tape's row 0; base : number of the job's first trial
+    variables : names of the hidden state; base : number of the batch's first trial
     """
-    if job.variables is None:
-        return []
     blocks = []
-    for b in range(job.n_trials):
-        stop = min(steps.stop, int(job.inputs.steps[b]))
-        if stop <= steps.start or not job.wanted(b):
+    for b in range(batch.n_trials):
+        stop = min(span.stop, int(batch.inputs.steps[b]))
+        if stop <= span.start or not batch.wanted(b):
             continue
-        rows = slice(steps.start - origin, stop - origin)
+        rows = slice(span.start - span.origin, stop - span.origin)
         ptr = tape.spike_ptr[b, rows.start + delay : rows.stop + delay + 1]
-        step = np.repeat(np.arange(steps.start, stop), np.diff(ptr))
+        step = np.repeat(np.arange(span.start, stop), np.diff(ptr))
         traces = {}
-        for name, neurons in job.variables.items():
+        for name, neurons in (batch.variables or {}).items():
             values = _trace(tape, variables, name)[b, rows]
             if neurons is not None and name in variables:
                 neurons = np.searchsorted(tape.columns, neurons) if tape.columns.size else neurons
@@ -144,9 +144,9 @@ def cut_blocks(job: Job, tape: Tape, variables: tuple[str, ...], delay: int, ste
             traces[name] = values.copy() if neurons is None else values.take(neurons, axis=1)
         neuron = tape.spike_index[b, ptr[0] : ptr[-1]].copy()
         psi = local = None
-        if job.chosen is not None:
-            psi, local = tape.psi[b, rows][:, job.chosen], tape.local[b, rows][:, :, job.chosen]
-        blocks.append(Block(b + base, steps.start, step, neuron, traces, tape.readout[b, rows].copy(), psi, local))
+        if batch.chosen is not None:
+            psi, local = tape.psi[b, rows][:, batch.chosen], tape.local[b, rows][:, :, batch.chosen]
+        blocks.append(Block(b + base, span.start, step, neuron, traces, tape.readout[b, rows].copy(), psi, local))
     return blocks
 
 

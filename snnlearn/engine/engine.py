@@ -1,11 +1,11 @@
-"""The block loop on the Python side: arrays for a run, calls of `run_block`, threads, long trials.
+"""The block loop on the Python side: arrays for a run, calls of `run_block`, threads.
 
-Three ways to run, each on lanes (`lanes.py`):
+Two ways to run, each in workspaces (`workspace.py`) and on spans of steps that a schedule yields (`schedule.py`):
 
-    trials     weights change after the batch: trials are independent and are dealt to threads; where there are fewer trials
-               than threads, threads share the neurons of each (`parts.py`)
-    lockstep   weights change every K steps: the trials of a batch advance together
-    piece      a stream: one lane whose state lives on
+    run      a batch from the initial state. Where weights change after it, its trials are independent and are dealt to threads;
+             where there are fewer trials than threads, threads share the neurons of each (`partition.py`). Where weights change
+             every K steps, the trials advance together
+    stream   a piece of a stream: one workspace whose state lives on
 
 The trials of a batch add to a fixed number of accumulators, whatever the number of threads, and the
 accumulators are summed in order: results are bit-identical for any number of threads.
@@ -18,12 +18,12 @@ the last bit, two forward simulations, memory of the order of sqrt(T).
 
 from __future__ import annotations
 
-import itertools
+import functools
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,17 +37,24 @@ from ..rules.base import Rule
 from ..rules.engines.event_driven import SHORTEST
 from ..rules.engines.influence import MAX_BYTES
 from ..rules.engines.passive import carried
-from ..rules.tape import BlockCall, Drive, Learning, Model, Outcome, Span, Work, make_outcome, make_state
-from .batch import Block, Divergence, Job, Result, cut_blocks
+from ..rules.tape import Drive, Learning, Model, Outcome, Span, Work, make_outcome, make_state
+from .batch import Block, Divergence, Result, Trials, cut_blocks
 from .block_loop import runner
-from .partition import apply_together
+from .partition import apply_together, updaters
 from .partition import run as run_together
-from .schedule import ACCUMULATORS, Cutter, Plan
-from .workspace import Lane, Lanes, sharing, why_not_in_place
+from .schedule import ACCUMULATORS, STREAM, Plan, RunSchedule, Scheduler, halves
+from .workspace import Workspace, Workspaces, sharing, why_not_in_place
 
-NEVER = 2**62  # an update interval that does not end
 IDLE = SGD(0.0)
 NO_RATES = np.zeros(0)
+
+
+class LastUpdate(NamedTuple):
+    """The update after the last batch: the second one in a row from the same arrays is prepared, for all that follow."""
+
+    trials: int
+    grad: FlatWeights
+    call: Frame | None
 
 
 class Engine:
@@ -72,21 +79,23 @@ class Engine:
     ):
         rule, passive = (rules[0] if rules else None), rules[1:]
         self.net, self.dtype, self.rule, self.optimizer, self.rules = net, np.dtype(dtype), rule, optimizer, tuple(rules)
-        self.interval, self.threads, self.sharing = interval, threads or cores(), threads or 1
+        self.interval, self._threads, self.sharing = interval, threads, threads or 1
         self.arrays = net.arrays(weights, self.dtype)
         self.weights = flatten(weights, self.dtype, None if rule is None else rule.feedback_matrix(net))
         self.like = structure(self.weights, weights, self.arrays)
-        self.hidden = net.initial_hidden(self.dtype)
+        self.hidden = self.arrays.initial
         self.rates = rate_arrays(regularizer, net.dt, self.dtype)
+        self.model = Model(self.arrays, self.weights, self.rates)
         active = regularizer is not None and regularizer.strength > 0
-        self.rate_form = None if not active else "online" if self.rates.per_step > 0 else "trial"
+        rate_form = None if not active else "online" if self.rates.per_step > 0 else "trial"
         state = sum(array.nbytes for array in make_state(self.arrays, self.hidden, 1))
-        setting = (self.rules, interval, self.rate_form, self.arrays, net.variables, self.dtype.itemsize, state)
-        self.cutter = Cutter(*setting, sharing(self.sharing, self.arrays, self.rules))
+        shared = sharing(self.sharing, self.arrays, self.rules)
+        setting = (self.rules, interval, rate_form, self.arrays, net.variables, self.dtype.itemsize, state, shared)
+        self.scheduler = Scheduler(*setting, known={})
         decay, adaptive = (rule.feedback_decay, rule.adaptive) if rule is not None else (0.0, False)
         self.opt = (optimizer or IDLE).arrays(net, self.weights, decay, adaptive)
         self.why_not_in_place = why_not_in_place(rule, optimizer, interval, passive)
-        self.in_place = not self.why_not_in_place
+        self.in_place = not self.why_not_in_place  # whether hidden weights take each step's gradient at once
         if interval is not None and not self.in_place:
             self.opt = self.opt._replace(look_every=-(-LOOKED // interval))
         self.block_opt = self.opt if interval is not None else NoOptimizer(0)
@@ -104,112 +113,170 @@ class Engine:
         self.norm: float | None = None  # that norm, where the last update has taken it
         self.total = zeros_like(self.weights, 1 if passive else 0)  # what the active rule's updates were made of
         beside = (self.passive_feedback, self.passive_grads, self.total, self.passive_on)
-        self.lanes = Lanes(self.arrays, self.hidden, self.weights, self.rules, interval, self.learns, self.in_place, beside)
-        self.follows = optimizer is not None and self.lanes.streams()
+        self.workspaces = Workspaces(self.model, self.hidden, self.rules, interval, self.learns, self.in_place, beside)
+        self.follows = optimizer is not None and self.workspaces.streams()
         self._pool: tuple[int, ThreadPoolExecutor] | None = None  # of the process with this number
         self.run_block = runner(self.arrays.params, self.rules)
         self._absent = self.arrays._replace(params=0, proj_in=0, proj_rec=0)  # all that an update needs of the network
+        self._no_noise = np.zeros((0, 0, 0), self.dtype)
+        self._last_update: LastUpdate | None = None
 
     # ---- ways to run --------------------------------------------------------------------------------
 
-    def trials(self, job: Job) -> Result:
-        """Independent trials from the initial state; with `job.learn` the gradient ends up in accumulator 0."""
-        plan, shares, slots, rows, segment = self.cutter.layout(job, streaming=False)
-        tasks = [(g, lo, hi) for g, (lo, hi) in enumerate(itertools.pairwise(shares))]
-        if job.learn and self.grad.w_in.shape[0] < len(tasks):
-            self.grad = zeros_like(self.weights, len(tasks))
+    def run(self, batch: Trials) -> Result:
+        """A batch from the initial state.
 
-        workers = 1 if job.error is not None or plan.members > 1 else max(1, min(self.threads, len(tasks)))
-        first = self.lanes.fit(("trials", 0, job.learn), slots, rows, plan)
+        Where it learns and weights do not change within it, the gradient ends up in accumulator 0.
+        """
+        schedule = self.schedule(batch)
+        plan, groups, way = schedule.plan, len(schedule.shares) - 1, schedule.way
+        if batch.learn and self.grad.w_in.shape[0] < groups:
+            self.grad = zeros_like(self.weights, groups)
+        fit = (schedule.slots, schedule.rows, plan)
+        space = self.workspaces.fit((way, 0, batch.learn), *fit)
+        workers = 1 if groups == 1 or batch.error is not None or plan.members > 1 else min(self.threads, groups)
         if workers > 1 and set(plan.directions or ()) - {"adjoint"}:
-            needed = sum(array.nbytes for array in carried(first.rule))
+            needed = sum(array.nbytes for array in carried(space.rule))
             workers = max(1, min(workers, max(r.max_bytes or MAX_BYTES for r in self.rules) // max(needed, 1)))
-        # here: threads of the pool only use them
-        lanes = [first, *(self.lanes.fit(("trials", w, job.learn), slots, rows, plan) for w in range(1, workers))]
-        outcome = make_outcome(job.n_trials, self.arrays.n_out, self.net.n)
+        tasks = schedule.tasks(not space.traces and schedule.plain(batch))
+        outcome = make_outcome(batch.n_trials, self.arrays.n_out, self.net.n)
         if workers == 1:
-            blocks = self._share(lanes[0], job, tasks, outcome, segment)
+            blocks = self._walk(schedule, space, batch, tasks, outcome)
         else:
-            futures = [
-                self.pool.submit(self._share, lane, job, tasks[w::workers], outcome, segment) for w, lane in enumerate(lanes)
-            ]
+            # here: threads of the pool only use them
+            spaces = [space, *(self.workspaces.fit((way, worker, batch.learn), *fit) for worker in range(1, workers))]
+            hands = [[task for task in tasks if task[0] % workers == worker] for worker in range(workers)]
+            futures = [self.pool.submit(self._walk, schedule, s, batch, h, outcome) for s, h in zip(spaces, hands, strict=True)]
             wait(futures)  # also where one fails: no thread may still write when the next run begins
-            blocks = sorted((block for future in futures for block in future.result()), key=lambda block: block.trial)
-        if job.learn:
+            found = dict(pair for f, hand in zip(futures, hands, strict=True) for pair in zip(hand, f.result(), strict=True))
+            blocks = [found[task] for task in tasks]
+        if batch.learn and groups > 1:
             for grad in (self.grad, *self.passive_grads):
-                sum_accumulators(grad, len(tasks))
-        return Result(outcome, outcome.counts, blocks)
+                sum_accumulators(grad, groups)
+        return Result(outcome, outcome.counts, [block for task in blocks for block in task])
 
-    def lockstep(self, job: Job) -> Result:
-        """A batch from the initial state whose trials advance together; weights change every `interval` steps."""
-        plan = self.cutter.plan(job, streaming=False, interval=self.interval)
-        block = self.cutter.block(job.n_steps, plan)
-        lane = self.lanes.fit("lockstep", job.n_trials, block, plan)
-        self.lanes.rest(lane, job.n_trials)
-        outcome, blocks = make_outcome(job.n_trials, self.arrays.n_out, self.net.n), []
-        for start in range(0, job.n_steps, block):
-            steps = range(start, min(job.n_steps, start + block))
-            self._advance(lane, job, outcome, self.span(job, steps, start, update=job.learn))
-            blocks += self._blocks(lane, job, steps, start, 0)
-        return Result(outcome, lane.state.counts.copy(), blocks)
-
-    def piece(self, job: Job, offset: int) -> Result:
+    def stream(self, batch: Trials, offset: int) -> Result:
         """The next piece of the stream, whose step 0 is step `offset` of the stream; the state lives on."""
-        job = self.going_on(job)
-        plan = self.cutter.plan(job, streaming=True, interval=self.interval)
-        closes = self.interval is None
-        if plan.directions is not None and not job.quiet:
-            if job.n_steps % plan.window:
-                raise _check.fail("Simulator.run", f"get pieces of a multiple of {plan.window} steps for this rule", job.n_steps)
+        batch = self.going_on(batch)
+        schedule = self.schedule(batch, streaming=True)
+        plan, closes = schedule.plan, self.interval is None
+        if plan.directions is not None and not batch.quiet:
+            if batch.n_steps % plan.window:
+                raise _check.fail(
+                    "Simulator.run", f"get pieces of a multiple of {plan.window} steps for this rule", batch.n_steps
+                )
             if not closes and offset % plan.window:
                 need = f"get pieces that begin at a multiple of {plan.window} steps of the stream for this rule"
                 raise _check.fail("Simulator.run", need, f"one at step {offset}")
-        block = self.cutter.block(job.n_steps, plan)
-        lane = self.stream_lane(block, plan)
-        if plan.rate_first and not job.quiet:
-            self._rehearse(lane, job)
-        outcome, blocks = make_outcome(1, self.arrays.n_out, self.net.n), []
-        for start in range(0, job.n_steps, block):
-            steps = range(start, min(job.n_steps, start + block))
-            span = self.span(job, steps, start, update=job.learn, offset=offset, closes=closes)
-            self._advance(lane, job, outcome, span)
-            blocks += self._blocks(lane, job, steps, start, 0)
-        if closes and job.learn and not job.quiet:
+        outcome = make_outcome(1, self.arrays.n_out, self.net.n)
+        (blocks,) = self._walk(schedule, self.stream_space(schedule.rows, plan), batch, [(0, 0, 1)], outcome, offset)
+        if closes and batch.learn and not batch.quiet:
             self.end_piece()
-        return Result(outcome, lane.state.counts.copy(), blocks)
+        return Result(outcome, outcome.counts, blocks)
 
-    def going_on(self, job: Job) -> Job:
-        """A job of the stream as it runs: what the rules carry goes on in steps that do not learn, too."""
-        if job.learn or not self.follows:
-            return job
-        targets = job.targets if job.targets.kind != SIGNAL else job.targets._replace(kind=NONE)
-        return job._replace(learn=True, quiet=True, targets=targets)
+    def schedule(self, batch: Trials, streaming: bool = False) -> RunSchedule:
+        """How a batch is run, from the initial state or as a piece of the stream."""
+        return self.scheduler.schedule(batch, streaming)
 
-    def due(self, first: int, last: int, quiet: bool) -> tuple[int, bool]:
-        """The updates that steps first .. last - 1 of the stream make, and whether the interval that they leave open has learnt.
+    def _walk(
+        self,
+        schedule: RunSchedule,
+        space: Workspace,
+        batch: Trials,
+        tasks: Sequence[tuple[int, int, int]],
+        outcome: Outcome,
+        offset: int = 0,
+    ) -> list[list[Block]]:
+        """Run trials of a batch in a workspace, one task (accumulator, first trial, the trial after the last) after the other."""
+        found, of_stream = [], schedule.way == STREAM
+        grad = self.stream_grad if of_stream else self.grad
+        for group, first, stop in tasks:
+            mine, sums = batch, outcome
+            if stop - first < batch.n_trials:
+                mine, sums = batch.part(first, stop), outcome.part(first, stop, np.zeros(4, np.int64))
+            if not of_stream:
+                self.workspaces.rest(space, min(mine.n_trials, schedule.slots))
+            work, counted = Work(space.state, space.tape, sums), False
+            blocks: list[Block] = []
+            for span in schedule.spans(mine, work, group, offset):
+                for part in halves(span, schedule, mine, work):
+                    drive = Drive(mine.inputs, mine.targets, self._noise(mine, part))
+                    learning = self.learning(space.rule, grad, part, self._rates(part))
+                    if space.shards is None:
+                        self.run_block(self.model, drive, work, learning, part)
+                    else:
+                        bundles = self.model, drive, work, learning, part
+                        run_together(space.shards, self.run_block, self.pool, bundles, space.plan.asked)
+                    if sums.trouble[0]:
+                        trial, step, neuron = (int(x) for x in sums.trouble[1:])
+                        raise Divergence(None if of_stream else trial + first, step + offset, neuron)
+                    if part.update and of_stream:
+                        self.learnt[0] = self._due(part)[1]
+                counted = span.rounds > 1
+                if mine.variables is not None and span.learn == mine.learn:
+                    blocks += cut_blocks(mine, space.tape, self.net.variables, self.arrays.delay, schedule.known(span), first)
+            if not counted:
+                sums.counts[:] = space.state.counts[: mine.n_trials]
+            if schedule.segment:
+                blocks.reverse()
+            found.append(blocks)
+        return found
+
+    def _noise(self, batch: Trials, span: Span) -> np.ndarray:
+        """Normal numbers for the steps of a span, [trials, steps, n]; size 0 where none are needed."""
+        if not (self.arrays.noise.size and span.forward) or batch.noise is None:
+            return self._no_noise
+        return batch.noise.draw(span.stop - span.start, self.dtype)
+
+    def learning(self, rule: Any, grad: FlatWeights, span: Span, lr: np.ndarray) -> Learning:
+        """What learns in a span. rule : its arrays; grad : accumulators; lr : learning rates of the updates within the span"""
+        in_place = self.in_place and span.update
+        if in_place:
+            grad = grad._replace(w_in=self.weights.w_in.reshape(1, -1), w_rec=self.weights.w_rec.reshape(1, -1))
+            factor = self.dtype.type(-self.optimizer.lr / span.trials)  # type: ignore[operator, union-attr]
+            on_read = span.trials == 1 and span.stop - span.start >= SHORTEST and span.forward and span.learn
+            rule = rule._replace(factor=factor, on_read=on_read)
+        return Learning(rule, grad, self.block_opt, lr, in_place)
+
+    def _rates(self, span: Span) -> np.ndarray:
+        """Learning rates of the updates that a span makes."""
+        if not span.update:
+            return NO_RATES
+        updates = self._due(span)[0] + (span.stop == span.n_steps and span.stop % span.interval != 0)
+        return self.optimizer.rates(int(self.opt.done[0]), updates) if updates else NO_RATES  # type: ignore[union-attr]
+
+    def _due(self, span: Span) -> tuple[int, bool]:
+        """The updates at ends of intervals within a span, and whether the interval that it leaves open has learnt.
 
         An interval of quiet steps alone ends without an update.
         """
-        assert self.interval is not None
-        ends, learnt = last // self.interval - first // self.interval, bool(self.learnt[0])
-        updates = min(ends, learnt) if quiet else ends
-        return updates, last % self.interval != 0 and (not quiet or (learnt and ends == 0))
+        first, last, learnt = span.start + span.offset, span.stop + span.offset, bool(self.learnt[0])
+        ends = last // span.interval - first // span.interval
+        updates = min(ends, learnt) if span.quiet else ends
+        return updates, last % span.interval != 0 and (not span.quiet or (learnt and ends == 0))
 
-    def stream_lane(self, steps: int, plan: Plan) -> Lane:
-        """The lane of the stream, for so many steps at a time; at the initial state where the stream begins."""
-        found = self.lanes.get("stream")
-        lane = self.lanes.fit("stream", 1, steps, plan, found)
+    def going_on(self, batch: Trials) -> Trials:
+        """A piece of the stream as it runs: what the rules carry goes on in steps that do not learn, too."""
+        if batch.learn or not self.follows:
+            return batch
+        targets = batch.targets if batch.targets.kind != SIGNAL else batch.targets._replace(kind=NONE)
+        return batch._replace(learn=True, quiet=True, targets=targets)
+
+    def stream_space(self, steps: int, plan: Plan) -> Workspace:
+        """The workspace of the stream, for so many steps at a time; at the initial state where the stream begins."""
+        found = self.workspaces.get(STREAM)
+        space = self.workspaces.fit(STREAM, 1, steps, plan, found)
         if found is None:
-            self.lanes.rest(lane, 1)
-        return lane
+            self.workspaces.rest(space, 1)
+        return space
 
-    def end_piece(self, prepared: Frame | None = None) -> None:
-        """The update at the end of a piece which is an interval of its own. prepared : the call of it."""
+    def end_piece(self) -> None:
+        """The update at the end of a piece which is an interval of its own."""
         if self.optimizer is not None:
             for total, g in zip(self.total[:4], self.stream_grad[:4], strict=True):
                 if total.size:
                     total += g
-            self.update(1, self.stream_grad, prepared)
+            self.update(1, self.stream_grad)
 
     def rate(self) -> float:
         """Learning rate of the next update."""
@@ -217,7 +284,7 @@ class Engine:
         lr, done = self.optimizer.lr, int(self.opt.done[0])
         return float(self.optimizer.rates(done, 1)[0] if callable(lr) else lr)
 
-    def update(self, trials: int, grad: FlatWeights | None = None, prepared: Frame | None = None) -> None:
+    def update(self, trials: int, grad: FlatWeights | None = None) -> None:
         """Apply accumulator 0, the gradient summed over so many trials, and clear it."""
         lr, grad = self.rate(), self.grad if grad is None else grad
         self.norm = None
@@ -226,11 +293,21 @@ class Engine:
             self.norm, self.weighs = math.hypot(*norms), False
             if self.norms is not None:
                 self.norms[:] = norms
-        if prepared is None:
-            apply_together(apply_gradient, self.pool, self.sharing, self.update_arguments(trials, grad), lr)
+        arguments, size = self.update_arguments(trials, grad), updaters(self.sharing, self.weights)
+        if size > 1:
+            apply_together(apply_gradient, self.pool, size, arguments, lr)
+            return
+        last = self._last_update
+        again = last is not None and last.trials == trials and last.grad is grad
+        call = last.call if again and last is not None else None
+        if call is None and again:
+            call = Frame(apply_gradient, (*arguments, lr))
+        self._last_update = LastUpdate(trials, grad, call)
+        if call is None:
+            apply_gradient(*arguments, lr)
         else:
-            prepared.give(lr)
-            prepared.call()
+            call.give(lr)
+            call.call()
 
     def update_arguments(self, trials: int, grad: FlatWeights) -> tuple[Any, ...]:
         """What `apply_gradient` takes, but for the learning rate."""
@@ -251,9 +328,9 @@ class Engine:
 
     def forget_stream(self) -> None:
         """The stream starts from the initial state; a gradient that waits for the end of its interval is dropped."""
-        lane, self.learnt[0] = self.lanes.get("stream"), False
-        if lane is not None:
-            self.lanes.rest(lane, 1)
+        space, self.learnt[0] = self.workspaces.get(STREAM), False
+        if space is not None:
+            self.workspaces.rest(space, 1)
         _zero(self.stream_grad, self.total, *self.passive_grads)
 
     def forget_gradient(self) -> None:
@@ -279,187 +356,17 @@ class Engine:
 
     # ---- parts --------------------------------------------------------------------------------------
 
+    @functools.cached_property
+    def threads(self) -> int:
+        """To which trials of a batch are dealt."""
+        return self._threads or cores()
+
     @property
     def pool(self) -> ThreadPoolExecutor:
         """Threads beside this one; a forked process does not have its parent's."""
         if self._pool is None or self._pool[0] != os.getpid():
             self._pool = os.getpid(), ThreadPoolExecutor(self.threads, thread_name_prefix="snnlearn")
         return self._pool[1]
-
-    def _share(self, lane: Lane, job: Job, tasks: list[tuple[int, int, int]], outcome: Outcome, segment: int) -> list[Block]:
-        """Trials lo .. hi-1 of each of these tasks (group, lo, hi) in one lane, each from the initial state.
-
-        They run in one call, one round after the other, where nothing is to be done between them; segment : see `Cutter.layout`
-        """
-        blocks: list[Block] = []
-        block = self.cutter.block(job.n_steps, lane.plan)
-        late = lane.plan.whole and "current_gradient" in lane.plan.full  # which is known when the rule has gone back
-        plain = job.variables is None and job.noise is None and job.error is None and not lane.traces and lane.parts is None
-        plain &= not lane.plan.rate_first and not segment and block >= job.n_steps
-        for group, lo, hi in tasks:
-            step = lane.slots
-            if plain and hi - lo >= 2 * lane.slots:
-                step = (hi - lo) // lane.slots * lane.slots
-            for first in range(lo, hi, step):
-                n = min(hi, first + step) - first
-                part, own = job.part(first, first + n), outcome.part(first, first + n, np.zeros(4, np.int64))
-                rounds = n // lane.slots if n > lane.slots else 1
-                self.lanes.rest(lane, n // rounds)
-                if segment:
-                    blocks += self._in_segments(lane, part, own, group, first)
-                    continue
-                if lane.plan.rate_first:
-                    self._rehearse(lane, part)
-                for start in range(0, part.n_steps, block):
-                    steps, origin = range(start, min(part.n_steps, start + block)), 0 if lane.plan.whole else start
-                    span = self.span(part, steps, origin, group)._replace(trials=n // rounds, rounds=rounds)
-                    self._advance(lane, part, own, span, first)
-                    if not late:
-                        blocks += self._blocks(lane, part, steps, origin, first)
-                if late:
-                    blocks += self._blocks(lane, part, range(part.n_steps), 0, first)
-                if rounds == 1:
-                    own.counts[:] = lane.state.counts[:n]
-        return blocks
-
-    def _in_segments(self, lane: Lane, job: Job, outcome: Outcome, group: int, base: int) -> list[Block]:
-        """One trial whose tape does not fit: forward once for the states at segments' starts, then back through them."""
-        scratch = make_outcome(1, self.arrays.n_out, self.net.n)
-        marks: list[Any] = []
-        for start in range(0, job.n_steps, lane.steps):
-            steps = range(start, min(job.n_steps, start + lane.steps))
-            marks.append((steps, [a.copy() for a in lane.state], job.noise.mark() if job.noise else None))
-            forward = job._replace(learn=False)
-            self._advance(lane, forward, outcome, self.span(forward, steps, start), base)
-        outcome.counts[:] = lane.state.counts
-        blocks: list[Block] = []
-        again = job._replace(error=None)  # the targets hold the errors that the user's function has given
-        for steps, state, noise in reversed(marks):
-            for array, before in zip(lane.state, state, strict=True):
-                array[:] = before
-            if job.noise:
-                job.noise.back_to(noise)
-            span = self.span(again, steps, steps.start, group, segment=True)
-            self._advance(lane, again, scratch, span, base)
-            blocks = self._blocks(lane, job, steps, steps.start, base) + blocks
-        return blocks
-
-    def _rehearse(self, lane: Lane, job: Job) -> None:
-        """Simulate once without learning, for what the end of a trial tells: its rates, its mean readout."""
-        saved, mark = [array.copy() for array in lane.state], job.noise.mark() if job.noise else []
-        scratch = make_outcome(job.n_trials, self.arrays.n_out, self.net.n)
-        targets = job.targets if job.targets.mean.size else job.targets._replace(kind=NONE)
-        quiet = job._replace(learn=False, error=None, targets=targets)
-        for start in range(0, job.n_steps, lane.steps):
-            steps = range(start, min(job.n_steps, start + lane.steps))
-            self._advance(lane, quiet, scratch, self.span(quiet, steps, start))
-        for array, before in zip(lane.state, saved, strict=True):
-            array[:] = before
-        if job.noise:
-            job.noise.back_to(mark)
-
-    def _advance(self, lane: Lane, job: Job, outcome: Outcome, span: Span, base: int = 0) -> None:
-        """Run the span for all the job's trials, in one compiled call unless Python gives the error."""
-        start, stop = span.start, span.stop
-        noise = np.zeros((0, 0, 0), self.dtype)
-        if self.arrays.noise.size and job.noise is not None:
-            noise = job.noise.draw(stop - start, self.dtype)
-        for here, asks in self._calls(job, lane, span):
-            drawn = noise[:, here.start - start : here.stop - start].copy() if noise.size and asks else noise
-            rates, learnt = self._rates(here)
-            call = self.arguments(here, lane, job, outcome, drawn, rates)
-            if lane.parts is None:
-                self.run_block(*call)
-            else:
-                run_together(lane.parts, self.run_block, self.pool, call, lane.plan.asked)
-            if outcome.trouble[0]:
-                trial, step, neuron = (int(x) for x in outcome.trouble[1:])
-                raise Divergence(trial + base, step + here.offset, neuron)
-            if here.update and here.n_steps == 0:  # of the stream
-                self.learnt[0] = learnt
-            if asks and here.forward:
-                self._ask_error(job, lane, here)
-
-    def _calls(self, job: Job, lane: Lane, span: Span) -> Iterator[tuple[Span, bool]]:
-        """The spans of single calls, and whether the user's function gives the error: it is asked after those that go forward."""
-        if job.error is None:
-            yield span, False
-            return
-        causal = set(lane.plan.directions or ("forward",)) - {"adjoint"}
-        chunk = 1 if causal else lane.plan.window
-        chunk = span.stop - span.start if lane.plan.whole else chunk
-        for t in range(span.start, span.stop, chunk):
-            here = span._replace(start=t, stop=min(span.stop, t + chunk))
-            yield here._replace(backward=False, learn=False, update=False), True
-            yield here._replace(forward=False), True
-
-    def _rates(self, span: Span) -> tuple[np.ndarray, bool]:
-        """Learning rates of the updates within a call, and whether the interval that it leaves open has learnt."""
-        if not span.update:
-            return NO_RATES, False
-        updates, learnt = self.due(span.start + span.offset, span.stop + span.offset, span.quiet)
-        updates += span.stop == span.n_steps and span.stop % span.interval != 0
-        assert self.optimizer is not None
-        return self.optimizer.rates(int(self.opt.done[0]), updates) if updates else NO_RATES, learnt
-
-    def span(
-        self,
-        job: Job,
-        steps: range,
-        origin: int,
-        group: int = 0,
-        update: bool = False,
-        offset: int = 0,
-        closes: bool = True,
-        segment: bool = False,
-    ) -> Span:
-        """What one call of the block loop runs of a job."""
-        return Span(
-            trials=job.n_trials,
-            rounds=1,
-            start=steps.start,
-            stop=steps.stop,
-            origin=origin,
-            n_steps=job.n_steps if closes else 0,
-            offset=offset,
-            interval=self.interval if update and self.interval is not None else NEVER,
-            group=group,
-            number=job.number,
-            forward=True,
-            backward=job.backward,
-            learn=job.learn,
-            quiet=job.quiet,
-            update=update and self.optimizer is not None and self.interval is not None,
-            segment=segment,
-            team=ALONE,
-        )
-
-    def _ask_error(self, job: Job, lane: Lane, span: Span) -> None:
-        """Fill the targets with what the user's function returns for each trial and step."""
-        assert job.error is not None
-        for t in range(span.start, span.stop):
-            for b in np.flatnonzero(job.inputs.steps > t):
-                y = lane.tape.readout[b, t - span.origin].copy()
-                job.targets.value[b, t] = _check.array("error(step, readout)", job.error(t, y), (y.size,), self.dtype)
-
-    def arguments(self, span: Span, lane: Lane, job: Job, outcome: Outcome, noise: np.ndarray, lr: np.ndarray) -> BlockCall:
-        """What the block loop takes. lr : learning rates of the updates within the call"""
-        grad, rule = self.stream_grad if lane is self.lanes.get("stream") else self.grad, lane.rule
-        if self.in_place and span.update:
-            hidden = {"w_in": self.weights.w_in.reshape(1, -1), "w_rec": self.weights.w_rec.reshape(1, -1)}
-            factor = self.dtype.type(-self.optimizer.lr / span.trials)  # type: ignore[operator, union-attr]
-            on_read = span.trials == 1 and span.stop - span.start >= SHORTEST and span.forward and span.learn
-            grad, rule = grad._replace(**hidden), rule._replace(factor=factor, on_read=on_read)
-        return BlockCall(
-            Model(self.arrays, self.weights, self.rates),
-            Drive(job.inputs, job.targets, noise),
-            Work(lane.state, lane.tape, outcome),
-            Learning(rule, grad, self.block_opt, lr),
-            span,
-        )
-
-    def _blocks(self, lane: Lane, job: Job, steps: range, origin: int, base: int) -> list[Block]:
-        return cut_blocks(job, lane.tape, self.net.variables, self.arrays.delay, steps, origin, base)
 
 
 def _zero(*gradients: FlatWeights) -> None:

@@ -15,7 +15,7 @@ from ..network.network import Network, Weights
 from ..rules import Rule
 from ..rules.base import describe
 from ..rules.engines.adjoint import AdjointArrays
-from .batch import Block, Job, Noise
+from .batch import Block, Noise, Trials
 from .checks import check_parts, check_steps, refuse_pair
 from .engine import Engine
 
@@ -91,8 +91,8 @@ def simulate(
     traced = {name: None for name in names if name in (*net.variables, "psi", "threshold")}
     weights_of_time = encode_mask(None, encoded.steps, n_steps, net.n_outputs, engine.dtype, True)
     targets = TargetArrays(NONE, *_no_targets(net, engine.dtype), *weights_of_time)
-    noise = Noise([np.random.default_rng([seed, 0, b]) for b in range(trials)], net.n)
-    result = engine.trials(Job(encoded, targets, learn=False, noise=noise, variables=traced))
+    noise = _noise(engine, seed, trials)
+    result = engine.run(Trials(encoded, targets, learn=False, noise=noise, variables=traced))
     shape = (trials, n_steps, net.n)
     arrays = {name: np.zeros(shape, bool if name == "spikes" else engine.dtype) for name in names if name != "readout"}
     if "readout" in names:
@@ -178,12 +178,12 @@ def gradient(
     target_arrays = encode_targets(
         loss or MeanSquaredError(), targets, mask, encoded.steps, n_steps, net.n_outputs, engine.dtype, is_batch(inputs)
     )
-    noise = Noise([np.random.default_rng([seed, 0, b]) for b in range(trials)], net.n)
+    noise = _noise(engine, seed, trials)
     if not _check.flag("gradient.by_inputs", by_inputs):
-        outcome = engine.trials(Job(encoded, target_arrays, learn=True, noise=noise)).outcome
+        outcome = engine.run(Trials(encoded, target_arrays, learn=True, noise=noise)).outcome
         return Gradient(*engine.gradient(trials), float(outcome.loss.mean()), float(outcome.regularization.mean()))
     check_looks_back("gradient.rule", engine)
-    result = engine.trials(Job(encoded, target_arrays, learn=True, noise=noise, variables={"current_gradient": None}))
+    result = engine.run(Trials(encoded, target_arrays, learn=True, noise=noise, variables={"current_gradient": None}))
     outcome, by_x = result.outcome, input_gradient(engine, result.blocks, trials, n_steps) / engine.dtype.type(trials)
     by_x = by_x if is_batch(inputs) else by_x[0]
     by_x.flags.writeable = False
@@ -225,6 +225,13 @@ def check_dtype(where: str, dtype: Any) -> np.dtype:
         with contextlib.suppress(TypeError, ValueError):
             return known[known.index(np.dtype(dtype))]
     raise _check.fail(where, "be 'float32' or 'float64'", dtype)
+
+
+def _noise(engine: Engine, seed: int, trials: int) -> Noise | None:
+    """The background noise of so many trials, where there is any."""
+    if not engine.arrays.noise.size:
+        return None
+    return Noise([np.random.default_rng([seed, 0, b]) for b in range(trials)], engine.net.n)
 
 
 def _no_targets(net: Network, dtype: Any) -> tuple[np.ndarray, np.ndarray]:

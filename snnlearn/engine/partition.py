@@ -1,4 +1,4 @@
-"""One trial on several threads: the arrays of each member of a team, made from those of a lane (`compiler/barrier.py`).
+"""One trial on several threads: the arrays of each member of a team, made from those of a workspace (`compiler/barrier.py`).
 
 What a member has for itself is what the block loop has per neuron: state, tape, scratch of the rule, parameters. Weights,
 gradients and traces of synapses stay where they are; a member sees, in every row, the synapses onto its neurons
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, wait
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -21,7 +21,21 @@ from ..losses import rate_loss
 from ..network.network import FlatWeights, NetArrays
 from ..network.shards import stretches
 from ..optimizers.optimizers import for_member
-from ..rules.tape import ELSEWHERE, HERE, BlockCall, Model, Outcome, State, Tape, Work, make_outcome, make_tape
+from ..rules.tape import (
+    ELSEWHERE,
+    HERE,
+    Drive,
+    Learning,
+    Model,
+    Outcome,
+    Span,
+    State,
+    Tape,
+    TapeSize,
+    Work,
+    make_outcome,
+    make_tape,
+)
 
 NEURONS = 500  # of a member at least: with fewer, meeting costs more than it gains
 SYNAPSES = 500_000  # from so many on, members share the step of the optimizer
@@ -29,7 +43,7 @@ STEPS = 8  # of a call at least, for the same reason
 ALIGNED = 16  # members begin at multiples of so many neurons
 
 
-class ThreadPart(NamedTuple):
+class Shard(NamedTuple):
     """What one member runs on."""
 
     team: Team
@@ -40,10 +54,10 @@ class ThreadPart(NamedTuple):
     tape: Tape
     rule: Any
     outcome: Outcome
-    private: list[tuple[np.ndarray, np.ndarray]]  # (of the lane, of this member): copies to bring up to date before a call
+    private: list[tuple[np.ndarray, np.ndarray]]  # (of the workspace, of this member): copies to bring up to date before a call
 
 
-class Cut(NamedTuple):
+class NetShard(NamedTuple):
     """A network for one member: its neurons first .. stop - 1 and the synapses onto them."""
 
     first: int
@@ -51,7 +65,24 @@ class Cut(NamedTuple):
     net: NetArrays
 
 
+class Whole(Protocol):
+    """What is split: a workspace."""
+
+    @property
+    def state(self) -> State:
+        """Of all neurons."""
+
+    @property
+    def tape(self) -> Tape:
+        """Of all neurons."""
+
+    @property
+    def rule(self) -> Any:
+        """The rule's arrays for all neurons."""
+
+
 MakeRule = Callable[[NetArrays], Any]
+Call = tuple[Model, Drive, Work, Learning, Span]
 
 
 def members(threads: int, net: NetArrays) -> int:
@@ -60,8 +91,8 @@ def members(threads: int, net: NetArrays) -> int:
     return wanted if wanted > 1 and is_ours(net.params) and can_meet() else 1
 
 
-def cut(net: NetArrays, size: int) -> list[Cut]:
-    """A network for so many members."""
+def shard_network(net: NetArrays, size: int) -> list[NetShard]:
+    """A network for each of so many members."""
     borders = np.append(np.arange(size) * net.n // size // ALIGNED * ALIGNED, net.n)
     rows_in, rows_rec = stretches(net.proj_in, borders), stretches(net.proj_rec, borders)
     found = []
@@ -76,51 +107,36 @@ def cut(net: NetArrays, size: int) -> list[Cut]:
             absent_rec=_onto(net.absent_rec, net.n, lo, hi),
             n=hi - lo,
         )
-        found.append(Cut(lo, hi, mine))
+        found.append(NetShard(lo, hi, mine))
     return found
 
 
-class Kept(NamedTuple):
-    """What a tape keeps, as `make_tape` takes it."""
+def make_shards(
+    nets: list[NetShard], model: Model, whole: Whole, make_rule: MakeRule | None, size: TapeSize
+) -> list[Shard] | None:
+    """Shards for each member, or None where the rule's arrays are of another kind for some of the neurons.
 
-    steps: int
-    full: frozenset[str]
-    columns: Sequence[int]
-
-
-def split(
-    cuts: list[Cut],
-    net: NetArrays,
-    weights: FlatWeights,
-    state: State,
-    tape: Tape,
-    rule: Any,
-    make_rule: MakeRule | None,
-    kept: Kept,
-) -> list[ThreadPart] | None:
-    """Parts for each member, or None where the rule's arrays are of another kind for some of the neurons.
-
-    state, tape, rule : of the lane; make_rule : the rule's arrays for a part's neurons, None where there is no rule;
-    kept : of the members' tapes
+    model : of all neurons; make_rule : the rule's arrays for a member's neurons, None where there is no rule; size : of the
+    members' tapes
     """
-    parts = []
-    team = make_team(np.array([c.first for c in cuts] + [net.n]))
-    for m, (lo, hi, mine) in enumerate(cuts):
+    shards, weights, n_out, (state, tape, rule) = [], model.weights, model.net.n_out, (whole.state, whole.tape, whole.rule)
+    team = make_team(np.array([net.first for net in nets] + [model.net.n]))
+    for m, mine in enumerate(nets):
         private: list[tuple[np.ndarray, np.ndarray]] = []
         own = rule
         if make_rule is not None:
-            own = make_rule(mine)
+            own = make_rule(mine.net)
             if not _same_kind(rule, own) or not getattr(getattr(own, "lazy", None), "splittable", True):
                 return None
             if hasattr(rule, "carry"):
                 own = own._replace(carry=rule.carry if m == 0 else _carry(rule.carry, own.carry, private))
-        here, out = slice(lo, hi), slice(lo * net.n_out, hi * net.n_out)
+        here, out = slice(mine.first, mine.stop), slice(mine.first * n_out, mine.stop * n_out)
         alone = m == 0  # the first member has what exists once, with all neurons
-        parts.append(
-            ThreadPart(
+        shards.append(
+            Shard(
                 team[m],
-                hi,
-                mine,
+                mine.stop,
+                mine.net,
                 weights if alone else weights._replace(w_out=weights.w_out[out], feedback=weights.feedback[out]),
                 State(
                     hidden=np.ascontiguousarray(state.hidden[:, :, here]),
@@ -131,13 +147,13 @@ def split(
                     running=state.running[:, here].copy(),
                     counts=state.counts[:, here].copy(),
                 ),
-                _tape(tape, mine, state.hidden.dtype, kept, lo, hi, alone),
+                _tape(tape, mine, state.hidden.dtype, size, alone),
                 own,
-                make_outcome(1, net.n_out, 1),
+                make_outcome(1, n_out, 1),
                 private,
             )
         )
-    return parts
+    return shards
 
 
 def _stretch(params: Any, lo: int, hi: int) -> Any:
@@ -161,7 +177,7 @@ def _same_kind(whole: Any, part: Any) -> bool:
 
 
 def _carry(whole: Any, part: Any, private: list[tuple[np.ndarray, np.ndarray]]) -> Any:
-    """A member's carried arrays: those of synapses are the lane's own, of those that the class calls `copied` it has a copy."""
+    """A member's carried arrays: those of synapses are the whole's own, of those that the class calls `copied` it has a copy."""
     values = []
     for name, a, b in zip(type(whole)._fields, whole, part, strict=True):
         if isinstance(a, tuple):
@@ -174,10 +190,12 @@ def _carry(whole: Any, part: Any, private: list[tuple[np.ndarray, np.ndarray]]) 
     return type(whole)(*values)
 
 
-def _tape(tape: Tape, net: NetArrays, dtype: Any, kept: Kept, lo: int, hi: int, first: bool) -> Tape:
-    """A member's tape, with the readout and errors of the lane's; the spikes are those of all neurons."""
-    mine = tuple(c - lo for c in kept.columns if lo <= c < hi) or ((0,) if kept.columns else ())
-    own = make_tape(net._replace(n=1), np.zeros((net.n_hidden, net.n), dtype), 1, kept.steps, kept.full, mine)
+def _tape(tape: Tape, mine: NetShard, dtype: Any, size: TapeSize, first: bool) -> Tape:
+    """A member's tape, with the readout and errors of the whole; the spikes are those of all neurons."""
+    lo, hi, net = mine
+    columns = tuple(c - lo for c in size.columns if lo <= c < hi) or ((0,) if size.columns else ())
+    hidden = np.zeros((net.n_hidden, net.n), dtype)
+    own = make_tape(net._replace(n=1), hidden, 1, size._replace(columns=columns))
     return own._replace(
         spike_ptr=tape.spike_ptr if first else np.zeros_like(tape.spike_ptr),
         spike_index=tape.spike_index if first else np.empty_like(tape.spike_index),
@@ -187,43 +205,41 @@ def _tape(tape: Tape, net: NetArrays, dtype: Any, kept: Kept, lo: int, hi: int, 
     )
 
 
-def run(parts: list[ThreadPart], kernel: Callable, pool: Executor, call: BlockCall, asked: frozenset[str]) -> None:
-    """`run_block` on these arguments, which are a lane's, by all members. asked : what to collect of the tape, for a recorder."""
-    (state, tape, outcome), rates, rule, opt, span = call.work, call.model.rates, call.learning.rule, call.learning.opt, call.span
-    noise = call.drive.noise
-    calls = []
-    for part in parts:
-        lo, leader = part.team.first, part.team.rank == 0
-        _deal(state, part, lo)
-        own = part.rule
-        if hasattr(rule, "on_read"):
-            own = own._replace(factor=rule.factor, on_read=rule.on_read)
-        mine = outcome if leader else part.outcome
+def run(shards: list[Shard], kernel: Callable, pool: Executor, call: Call, asked: frozenset[str]) -> None:
+    """`run_block` by all members. call : its arguments for all neurons; asked : what to collect of the tape, for a recorder"""
+    model, drive, (state, tape, outcome), learning, span = call
+    rates, noise, calls = model.rates, drive.noise, []
+    for shard in shards:
+        lo, leader = shard.team.first, shard.team.rank == 0
+        _deal(state, shard, lo)
+        own = shard.rule
+        if learning.in_place:
+            own = own._replace(factor=learning.rule.factor, on_read=learning.rule.on_read)
+        mine = outcome if leader else shard.outcome
         mine.trouble[0] = 0
-        counted = opt if leader else for_member(opt)
-        numbers = np.ascontiguousarray(noise[:, :, lo : part.stop]) if noise.size else noise
+        numbers = np.ascontiguousarray(noise[:, :, lo : shard.stop]) if noise.size else noise
         calls.append(
-            BlockCall(
-                Model(part.net, part.weights, rates),
-                call.drive._replace(noise=numbers),
-                Work(part.state, part.tape, mine),
-                call.learning._replace(rule=own, opt=counted),
-                span._replace(team=part.team),
+            (
+                Model(shard.net, shard.weights, rates),
+                drive._replace(noise=numbers),
+                Work(shard.state, shard.tape, mine),
+                learning._replace(rule=own, opt=learning.opt if leader else for_member(learning.opt)),
+                span._replace(team=shard.team),
             )
         )
-    together(kernel, pool, calls, parts[0].team)
-    found = [(part, part.outcome if part.team.rank else outcome) for part in parts]
-    for part, mine in found:
+    together(kernel, pool, calls, shards[0].team)
+    found = [(shard, shard.outcome if shard.team.rank else outcome) for shard in shards]
+    for shard, mine in found:
         if mine.trouble[0] == HERE:
-            outcome.trouble[:] = HERE, *mine.trouble[1:3], mine.trouble[3] + part.team.first
+            outcome.trouble[:] = HERE, *mine.trouble[1:3], mine.trouble[3] + shard.team.first
             break
     if outcome.trouble[0] == ELSEWHERE:
         raise RuntimeError("a thread of the simulation did not start")
     if rates.strength > 0 and rates.per_step == 0 and span.stop == span.n_steps:
-        counts = np.concatenate([part.state.counts[0] for part in parts])
+        counts = np.concatenate([shard.state.counts[0] for shard in shards])
         outcome.regularization[0] = rate_loss(rates, counts, span.n_steps, np.empty(counts.size, state.hidden.dtype))
-    for part in parts:
-        _collect(state, tape, part, part.team.first, span, asked)
+    for shard in shards:
+        _collect(state, tape, shard, shard.team.first, span, asked)
 
 
 def together(kernel: Callable, pool: Executor, calls: Sequence[tuple[Any, ...]], team: Team) -> None:
@@ -243,13 +259,15 @@ def together(kernel: Callable, pool: Executor, calls: Sequence[tuple[Any, ...]],
         future.result()
 
 
-def apply_together(kernel: Callable, pool: Executor, threads: int, arguments: tuple[Any, ...], lr: float) -> None:
-    """`apply_gradient` on these arguments, which are those of one thread, by as many threads as are worth it."""
-    opt, net, weights, *rest, _ = arguments
+def updaters(threads: int, weights: FlatWeights) -> int:
+    """Of so many threads, those that are worth it for a step of the optimizer; 1 where threads cannot meet."""
     size = min(threads, (weights.w_in.size + weights.w_rec.size) // SYNAPSES)
-    if size < 2 or not can_meet():
-        kernel(*arguments, lr)
-        return
+    return size if size > 1 and can_meet() else 1
+
+
+def apply_together(kernel: Callable, pool: Executor, size: int, arguments: tuple[Any, ...], lr: float) -> None:
+    """`apply_gradient` on these arguments, which are those of one thread, by so many threads."""
+    opt, net, weights, *rest, _ = arguments
     absent = zip(*(np.array_split(a, size) for a in (net.absent_in, net.absent_rec)), strict=True)
     calls = []
     for team, (absent_in, absent_rec) in zip(make_team(np.arange(size + 1)), absent, strict=True):
@@ -258,26 +276,26 @@ def apply_together(kernel: Callable, pool: Executor, threads: int, arguments: tu
     together(kernel, pool, calls, calls[0][-2])
 
 
-def _deal(state: State, part: ThreadPart, lo: int) -> None:
-    own = part.state
-    own.hidden[...] = state.hidden[:, :, lo : part.stop]
+def _deal(state: State, shard: Shard, lo: int) -> None:
+    own = shard.state
+    own.hidden[...] = state.hidden[:, :, lo : shard.stop]
     for name in ("z", "refractory", "running", "counts"):
-        getattr(own, name)[...] = getattr(state, name)[:, lo : part.stop]
+        getattr(own, name)[...] = getattr(state, name)[:, lo : shard.stop]
     own.history[...] = state.history
-    for whole, copy in part.private:
+    for whole, copy in shard.private:
         copy[...] = whole
 
 
-def _collect(state: State, tape: Tape, part: ThreadPart, lo: int, span: Any, asked: frozenset[str]) -> None:
-    own, here, rows = part.state, slice(lo, part.stop), slice(span.start - span.origin, span.stop - span.origin)
+def _collect(state: State, tape: Tape, shard: Shard, lo: int, span: Span, asked: frozenset[str]) -> None:
+    own, here, rows = shard.state, slice(lo, shard.stop), slice(span.start - span.origin, span.stop - span.origin)
     state.hidden[:, :, here] = own.hidden
     for name in ("z", "refractory", "running", "counts"):
         getattr(state, name)[:, here] = getattr(own, name)
     for name in asked - {"hidden"}:
-        getattr(tape, name)[:, rows, ..., here] = getattr(part.tape, name)[:, rows]
+        getattr(tape, name)[:, rows, ..., here] = getattr(shard.tape, name)[:, rows]
     if "hidden" in asked:
         if tape.columns.size:
-            here = slice(*np.searchsorted(tape.columns, (lo, part.stop)))
+            here = slice(*np.searchsorted(tape.columns, (lo, shard.stop)))
             if here.start == here.stop:
                 return
-        tape.hidden[:, rows, :, here] = part.tape.hidden[:, rows]
+        tape.hidden[:, rows, :, here] = shard.tape.hidden[:, rows]

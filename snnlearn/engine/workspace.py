@@ -1,4 +1,4 @@
-"""Lanes: the arrays on which some trials run at a time in one thread, kept from run to run."""
+"""Workspaces: the arrays on which some trials run at a time in one thread, kept from run to run."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..optimizers.optimizers import SGD, Optimizer
 from ..rules.base import NoRule, Rule
 from ..rules.engines.passive import carried, several
 from ..rules.engines.traces import in_place
-from ..rules.tape import State, Tape, apart, make_state, make_tape
-from .partition import Cut, Kept, ThreadPart, cut, members, split
-from .schedule import Plan
+from ..rules.tape import Model, State, Tape, TapeSize, apart, make_state, make_tape
+from .partition import NetShard, Shard, make_shards, members, shard_network
+from .schedule import STREAM, Plan
 
 
-class Lane(NamedTuple):
+class Workspace(NamedTuple):
     """The arrays of one thread, for `slots` trials."""
 
     state: State
@@ -28,11 +28,11 @@ class Lane(NamedTuple):
     steps: int  # rows of the tape
     plan: Plan
     traces: list[np.ndarray]  # what the rule carries, where it learns
-    parts: list[ThreadPart] | None = None  # of threads that share the neurons of the one trial
+    shards: list[Shard] | None = None  # of threads that share the neurons of the one trial
 
 
-class Lanes(dict[Any, Lane]):
-    """The lanes of an engine, by what they are for: ("trials", worker, whether it learns), "lockstep" or "stream".
+class Workspaces(dict[Any, Workspace]):
+    """The workspaces of an engine, by what they are for: (way, worker, whether it learns), or STREAM.
 
     arrays, weights : of the network; hidden : its initial state; interval : K in steps, or None
     learns : which of the four matrices learn; in_place : whether hidden weights take each step's gradient at once
@@ -41,9 +41,8 @@ class Lanes(dict[Any, Lane]):
 
     def __init__(
         self,
-        arrays: NetArrays,
+        model: Model,
         hidden: np.ndarray,
-        weights: FlatWeights,
         rules: Sequence[Rule],
         interval: int | None,
         learns: np.ndarray,
@@ -51,12 +50,14 @@ class Lanes(dict[Any, Lane]):
         beside: tuple[Any, ...],
     ):
         super().__init__()
-        self.arrays, self.hidden, self.weights, self.rules, self.interval = arrays, hidden, weights, rules, interval
+        self.model, self.hidden, self.rules, self.interval = model, hidden, rules, interval
+        self.arrays: NetArrays = model.net
+        self.weights: FlatWeights = model.weights
         self.learns, self.in_place, self.beside = learns, in_place, beside
-        self.cut: dict[int, list[Cut]] = {}  # the network for so many threads
+        self.nets: dict[int, list[NetShard]] = {}  # the network for so many threads
 
-    def fit(self, key: Any, slots: int, steps: int, plan: Plan, keep: Lane | None = None) -> Lane:
-        """The lane under this key, made anew where it does not fit; with `keep`, its state and traces live on."""
+    def fit(self, key: Any, slots: int, steps: int, plan: Plan, keep: Workspace | None = None) -> Workspace:
+        """The workspace under this key, made anew where it does not fit; with `keep`, its state and traces live on."""
         found = self.get(key)
         if found is not None and (found.slots, found.plan) == (slots, plan) and found.steps >= steps:
             return found
@@ -64,30 +65,33 @@ class Lanes(dict[Any, Lane]):
         if keep is not None and plan.directions in (None, keep.plan.directions):
             rule, plan = keep.rule, plan._replace(directions=keep.plan.directions)
         else:
-            rule = self.rule_arrays(plan.directions, slots, streaming=key == "stream")
-        parts = None
+            rule = self.rule_arrays(plan.directions, slots, streaming=key == STREAM)
+        shards = None
         if plan.members > 1:
-            tape = apart(make_tape(self.arrays, self.hidden, slots, steps, plan.asked, plan.columns))
-            parts = self._split(state, tape, rule, steps, plan, streaming=key == "stream")
-        if parts is None:
-            tape = apart(make_tape(self.arrays, self.hidden, slots, steps, plan.full, plan.columns))
+            tape = self._tape(slots, TapeSize(steps, plan.asked, plan.columns))
+            shards = self._split(Workspace(state, tape, rule, slots, steps, plan, []), streaming=key == STREAM)
+        if shards is None:
+            tape = self._tape(slots, TapeSize(steps, plan.full, plan.columns))
         traces = [array for array in carried(rule) if array.size] if plan.directions is not None else []
-        self[key] = Lane(state, tape, rule, slots, steps, plan, traces, parts)
+        self[key] = Workspace(state, tape, rule, slots, steps, plan, traces, shards)
         return self[key]
 
-    def _split(self, state: State, tape: Tape, rule: Any, steps: int, plan: Plan, streaming: bool) -> list[ThreadPart] | None:
-        """Parts of a lane's arrays for threads that run its trial together; None where the rule cannot be split."""
+    def _tape(self, slots: int, size: TapeSize) -> Tape:
+        return apart(make_tape(self.arrays, self.hidden, slots, size))
+
+    def _split(self, space: Workspace, streaming: bool) -> list[Shard] | None:
+        """Shards of a workspace for threads that run its trial together; None where the rule cannot be split."""
+        plan = space.plan
 
         def make_rule(net: NetArrays) -> Any:
             direction = (plan.directions or self._usual_directions(streaming))[0]
             arrays = apart(self.rules[0].arrays(net, self.weights, direction, 1, self.learns))
             return in_place(arrays, net) if self.in_place else arrays
 
-        if plan.members not in self.cut:
-            self.cut[plan.members] = cut(self.arrays, plan.members)
-        make = make_rule if self.rules else None
-        kept = Kept(steps, plan.full, plan.columns)
-        return split(self.cut[plan.members], self.arrays, self.weights, state, tape, rule, make, kept)
+        if plan.members not in self.nets:
+            self.nets[plan.members] = shard_network(self.arrays, plan.members)
+        size = TapeSize(space.steps, plan.full, plan.columns)
+        return make_shards(self.nets[plan.members], self.model, space, make_rule if self.rules else None, size)
 
     def rule_arrays(self, directions: tuple[str, ...] | None, slots: int, streaming: bool) -> Any:
         """The rules' arrays; where nothing learns, any arrays of the types that the compiled kernel knows."""
@@ -95,9 +99,9 @@ class Lanes(dict[Any, Lane]):
             return NoRule(0)
         if directions is None:
             directions, slots = self._usual_directions(streaming), 0
-            for lane in self.values():
-                if lane.plan.directions == directions:
-                    return lane.rule
+            for space in self.values():
+                if space.plan.directions == directions:
+                    return space.rule
         arrays = [
             apart(rule.arrays(self.arrays, self.weights, d, slots, self.learns))
             for rule, d in zip(self.rules, directions, strict=True)
@@ -106,18 +110,18 @@ class Lanes(dict[Any, Lane]):
             arrays[0] = in_place(arrays[0], self.arrays)
         return several(arrays, *self.beside)
 
-    def rest(self, lane: Lane, trials: int) -> None:
+    def rest(self, space: Workspace, trials: int) -> None:
         """State and traces at the initial state."""
-        lane.state.hidden[:trials] = self.hidden
-        for array in lane.state[1:]:
+        space.state.hidden[:trials] = self.hidden
+        for array in space.state[1:]:
             array[:trials].fill(0)
-        for array in lane.traces:
+        for array in space.traces:
             array.fill(0)
 
     def largest_trace(self) -> float:
         """Largest magnitude of what the stream's rules carry from step to step; 0.0 where nothing learns."""
-        lane = self.get("stream")
-        arrays = [array for array in lane.traces if array.dtype.kind == "f"] if lane is not None else []
+        space = self.get(STREAM)
+        arrays = [array for array in space.traces if array.dtype.kind == "f"] if space is not None else []
         extremes = [abs(float(x)) for a in arrays for x in (a.min(), a.max())]  # without a copy of the magnitudes
         return max(extremes, default=0.0) if np.isfinite(extremes).all() else math.inf
 
@@ -155,6 +159,5 @@ def why_not_in_place(rule: Rule | None, optimizer: Optimizer | None, interval: i
 
 
 def sharing(threads: int, net: NetArrays, rules: Sequence[Rule]) -> int:
-    """Of so many threads, those that may share the neurons of a trial: rules that cross no recurrent synapse can be split."""
-    splits = all(rule.local for rule in rules) and len(rules) < 2
-    return members(threads, net) if splits else 1
+    """Number of threads that may split one trial, of so many; 1 with NUMBA_DISABLE_JIT, where barriers would deadlock."""
+    return members(threads, net) if len(rules) < 2 and all(rule.local for rule in rules) else 1

@@ -13,7 +13,7 @@ import numpy as np
 
 from .._check import machine_bytes as machine_bytes
 from .._check import size_text
-from ..engine.batch import Job
+from ..engine.batch import Trials
 from ..engine.engine import Engine
 from ..engine.schedule import TAPE_LIMIT
 from ..network.connectivity import Sparse, synapses_of
@@ -24,21 +24,21 @@ from ..rules.tape import make_state
 from ..rules.taxonomy import KINDS, STANDARD, Member, Size, parse_rule, taxonomy
 
 
-def bytes_needed(engine: Engine, job: Job, streaming: bool) -> dict[str, int]:
+def bytes_needed(engine: Engine, job: Trials, streaming: bool) -> dict[str, int]:
     """Bytes of the arrays that such a job needs, by what they hold."""
-    layout = engine.cutter.layout(job, streaming)
-    lanes = 1 if streaming or engine.interval is not None else min(engine.threads, len(layout.shares) - 1)
+    schedule = engine.schedule(job, streaming)
+    spaces = 1 if streaming or engine.interval is not None else min(engine.threads, len(schedule.shares) - 1)
     hidden = sum(array.nbytes for array in engine.weights[:4])
     needed = {
         "weights": hidden + nbytes(tuple(engine.arrays)),
-        "gradient": hidden * (len(layout.shares) - 1) * (1 + len(engine.passive_grads)) if job.learn else 0,
+        "gradient": hidden * (len(schedule.shares) - 1) * (1 + len(engine.passive_grads)) if job.learn else 0,
         "optimizer": nbytes(tuple(engine.opt)) if job.learn else 0,
-        "state": lanes * nbytes(tuple(make_state(engine.arrays, engine.hidden, layout.slots))),
-        "tape": lanes * layout.slots * engine.cutter.tape_bytes(layout.rows, layout.plan),
+        "state": spaces * nbytes(tuple(make_state(engine.arrays, engine.hidden, schedule.slots))),
+        "tape": spaces * schedule.slots * engine.scheduler.tape_bytes(schedule.rows, schedule.plan),
         "rule": 0,
     }
-    if layout.plan.directions is not None:
-        needed["rule"] = lanes * nbytes(engine.lanes.rule_arrays(layout.plan.directions, layout.slots, streaming))
+    if schedule.plan.directions is not None:
+        needed["rule"] = spaces * nbytes(engine.workspaces.rule_arrays(schedule.plan.directions, schedule.slots, streaming))
     return needed
 
 
@@ -69,7 +69,7 @@ def refuse(net: Network, rule: Rule | None, n_steps: int, itemsize: int, limit: 
         raise MemoryError(f"plan: {need} and {size_text(limit)} are there{instead}")
 
 
-def refuse_run(engine: Engine, job: Job, streaming: bool, limit: float, plain: Callable[[], Engine]) -> None:
+def refuse_run(engine: Engine, job: Trials, streaming: bool, limit: float, plain: Callable[[], Engine]) -> None:
     """MemoryError where the arrays of a run are more than fit, with the nearest run that does.
 
     plain : makes the same engine with SGD without momentum
@@ -84,7 +84,7 @@ def refuse_run(engine: Engine, job: Job, streaming: bool, limit: float, plain: C
     raise MemoryError(f"plan: {need}, and {size_text(limit)} are there{instead}")
 
 
-def refuse_batch(engine: Engine, one: Job, per_trial: int, batch: int, streaming: bool, limit: float) -> None:
+def refuse_batch(engine: Engine, one: Trials, per_trial: int, batch: int, streaming: bool, limit: float) -> None:
     """MemoryError where the inputs and targets of so many trials alone do not fit, with the largest batch that does.
 
     one : the job of a single trial; per_trial : bytes of its inputs and targets
@@ -98,12 +98,12 @@ def refuse_batch(engine: Engine, one: Job, per_trial: int, batch: int, streaming
     raise MemoryError(f"plan: {need} and {size_text(limit)} are there{instead}")
 
 
-def bytes_of_part(engine: Engine, job: Job, trials: int, streaming: bool) -> int:
+def bytes_of_part(engine: Engine, job: Trials, trials: int, streaming: bool) -> int:
     """Bytes that the first so many trials of a job need."""
     return sum(bytes_needed(engine, job.part(0, trials), streaming).values())
 
 
-def _repeated(job: Job, n: int) -> Job:
+def _repeated(job: Trials, n: int) -> Trials:
     """A job of n trials like its only one, as views."""
 
     def repeated(array: Any) -> Any:
@@ -126,7 +126,7 @@ def _most_trials(n: int, fits: Callable[[int], bool]) -> int:
     return found
 
 
-def _nearest(engine: Engine, job: Job, streaming: bool, limit: float, plain: Callable[[], Engine]) -> str:
+def _nearest(engine: Engine, job: Trials, streaming: bool, limit: float, plain: Callable[[], Engine]) -> str:
     """A run that fits, as a hint: without moments, with fewer trials at a time, by another rule; "" where none of it helps."""
     if job.learn and nbytes((engine.opt.first, engine.opt.second)):
         found = bytes_of_part(plain(), job, job.n_trials, streaming)

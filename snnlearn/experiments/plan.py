@@ -153,8 +153,8 @@ def plan(
     measured: tuple[float, float, float] = (np.nan, np.nan, np.nan)
     if seconds > 0:
         measured = _calibrate(simulator, x, batch, streaming, record, seconds)
-    share = engine.cutter.layout(job, streaming).plan.members
-    if share > 1 and (seconds == 0 or any(lane.parts for lane in engine.lanes.values())):
+    share = engine.schedule(job, streaming).plan.members
+    if share > 1 and (seconds == 0 or any(space.shards for space in engine.workspaces.values())):
         path += f", by {share} threads that share the neurons"
     elif share > 1:
         reason += "; its traces cannot be split, so one thread runs it"
@@ -180,15 +180,15 @@ def plan(
 def _path(simulator: Simulator, job: Any, streaming: bool) -> tuple[str, str]:
     """How the gradient is computed, and why so."""
     engine, rule = simulator.engine, simulator.rule
-    layout = engine.cutter.layout(job, streaming)
-    if rule is None or layout.plan.directions is None:
+    schedule = engine.schedule(job, streaming)
+    if rule is None or schedule.plan.directions is None:
         return "forward simulation", "nothing learns"
-    direction = layout.plan.directions[0]
+    direction = schedule.plan.directions[0]
     path = PATHS[direction]
     if direction == "adjoint":
         reason = "weights change once a trial, so the chain rule can go back over it"
-        if layout.segment:
-            reason += f"; its tape exceeds max_bytes: recomputed in segments of {layout.segment} steps"
+        if schedule.segment:
+            reason += f"; its tape exceeds max_bytes: recomputed in segments of {schedule.segment} steps"
         elif rule.truncation < 2**61:
             path, reason = "adjoints on the tape of a window", f"the rule looks back {rule.truncation} steps"
         return path, reason
@@ -198,7 +198,7 @@ def _path(simulator: Simulator, job: Any, streaming: bool) -> tuple[str, str]:
         return "influence of every synapse, carried forward", "the rule is causal and follows crossings of recurrent synapses"
     if engine.why_not_in_place:
         return path, engine.why_not_in_place
-    arrays = engine.lanes.rule_arrays(layout.plan.directions, 0, streaming)
+    arrays = engine.workspaces.rule_arrays(schedule.plan.directions, 0, streaming)
     if is_lazy(arrays.lazy):
         if job.n_trials == 1 and job.n_steps >= SHORTEST:
             return "rows of synapses brought up to date when their source spikes", "plain SGD at every step"

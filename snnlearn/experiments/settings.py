@@ -9,11 +9,12 @@ from typing import Any
 
 from .. import _check
 from ..network.network import WEIGHT_NAMES, Network, Weights
+from ..recording.options import NEURONS
 
 SCALARS = ("seed", "dtype", "update_every", "threads", "passive_every")  # keys outside of sections
 SPECS = ("rule", "optimizer", "loss", "regularizer")
 SECTIONS = (*SCALARS, "task", "network", "weights", *SPECS, "passive", "training", "recorder", "sweep")
-VARIABLES = ("v", "a", "psi", "threshold", "learning_signal", "variables")  # of a recorder, by neuron
+VARIABLES = (*NEURONS, "variables")  # of a recorder, by neuron
 
 
 @dataclasses.dataclass(frozen=True)

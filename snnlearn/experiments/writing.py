@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import _check, spec
 from ..recording import Recorder
-from ..recording.options import OPTIONS as RECORDER_OPTIONS
+from ..recording.options import FIELDS, OPTIONS
 from ..rules.taxonomy import parse_rule
 from ..simulator.simulator import Simulator
 from ..simulator.training import plan_training
@@ -120,9 +120,10 @@ def to_toml(config: Any, comments: bool) -> str:
     )
     recorder = values["recorder"]
     if comments:
-        defaults = {name: _default(Recorder, name) for name in (*RECORDER_OPTIONS, "v")}
+        defaults = {name: _default(Recorder, name) for name in (*OPTIONS, "v")}
         recorder = {"path": NONE, **defaults, **recorder}
-    lines += _table("recorder", recorder, {**_about(Recorder, comments), **_RECORDER} if comments else {}, Recorder)
+    about = {"path": "the recording; relative to this file"} | {name: _option(name) for name in FIELDS} if comments else {}
+    lines += _table("recorder", recorder, about, Recorder)
     if values["sweep"]:
         lines += _table("sweep", values["sweep"], {})
     elif comments:
@@ -147,24 +148,6 @@ _CLASSIFICATION = {
     "polarity": "keep polarities of events apart",
     "binary": "at most one event a step and channel",
     "cache": "folder that keeps the binned events, relative to this file",
-}
-_RECORDER = {
-    "path": "the recording; relative to this file",
-    "readout": "record it",
-    "target": "record it",
-    "checkpoint_every": "updates between two checkpoints, from which the run goes on",
-    "checkpoint_minutes": 'or minutes; "auto": one, where checkpoint_every is not given',
-    "raw": "spikes, variables, readout and target; false: none of them",
-    "tables": "a row for each trial, update and alignment; false: none",
-    "windows": "raw data only of these times within a trial, in ms, as [[0, 100], [400, 500]]",
-    "keep_every": "keep a state for good so many batches apart, to replay or fork the run from",
-    "eligibility": "synapses whose traces are recorded, [pre, post], as {w_rec = [[0, 1], [3, 2]]}; w_in likewise",
-    "eligibility_parts": 'of them "eligibility" (e), "filtered_eligibility" (e through the readout), ...',
-    "synapses": "synapses whose weights are recorded, as above; w_out likewise",
-    "synapses_every": "updates between two such rows",
-    "reduce": "statistics instead of raw data, by name or with their bins in ms, as {rates = 1000.0}",
-    "threshold": "likewise",
-    "v": 'neurons whose potential is recorded: true (all), a list, or "0:10"; a, psi, threshold likewise',
 }
 _RULE = {"feedback": '"symmetric", "random", "adaptive", or an array [n, n_out]', "method": '"auto", "forward" or "adjoint"'}
 _NETWORK = {"frozen": 'weight matrices that learning leaves alone, as ["w_in"]'}
@@ -204,6 +187,12 @@ def _about(owner: Any, wanted: bool = True) -> dict[str, str]:
                 if not text.startswith("see `"):
                     result[name] = _short(text)
     return result
+
+
+def _option(name: str) -> str:
+    """What a recorder's option is, in a line."""
+    about = FIELDS[name].metadata
+    return about.get("toml") or _short(about["text"])
 
 
 def _short(text: str) -> str:

@@ -160,15 +160,16 @@ def join(groups: Sequence[Neuron], dt: float, dtype: Any) -> Any:
 
 def cast(params: Any, dtype: Any) -> Any:
     """The same tuple with its float arrays in `dtype`, C-contiguous."""
-    values = {}
+    values, arrays = {}, {}
     for key, value in params._asdict().items():
         if isinstance(value, tuple):
             values[key] = cast(value, dtype)
+        elif value.dtype.kind == "f":
+            _check.fits(f"Network.neurons, {NAMES.get(key, key)}", value, dtype)
+            arrays[key] = np.asarray(value, dtype)
         else:
-            if value.dtype.kind == "f":
-                _check.fits(f"Network.neurons, {NAMES.get(key, key)}", value, dtype)
-            values[key] = aligned(np.asarray(value, dtype if value.dtype.kind == "f" else value.dtype))
-    return type(params)(**values)
+            arrays[key] = value
+    return type(params)(**values, **dict(zip(arrays, aligned(list(arrays.values())), strict=True)))
 
 
 def initial_hidden(groups: Sequence[Neuron], n_hidden: int) -> np.ndarray:

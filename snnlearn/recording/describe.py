@@ -43,7 +43,7 @@ def _origin(rec: Recording) -> list[str]:
     span = f"closed {attrs['closed']}" if "closed" in attrs else f"last written {_clock(end)}"
     lines = [
         f"{rec.path}",
-        f"  format     {attrs['format']} {attrs['version']}, {size_text(rec.path.stat().st_size)}",
+        f"  format     {attrs['format']} {attrs['version']}, {size_text(rec.size)}",
         f"  status     {state}",
         f"  created    {attrs['created']}, {span} ({duration(max(end - begin.timestamp(), 0.0))})",
         f"  software   {', '.join(f'{name} {version}' for name, version in rec.versions.items())}",

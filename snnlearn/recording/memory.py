@@ -1,214 +1,167 @@
-"""`MemoryRecorder`: records into memory, for notebooks and tests."""
+"""`MemoryRecorder`: a recording without a file, for notebooks."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
-from typing import Any
+import dataclasses
+import itertools
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, Unpack
 
-import numpy as np
+import h5py
 
 from .._check import fail
-from ..storage.open_file import choose, frozen, in_order, listed, record
-from .options import OPTIONS
-from .protocol import BaseRecorder
-from .raw import Spikes
-from .recorder import Recorder
-from .streams import schedule
-from .summaries import Event
+from .._interrupts import shielded
+from ..storage.journal import WRITTEN
+from ..storage.open_file import OpenFile
+from ..storage.store import Store
+from .options import FIELDS, OF_FILES, RecorderKeywords, options_of, takes_options
+from .recording import Recording
+from .signal import Signal
+from .writing import RecordingWriter, check_status
 
-FILE = ("compression", "checkpoint_every", "checkpoint_minutes", "keep_every", "reduce")  # options that need a file
-VARIABLES = ("v", "a", "psi", "threshold", "learning_signal")
-DEFAULTS = {name: one.default for name, one in inspect.signature(Recorder.__init__).parameters.items()}
+T = TypeVar("T")
+NAME = "the recording in memory"
+NUMBERS = itertools.count()
+GROWS = 1 << 20  # bytes by which the file grows
 
 
-class MemoryRecorder(BaseRecorder):
-    """Keeps a run in memory: no file is needed, and nothing is left when the program ends.
+class InMemory(OpenFile):
+    """The file of a recorder in the place of one on the disk, as far as it was committed."""
 
-    options : those of `Recorder` that need no file: spikes, v, a, psi, threshold, learning_signal, readout, target,
-        weights_every, every, variables, every_steps, windows, eligibility, eligibility_parts, synapses, gradient_norms, raw,
-        tables
+    def __init__(self, store: Store):
+        super().__init__(pathlib.Path(NAME))
+        self.store = store
 
-    Signals are read as from a `Recording`: ``rec.spikes(trial)``, ``rec["v"][trial]``, ``rec.table("trials").loss``,
-    ``rec.weights()``. It grows as the run goes on; long runs are for `Recorder`. Raises TypeError or ValueError that names the
-    option.
+    @property
+    def h5(self) -> h5py.File:
+        """The HDF5 file."""
+        return self.store.file
+
+    def read(self, function: Callable[[h5py.File], T]) -> T:
+        """What `function` reads from the file, which nobody writes at the same time."""
+        return function(self.store.file)
+
+    def unchanged(self) -> bool:
+        """Whether nothing was written since; the recording asks for the lengths of the streams itself."""
+        return True
+
+    def close(self) -> None:
+        """Nothing: the recorder owns the file."""
+
+
+class MemoryRecording(Recording):
+    """What a `MemoryRecorder` had recorded when this was made, to be read like a `Recording`."""
+
+    def __init__(self, store: Store):
+        self._store = store
+        super().__init__(NAME)
+
+    def _opened(self) -> OpenFile:
+        return InMemory(self._store)
+
+    def _version(self) -> Any:
+        return self._store.commits, self._store.file.attrs["status"]
+
+    @property
+    def is_old(self) -> bool:
+        """Whether more was recorded since."""
+        return self._stamp != self._version()
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory."""
+        return int(self._store.file.id.get_filesize())
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the recorder is open."""
+        return self.status == "running"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise fail("a recording in memory", "stay in its process", "a copy or pickle", "sl.Recorder writes a file", TypeError)
+
+
+@takes_options(OF_FILES)
+class MemoryRecorder(RecordingWriter):
+    """Records a run in memory and gives it back as `sl.open_recording` gives a file; for notebooks and short runs.
+
+    Parameters
+    ----------
+    {options}
+
+    It has the methods and attributes of `sl.Recording`, at any time and also after it was closed::
+
+        recorder = sl.MemoryRecorder(v=[0, 1, 2])
+        sim.train(task, trials=1000, recorder=recorder)
+        recorder["v"][10], recorder.spikes(10), recorder.table("trials").loss
+        sl.plot.story(recorder.recording)
+
+    What needs a file is refused: checkpoints, with which a run goes on after a crash, and states that `sl.replay` begins from;
+    `sl.Recorder` has them. Raises ValueError or TypeError that names the option.
 
     >>> import numpy as np
     >>> import snnlearn as sl
-    >>> rec = sl.MemoryRecorder(v=True)
+    >>> recorder = sl.MemoryRecorder(v=True)
     >>> net = sl.Network(3, sl.LIF(4, threshold=0.5), 2)
-    >>> run = sl.Simulator(net).run(np.ones((10, 3)), recorder=rec)
-    >>> rec["v"][0].shape, rec.trials.tolist()
+    >>> run = sl.Simulator(net).run(np.ones((10, 3)), recorder=recorder)
+    >>> recorder["v"][0].shape, recorder.trials.tolist()
     ((10, 4), [0])
     """
 
-    def __init__(self, **options: Any):
-        for name in options:
-            if name in FILE:
-                raise fail(f"MemoryRecorder.{name}", "be left out: it needs a file", options[name], "sl.Recorder writes one")
-            if name not in OPTIONS and name not in (*VARIABLES, "variables"):
-                known = [n for n in (*VARIABLES, *OPTIONS, "variables") if n not in FILE]
-                raise fail("MemoryRecorder", f"get options among {', '.join(known)}", name, error=TypeError)
-        given = DEFAULTS | options
-        self._set_options({name: given[name] for name in OPTIONS} | {"overwrite": False, "checkpoint_minutes": None})
-        # what is asked for by these names is what is read by them, too
-        self.spikes_wanted, self.tables_wanted = bool(self.__dict__.pop("spikes")), bool(self.__dict__.pop("tables"))
-        self._choose({name: given[name] for name in VARIABLES}, given["variables"])
-        self._network: dict[str, Any] = {}
-        self._spikes: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
-        self._signals: dict[str, dict[int, list[np.ndarray]]] = {}
-        self._starts: dict[int, int] = {}
-        self._rows: dict[str, dict[str, list[np.ndarray]]] = {}
-        self._weights: dict[int, Any] = {}
-        self._said: list[Event] = []
+    def __init__(self, **options: Unpack[RecorderKeywords]):
+        for name, value in options.items():
+            if name in OF_FILES:
+                raise fail(f"MemoryRecorder.{name}", "be left out: it needs a file", value, "sl.Recorder writes one")
+        known = [name for name in FIELDS if name not in OF_FILES]
+        super().__init__(dataclasses.replace(options_of("MemoryRecorder", options, known), compression=None), NAME)
+        self._recording: MemoryRecording | None = None
 
     def __repr__(self) -> str:
-        return f"MemoryRecorder({self.trials.size} trials or pieces, {', '.join(self.names) or 'no signals'})"
+        held = "0 trials" if self._store is None else f"{self.recording.n_trials} trials or pieces"
+        return f"MemoryRecorder({held}, {self._status})"
 
-    # ---- what a simulator tells it ------------------------------------------------------------------
-
-    def open(self, config: Mapping[str, Any], **about: Any) -> None:
-        """Begin, or go on with a network of the same sizes. Raises as `Recorder.open`."""
-        sizes = {name: about[name] for name in ("n_neurons", "n_outputs", "dt")}
-        if self._network and sizes != self._network:
-            raise fail("MemoryRecorder.open", "continue with the same network", sizes, f"it holds {self._network}")
-        self.adaptive = np.asarray(about.get("adaptive", ()), np.int64)
-        self.neurons = self.selection(about["n_neurons"], about["variables"], about.get("model", "the network"))
-        self._pairs = self.check_synapses(about["weights"], about["dt"], about.get("hidden", ("v",)))
-        self._network, self.dt, self.config = sizes, float(about["dt"]), dict(config)
-        self._plan = schedule(self.windows, self.every_steps, self.dt)
-
-    def block(self, trial: int, start: int, spike_step: Any, spike_neuron: Any, *arrays: Any, **more: Any) -> None:
-        """Keep a piece of a trial, where it is wanted."""
-        if not self.wants(trial):
-            return
-        given = dict(zip(("traces", "readout", "target", "n_steps"), arrays, strict=False)) | more
-        stream = int(given.get("stream") or 0)
-        signals = dict(given.get("traces") or {})
-        signals |= {name: given.get(name) for name in ("readout", "target") if getattr(self, name)}
-        signals = {name: np.asarray(x) for name, x in signals.items() if x is not None}
-        length = next((len(x) for x in signals.values()), int(given.get("n_steps") or 0))
-        self._starts.setdefault(trial, stream)
-        spike_step, spike_neuron = np.asarray(spike_step, np.int64), np.asarray(spike_neuron, np.int64)
-        for low, high in self._plan.pieces(start, length, stream):
-            if self.spikes_wanted:
-                use = (spike_step >= low) & (spike_step < high)
-                self._spikes.setdefault(trial, []).append((spike_step[use] + stream, spike_neuron[use]))
-            first = -(-low // self.every_steps) * self.every_steps
-            for name, x in signals.items():
-                kept = x[first - start : high - start : self.every_steps].copy()
-                self._signals.setdefault(name, {}).setdefault(trial, []).append(kept)
-
-    def row(self, table: str, /, **columns: Any) -> None:
-        """Keep rows of a table."""
-        if not self.tables_wanted and table in ("trials", "updates", "alignment", "gradient_norms"):
-            return
-        rows = max((np.size(x) for x in columns.values()), default=1)
-        kept = self._rows.setdefault(table, {})
-        for name, x in columns.items():
-            kept.setdefault(name, []).append(np.array(np.broadcast_to(np.asarray(x), (rows,))))
-
-    def snapshot(self, update: int, weights: Any, final: bool = False) -> None:
-        """Keep the weights where the schedule asks for them."""
-        if self.weights_every is not None and (final or update % self.weights_every == 0) and update not in self._weights:
-            values = {name: w.copy() if hasattr(w, "copy") else w for name, w in weights._asdict().items()}
-            self._weights[update] = record("Weights", values)
-
-    def event(self, kind: str, message: str) -> None:
-        """Keep what happened, with the time."""
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        self._said.append(Event(now, kind, message))
-
-    def checkpoint(self, *state: Any, **how: Any) -> None:
-        """Raise ValueError: a state needs a file."""
-        raise fail("MemoryRecorder", "get no checkpoints", "one", "sl.Recorder and Simulator.save write them")
-
-    # ---- what a user reads --------------------------------------------------------------------------
+    def _new_file(self) -> tuple[h5py.File, None]:
+        name = f"{NAME} {next(NUMBERS)}"  # HDF5 knows open files by their names
+        return h5py.File(name, "w", libver=WRITTEN, driver="core", backing_store=False, block_size=GROWS), None
 
     @property
-    def trials(self) -> np.ndarray:
-        """Numbers of the trials, or pieces of a stream, that it holds, int64, ascending."""
-        return frozen(np.array(sorted(self._starts), np.int64))
+    def recording(self) -> Recording:
+        """All that was recorded so far, as `Recording`. ValueError before anything was."""
+        if self._store is None:
+            raise fail("MemoryRecorder", "have recorded a run", "nothing so far", "sim.run(..., recorder=recorder)")
+        if self.is_open and (self._store.buffered or self._store.written):
+            self._store.flush()
+        if self._recording is None or self._recording.is_old:
+            self._recording = MemoryRecording(self._store)
+        return self._recording
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the signals that `recorder[name]` gives."""
-        return tuple(self._signals)
+    def __getattr__(self, name: str) -> Any:
+        """As of `Recording`."""
+        if name.startswith("_") or (not hasattr(Recording, name) and name not in READ):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.recording, name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *(name for name in dir(Recording) if not name.startswith("_")), *READ})
+
+    def __getitem__(self, name: str) -> Signal:
+        """The signal of this name, unread. Raises KeyError that lists the names."""
+        return self.recording[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._signals
+        return name in self.recording
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
+        return iter(self.recording)
 
-    def __getitem__(self, name: str) -> MemorySignal:
-        """The signal of this name. Raises KeyError that lists the names."""
-        if name not in self._signals:
-            raise KeyError(f"there is no {name!r}; there is {', '.join(map(repr, self.names)) or 'no signal'}")
-        return MemorySignal(name, self._signals[name], self.neurons.get(name))
-
-    def spikes(self, trials: Any = None) -> Spikes:  # type: ignore[override]
-        """Spikes of some trials, sorted. trials : a number, a list of numbers or a slice of numbers; None: all
-
-        Raises IndexError for trials that are not there.
-        """
-        chosen = self.trials if trials is None else choose("trials", trials, self.trials)
-        parts = [(np.empty(0, np.int64),) * 3]
-        for trial in np.atleast_1d(chosen).tolist():
-            parts += [(np.full(step.size, trial), step, neuron) for step, neuron in self._spikes.get(trial, ())]
-        return Spikes(*map(frozen, in_order(*(np.concatenate(x) for x in zip(*parts, strict=True)))))
-
-    @property
-    def events(self) -> tuple[Event, ...]:
-        """What happened, in order."""
-        return tuple(self._said)
-
-    @property
-    def tables(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Names of the tables."""
-        return tuple(self._rows)
-
-    def table(self, name: str) -> Any:
-        """A NamedTuple of a table's columns, arrays [rows]. Raises KeyError that lists the tables."""
-        if name not in self._rows:
-            raise KeyError(f"there is no table {name!r}; there is {', '.join(map(repr, self._rows)) or 'none'}")
-        return record(name.capitalize(), {column: frozen(np.concatenate(x)) for column, x in self._rows[name].items()})
-
-    @property
-    def weight_updates(self) -> np.ndarray:
-        """The number of updates before each snapshot of the weights, int64."""
-        return frozen(np.array(sorted(self._weights), np.int64))
-
-    def weights(self, update: int | None = None) -> Any:
-        """The weights after so many updates; None: the last ones. Raises KeyError that lists the updates."""
-        updates = self.weight_updates
-        if not updates.size:
-            raise KeyError("there are no weights; MemoryRecorder(weights_every=...) keeps them")
-        if update is not None and update not in self._weights:
-            raise KeyError(f"there are no weights after {update} updates; there are after {listed(updates)}")
-        return self._weights[int(updates[-1]) if update is None else update]
+    @shielded
+    def close(self, status: str = "complete") -> None:
+        """Take no more, with a status: "complete", "interrupted" or "failed: ..."; what was recorded can be read."""
+        check_status(status)
+        if self._store is not None and self.is_open:
+            self._store.end(status[:1000])
+            self._status = status
 
 
-class MemorySignal:
-    """One signal that a `MemoryRecorder` keeps: ``signal[trial]`` is an array [steps, columns].
-
-    neurons : int32 [columns], of each column; None where the columns are outputs or synapses
-    """
-
-    def __init__(self, name: str, parts: Mapping[int, list[np.ndarray]], neurons: np.ndarray | None):
-        self.name, self._parts, self.neurons = name, parts, neurons
-
-    def __getitem__(self, trial: int) -> np.ndarray:
-        if trial not in self._parts:
-            raise fail(f"{self.name}[trial]", f"be among {listed(np.array(sorted(self._parts)))}", trial, error=IndexError)
-        return frozen(np.concatenate(self._parts[trial]))
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return (self[trial] for trial in sorted(self._parts))
-
-    def __len__(self) -> int:
-        return len(self._parts)
-
-    def __repr__(self) -> str:
-        return f"{self.name} of {len(self)} trials or pieces"
+READ = ("attrs", "config", "dt", "status", "versions", "n_neurons", "n_outputs")  # what a recording has read when it is opened

@@ -46,7 +46,7 @@ class Raw:
         if stream is not None and not isinstance(stream, bool):
             raise fail("open_recording.stream", "be None, True or False", stream, error=TypeError)
         self.path, self._stream = pathlib.Path(path), stream
-        self._access, self._closed = OpenFile(self.path), False
+        self._access, self._closed = self._opened(), False
         self._checked: h5py.File | None = None
         try:
             self._access.read(lambda h5: None)
@@ -55,8 +55,21 @@ class Raw:
             self.close()
             raise
 
+    def _opened(self) -> OpenFile:
+        """What reads the file."""
+        return OpenFile(self.path)
+
+    def _version(self) -> Any:
+        """What tells the file from what it was before."""
+        return stamp(self.path)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self.path.stat().st_size
+
     def _load(self) -> None:
-        self._stamp = stamp(self.path)
+        self._stamp = self._version()
         try:
             attrs = self._access.read(attributes)
         except DAMAGE as error:
@@ -90,7 +103,7 @@ class Raw:
         Until then a recording stands still: what it holds is what had been committed when it was opened.
         """
         self._need_open()
-        if self._access.unchanged() and self._stamp == stamp(self.path):
+        if self._access.unchanged() and self._stamp == self._version():
             return False
         self._access.close()
         self._load()

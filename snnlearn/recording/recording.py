@@ -50,7 +50,7 @@ class Recording(Readable):
         if n is not None:
             lines.append(f"  {n} spikes, mean rate {self.mean_rate:.3g} Hz")
         if not self._closed:
-            lines[0] += f", {size_text(self.path.stat().st_size)}"
+            lines[0] += f", {size_text(self.size)}"
             lines += [f"  {signal!r}" for signal in map(self.__getitem__, self.names)]
             lines += [f"  table {name}: {self._committed[f'tables/{name}']} rows" for name in self.tables]
             if self.reduced:

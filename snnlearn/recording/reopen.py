@@ -19,7 +19,7 @@ from ..storage.integrity import attributes, members, set_attributes, text
 from ..storage.journal import JournaledFile, has_journal, reopen_file
 from ..storage.open_file import open_file, stamp
 from ..storage.store import now
-from .choices import MATRICES
+from .options import MATRICES
 from .recorder import Recorder
 from .recording import open_recording
 from .schema import check_format
@@ -67,8 +67,9 @@ def reopen(
     recorder._network = {name: tuple(x) if isinstance(x, list) else x for name, x in state["network"].items()}
     recorder._configuration = state["configuration"]
     recorder._kept, recorder._since_kept = state.get("kept", [0, 0])
-    if recorder.eligibility:
-        recorder._pairs = {name: recorder.eligibility[_matrix(name)] for name in state.get("pairs", ())}
+    chosen = recorder.options.eligibility
+    if chosen:
+        recorder.pairs = {name: chosen[_matrix(name)] for name in state.get("pairs", ())}
     recorder.followed = _own(arrays, FOLLOWED)
     seen = stamp(recorder.path)
 
@@ -103,7 +104,7 @@ def _begin(recorder: Recorder, streams: dict[str, Any], weights: Any, sums: Mapp
         set_attributes(file, status="running", resumed=json.dumps([*resumed, now()]))
         if "closed" in file.attrs:
             del file.attrs["closed"]
-        recorder._begin(file, journal, recorder._wanted, weights)
+        recorder._begin(file, journal, recorder.options.wanted, weights)
         if recorder._reductions is not None and sums:
             recorder._reductions.restore(sums)
         _attach(recorder, file, streams, weights)

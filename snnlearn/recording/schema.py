@@ -75,7 +75,7 @@ Data sets have the attributes "units" ("1": a pure number) and "description". We
 unit: they are in units of the membrane potential v, in which the threshold is given.
 
 The first 512 bytes of the file are a user block, which HDF5 leaves alone: two counters there tell readers whether a flush is
-under way (`pulse`). A file without them can be read once it is closed.
+under way (`seqlock`). A file without them can be read once it is closed.
 
 A reader accepts any minor version of a major version that it knows; new data sets and attributes are minor.
 """

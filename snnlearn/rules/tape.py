@@ -5,6 +5,7 @@ All arrays are C-contiguous with the trial (or its slot on the tape) first.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,9 +93,10 @@ class Learning(NamedTuple):
     """What learns, and how."""
 
     rule: Any  # arrays of the rule
-    grad: Any  # `FlatWeights` with an axis of accumulators in front; in place, the hidden weights themselves
+    grad: Any  # `FlatWeights` with an axis of accumulators in front; with `in_place`, hidden weights in theirs
     opt: Any  # `OptimizerArrays`, or `NoOptimizer`
     lr: np.ndarray  # float64 [updates of a call] learning rates; intervals that end after these make none
+    in_place: bool  # whether hidden weights stand where their gradient would (K = 1): each step's goes to them at once
 
 
 class Span(NamedTuple):
@@ -119,16 +121,6 @@ class Span(NamedTuple):
     team: Any  # `Alone`, or `Team` where threads share the neurons of the one trial
 
 
-class BlockCall(NamedTuple):
-    """The arguments of the block loop."""
-
-    model: Model
-    drive: Drive
-    work: Work
-    learning: Learning
-    span: Span
-
-
 def make_state(net: NetArrays, hidden: np.ndarray, trials: int) -> State:
     """The state before the first step. hidden : [D, n]."""
     dtype, n = hidden.dtype, hidden.shape[1]
@@ -143,11 +135,17 @@ def make_state(net: NetArrays, hidden: np.ndarray, trials: int) -> State:
     )
 
 
-def make_tape(
-    net: NetArrays, hidden: np.ndarray, slots: int, steps: int, full: frozenset[str], columns: tuple[int, ...] = ()
-) -> Tape:
-    """An empty tape; `full` names the arrays that keep all steps, `columns` the neurons of the hidden state, () all of them."""
-    dtype, (n_hidden, n) = hidden.dtype, hidden.shape
+class TapeSize(NamedTuple):
+    """How much a tape holds."""
+
+    steps: int
+    full: frozenset[str]  # names of the arrays that keep all steps
+    columns: tuple[int, ...] = ()  # neurons of the hidden state; (): all of them
+
+
+def make_tape(net: NetArrays, hidden: np.ndarray, slots: int, size: TapeSize) -> Tape:
+    """An empty tape for so many trials. hidden : the initial state [D, n], for its shape and dtype"""
+    dtype, (n_hidden, n), (steps, full, columns) = hidden.dtype, hidden.shape, size
 
     def rows(name: str) -> int:
         return steps if name in full else 1
@@ -171,22 +169,39 @@ def make_tape(
 
 
 def make_outcome(trials: int, n_out: int, n: int) -> Outcome:
-    """Zeroed sums of so many trials of n neurons."""
-    loss, regularization, correct = np.zeros((3, trials))
-    summed, counts = np.zeros((trials, n_out)), np.zeros((trials, n), np.int32)
-    return apart(Outcome(loss, regularization, correct, summed, np.zeros(4, np.int64), counts))
+    """Zeroed sums of so many trials of n neurons, on cache lines which no other outcome shares."""
+    (sums,) = aligned([np.zeros(trials * (3 + n_out) + 4)])
+    loss, regularization, correct = sums[: 3 * trials].reshape(3, trials)
+    summed, trouble = sums[3 * trials : -4].reshape(trials, n_out), sums[-4:].view(np.int64)
+    return Outcome(loss, regularization, correct, summed, trouble, np.zeros((trials, n), np.int32))
 
 
 def apart(arrays: Any) -> Any:
-    """The same arrays, nested in NamedTuples, on cache lines of their own.
+    """The same arrays, nested in NamedTuples, with the small ones on cache lines of their own.
 
     NumPy puts small arrays side by side; threads that write to the same line at each step wait for each other.
     """
-    if isinstance(arrays, tuple) and hasattr(arrays, "_fields"):
-        return type(arrays)(*map(apart, arrays))
-    if not isinstance(arrays, np.ndarray) or not 0 < arrays.nbytes < LARGE:
-        return arrays
-    return aligned(arrays)
+    moved = iter(aligned(list(_small(arrays))))
+
+    def rebuilt(value: Any) -> Any:
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return type(value)(*map(rebuilt, value))
+        return next(moved) if _is_small(value) else value
+
+    return rebuilt(arrays)
+
+
+def _small(value: Any) -> Iterator[np.ndarray]:
+    """The small arrays, in order."""
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        for part in value:
+            yield from _small(part)
+    elif _is_small(value):
+        yield value
+
+
+def _is_small(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and 0 < value.nbytes < LARGE
 
 
 def tape_bytes(net: NetArrays, n: int, steps: int, itemsize: int, full: frozenset[str], columns: tuple[int, ...] = ()) -> int:

@@ -23,8 +23,6 @@ from __future__ import annotations
 import functools
 import os
 import pathlib
-import tempfile
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -33,6 +31,8 @@ import numpy as np
 from .. import _check
 from ..events import split_piece
 from ..recording import Recorder, Recording, open_recording
+from ..recording.options import options_of
+from ..recording.protocol import RunRecorder
 from ..recording.raw import Spikes
 from ..recording.reopen import load_checkpoints
 from ..simulator.simulator import Simulator
@@ -96,7 +96,7 @@ def replay(
 
     start, stop : trials start .. stop - 1 as the recording numbers them; of a stream, steps
     record : names of variables (of all neurons), "readout", "target" and "inputs"; or a mapping {"v": [0, 1], "eligibility":
-        {...}} of options of `Recorder`; or a `Recorder`, which then writes the window to its own file as it was told to
+        {...}} of options of `Recorder`; or a `Recorder` or `MemoryRecorder`, which then records the window as it was told to
     inputs : of a stream, or of batches that no task made, a function of the simulator, positioned at the state from which it
         goes on (`stream_steps`, `trials_done`), that returns the pieces or batches (x, target[, mask[, steps]]) from
         there on; None: of a stream, the inputs and targets that the file has (`Recorder(inputs=True)`)
@@ -115,8 +115,10 @@ def replay(
     where = f"replay({str(path)!r})"
     start = _check.integer("replay.start", start, "be a whole number, not negative", low=0)
     stop = _check.integer("replay.stop", stop, f"be a whole number above start = {start}", low=start + 1)
-    choice = _choice(record)
-    _check_other(path, choice.path)
+    recorder = record if isinstance(record, RunRecorder) else None
+    options = options_of("Recorder", _options(record)) if recorder is None else recorder.options
+    if isinstance(recorder, Recorder):
+        _check_other(path, recorder.path)
     with open_recording(path) as recording:
         newest = load_checkpoints(path, "replay.path")[0]
         training = newest.values["training"]
@@ -141,10 +143,9 @@ def replay(
                 need = "be a function of the simulator that returns what was fed from its position on"
                 raise _check.fail("replay.inputs", need, None, "the recording is of no training, and has no inputs of a stream")
             batches = iter(inputs(simulator))
-        watcher = Watcher(choice, recording, (start, stop), streaming, stores=not isinstance(record, Recorder))
+        watcher = Watcher(options, recorder, recording, (start, stop), streaming)
         _run(simulator, watcher, batches, stop, streaming, {"error": error, "learn": learn})
-        collected = watcher.finish()
-    return _result(collected, (start, stop), origin.what, streaming)
+    return _result(watcher.collected, (start, stop), origin.what, streaming)
 
 
 def replay_to_file(
@@ -169,14 +170,6 @@ def _check_other(path: str | os.PathLike[str], out: str | os.PathLike[str]) -> N
     """Raise ValueError where a replay would take the place of what it replays."""
     if os.path.exists(out) and os.path.samefile(path, out):
         raise _check.fail("replay", "write to another file than the one that it replays", str(out))
-
-
-def _choice(record: Any) -> Recorder:
-    """What to record, as a recorder."""
-    if isinstance(record, Recorder):
-        return record
-    nowhere = pathlib.Path(tempfile.gettempdir()) / f"snnlearn-{uuid.uuid4().hex}.h5"  # never made
-    return Recorder(nowhere, **_options(record))
 
 
 def _options(record: Any) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from .. import _check
-from ..recording import Recorder, Recording
-from ..recording.protocol import BaseRecorder
+from ..recording import Recording
+from ..recording.options import RecorderOptions
+from ..recording.protocol import RunRecorder, Signals
 from ..recording.raw import Spikes
 from ..recording.streams import schedule
 from ..storage.open_file import frozen, in_order
@@ -34,42 +35,46 @@ class Collected:
         return Spikes(*map(frozen, in_order(*(np.concatenate(x) for x in zip(*self._spikes, strict=True)))))
 
 
-class Watcher(BaseRecorder):
+class Watcher(RunRecorder):
     """A recorder that compares each block with the recording and passes on what lies in the window.
 
-    choice : what to record; it gets the blocks itself unless `stores`, which keeps them in memory
+    options : what to record; recorder : that gets it, or None to collect it in memory
     window : trials, or steps of the stream, [start, stop)
     """
 
-    def __init__(self, choice: Recorder, recording: Recording, window: tuple[int, int], streaming: bool, stores: bool):
-        self.take_options(choice)
-        self.choice, self.recording, self.window, self.streaming, self.stores = choice, recording, window, streaming, stores
+    def __init__(
+        self,
+        options: RecorderOptions,
+        recorder: RunRecorder | None,
+        recording: Recording,
+        window: tuple[int, int],
+        streaming: bool,
+    ):
+        super().__init__(options)
+        self.recorder, self.recording, self.window, self.streaming = recorder, recording, window, streaming
         self.collected = Collected()
-        self._inside = False
+        self._inside = False  # whether the last batch or piece has trials in the window
         self._n_inputs = 0
         self._touched = -1  # the last piece of a stream that has steps in the window
         table = recording.table("trials") if "trials" in recording.tables else None
         self._losses = {} if table is None else dict(zip(table.trial.tolist(), table.loss.tolist(), strict=True))
         self._lengths = {} if table is None else dict(zip(table.trial.tolist(), table.n_steps.tolist(), strict=True))
-        self._plan = schedule(choice.windows, choice.every_steps, recording.dt)
+        self._plan = schedule(options.windows, options.every_steps, recording.dt)
         if not streaming and self._losses and window[1] - 1 > max(self._losses):
             raise _check.fail("replay.stop", f"be at most {max(self._losses) + 1}, the trials of the recording", window[1])
         if not streaming and self._losses and window[0] < min(self._losses):
             raise _check.fail("replay.start", f"be at least {min(self._losses)}, where the recording begins", window[0])
 
-    def open(self, config: Mapping[str, Any], **options: Any) -> None:  # type: ignore[override]
-        """Open the file of the choice, or check what it asks for."""
-        if self.stores:
-            self.choice.selection(options["n_neurons"], options["variables"], options["model"])
-            self._pairs = self.choice.check_synapses(options["weights"], options["dt"], options["hidden"])
-            self._n_inputs = options["weights"].w_in.shape[0]
-        else:
-            self.choice.open(config, **options)
-            self._pairs = self.choice.pairs
-
-    def selection(self, n_neurons: int, variables: tuple[str, ...], model: str = "the network") -> dict[str, np.ndarray]:
-        """As of the choice."""
-        return self.choice.selection(n_neurons, variables, model)
+    def open(self, config: Mapping[str, Any], **network: Any) -> None:
+        """Open the recorder, or check what was asked for."""
+        if self.recorder is not None:
+            self.recorder.open(config, **network)
+            self.pairs, self.adaptive = self.recorder.pairs, self.recorder.adaptive
+            return
+        self.adaptive = np.asarray(network["adaptive"], np.int64)
+        self.selection(network["n_neurons"], network["variables"], network["model"])
+        self.pairs = self.check_synapses(network["weights"], network["dt"], network["hidden"])
+        self._n_inputs = network["weights"].w_in.shape[0]
 
     def wants(self, trial: int) -> bool:
         """Blocks of the window's trials; of a stream all, because only blocks tell where they are."""
@@ -79,35 +84,44 @@ class Watcher(BaseRecorder):
         """As `wants`."""
         return self.wants(trial)
 
-    def block(self, trial: int, start: int, spike_step: Any, spike_neuron: Any, *arguments: Any, **options: Any) -> None:
+    def block(
+        self,
+        trial: int,
+        start: int,
+        spike_step: Any,
+        spike_neuron: Any,
+        traces: Mapping[str, Any] | None = None,
+        **signals: Unpack[Signals],
+    ) -> None:
         """Compare spikes, then take what lies in the window."""
-        names = ("traces", "readout", "target", "n_steps")
-        given = dict(zip(names, arguments, strict=False)) | options
-        stream, steps = int(given.get("stream") or 0), given["readout"].shape[0]
+        steps, stream = signals["readout"].shape[0], signals.get("stream")
+        before = int(stream or 0)
         low, high = start, start + steps
         if self.streaming:
-            low, high = max(low, self.window[0] - stream), min(high, self.window[1] - stream)
+            low, high = max(low, self.window[0] - before), min(high, self.window[1] - before)
             if low >= high:
                 return
         self._touched = trial
         use = (spike_step >= low) & (spike_step < high)
         step, neuron = spike_step[use], spike_neuron[use]
         self._compare(trial, low, high, step, neuron)
-        rows = {name: x[low - start : high - start] for name, x in (given["traces"] or {}).items()}
-        signals = {name: None if given[name] is None else given[name][low - start : high - start] for name in names[1:3]}
-        inputs = given.get("inputs")
+        inside = slice(low - start, high - start)
+        rows = {name: x[inside] for name, x in (traces or {}).items()}
+        readout, target = (None if x is None else x[inside] for x in (signals["readout"], signals.get("target")))
+        inputs = signals.get("inputs")
         if inputs is not None:
             a, b = np.searchsorted(inputs[0], [low, high])
             inputs = tuple(x[a:b] for x in inputs)
-        if not self.stores:
-            self.choice.block(trial, low, step, neuron, rows, **signals, stream=given.get("stream"), inputs=inputs)
+        if self.recorder is not None:
+            self.recorder.block(trial, low, step, neuron, rows, readout=readout, target=target, stream=stream, inputs=inputs)
             return
         if inputs is not None:
             rows["inputs"] = np.zeros((high - low, self._n_inputs), inputs[2].dtype)
             np.add.at(rows["inputs"], (inputs[0] - low, inputs[1]), inputs[2])
-        self.collected.add(trial, step + stream, neuron)
-        rows |= {name: x for name, x in signals.items() if x is not None and getattr(self, name)}
-        for a, b in self._plan.pieces(low, high - low, stream):
+        self.collected.add(trial, step + before, neuron)
+        asked = {"readout": readout if self.options.readout else None, "target": target if self.options.target else None}
+        rows |= {name: x for name, x in asked.items() if x is not None}
+        for a, b in self._plan.pieces(low, high - low, before):
             every = self._plan.every_steps
             first = -(-a // every) * every
             for name, x in rows.items():
@@ -147,10 +161,10 @@ class Watcher(BaseRecorder):
         return f"{source}, callbacks that changed the run, or another machine or version (it was made with {made})"
 
     def row(self, table: str, /, **columns: Any) -> None:
-        """Compare the losses of trials; those of the window go into the choice's tables."""
+        """Compare the losses of trials; those of the window go into the recorder's tables."""
         if table != "trials":
-            if not self.stores and self._inside:
-                self.choice.row(table, **columns)
+            if self.recorder is not None and self._inside:
+                self.recorder.row(table, **columns)
             return
         trials, losses = columns["trial"], columns["loss"]
         inside = []
@@ -170,27 +184,20 @@ class Watcher(BaseRecorder):
                 self.collected.losses[trial] = loss
         use = np.array(inside)
         self._inside = bool(use.any())
-        if not self.stores and self._inside:
-            self.choice.row(table, **{name: np.asarray(x)[use] for name, x in columns.items()})
+        if self.recorder is not None and self._inside:
+            self.recorder.row(table, **{name: np.asarray(x)[use] for name, x in columns.items()})
 
     def ended(self, trial: int, update: int, what: Any, streaming: bool = False) -> None:
         """Hand on the end of a batch or piece of the window."""
-        if not self.stores and self._inside:
-            self.choice.ended(trial, update, what, streaming)
+        if self.recorder is not None and self._inside:
+            self.recorder.ended(trial, update, what, streaming)
 
     def snapshot(self, update: int, weights: Any, final: bool = False) -> None:
         """Hand on weights within the window."""
-        if not self.stores and self._inside:
-            self.choice.snapshot(update, weights, final)
+        if self.recorder is not None and self._inside:
+            self.recorder.snapshot(update, weights, final)
 
     def event(self, kind: str, message: str) -> None:
         """Hand on."""
-        if not self.stores:
-            self.choice.event(kind, message)
-
-    def finish(self) -> Collected:
-        """What was taken."""
-        return self.collected
-
-    def close(self, status: str = "complete") -> None:
-        """Nothing: the choice is its owner's to close."""
+        if self.recorder is not None:
+            self.recorder.event(kind, message)

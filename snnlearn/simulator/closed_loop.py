@@ -13,22 +13,21 @@ import numpy as np
 
 from .. import _check
 from ..compiler.bound_call import Frame
-from ..engine.batch import Divergence, Job, Noise
+from ..engine.batch import Divergence, Noise, Trials
 from ..engine.engine import Engine
-from ..engine.workspace import Lane
+from ..engine.schedule import STREAM
+from ..engine.workspace import Workspace
 from ..events import InputArrays
 from ..losses import ENTROPY, ERROR, NONE, SIGNAL, SQUARED, TargetArrays
-from ..optimizers.optimizers import apply_gradient
-from ..rules.tape import BlockCall, Outcome, Span
+from ..rules.tape import Drive, Outcome, Span, Work
 from .results import Step
 
 
 class Call(NamedTuple):
     """A step of the stream, prepared: it may be called again and again."""
 
-    arguments: BlockCall
-    frame: Frame  # of these arguments
-    lane: Lane
+    frame: Frame
+    space: Workspace
     span: Span  # but for its offset, and whether it ends an interval
 
 
@@ -66,7 +65,6 @@ class Stepper:
             s[0:1], s[1:2], s[2:3], s[3:].reshape(1, -1), np.zeros(4, np.int64), np.zeros((1, net.n), np.int32)
         )
         self.calls: dict[tuple[int, bool, bool, bool], Call] = {}
-        self.ending: Frame | None = None  # the update where each step is an interval of its own
 
     def fill(self, x: Any, target: Any, mask: Any, learn: Any, error: Any, signal: Any) -> Request | None:
         """Write what a caller gives into the buffers, if it is as it mostly is; None where it needs a closer look."""
@@ -112,16 +110,16 @@ class Stepper:
         # a sum of squares that is finite has no entry that is not, nor one too large; a single pass over a few numbers
         return array if kind != "f" or float(array.dot(array)) <= self.limit else None
 
-    def take(self, job: Job, error: Callable[[np.ndarray], Any] | None) -> Request:
-        """Write a job of one step, which has been checked, into the buffers."""
-        count = self.inputs.indptr[0, 1] = job.inputs.channel.size
-        self.inputs.channel[:count], self.inputs.value[:count] = job.inputs.channel, job.inputs.value
-        self.values[job.targets.kind][:] = job.targets.value
-        self.label[:], self.mask[:] = job.targets.label, job.targets.mask
-        weighted = job.targets.weight.size > 0
+    def take(self, batch: Trials, error: Callable[[np.ndarray], Any] | None) -> Request:
+        """Write a batch of one step, which has been checked, into the buffers."""
+        count = self.inputs.indptr[0, 1] = batch.inputs.channel.size
+        self.inputs.channel[:count], self.inputs.value[:count] = batch.inputs.channel, batch.inputs.value
+        self.values[batch.targets.kind][:] = batch.targets.value
+        self.label[:], self.mask[:] = batch.targets.label, batch.targets.mask
+        weighted = batch.targets.weight.size > 0
         if weighted:
-            self.weights[1][:] = job.targets.weight
-        return Request(job.targets.kind, job.learn, error, weighted)
+            self.weights[1][:] = batch.targets.weight
+        return Request(batch.targets.kind, batch.learn, error, weighted)
 
     def run(self, asked: Request, noise: Noise, offset: int) -> tuple[Step, BaseException | None]:
         """One step on what the buffers hold, and why the caller's error function failed, where it did.
@@ -132,10 +130,10 @@ class Stepper:
         key = (asked.kind, asked.learn, asked.error is not None, asked.weighted)
         call = self.calls.get(key)
         if call is None or not self._stands(call):
-            job = self._job(asked, noise)
-            call = self._prepare(job)
+            batch = self._batch(asked, noise)
+            call = self._prepare(batch)
             if call is None:
-                return self._piece(job, offset), None
+                return self._piece(batch, offset), None
             self.calls[key] = call
         if self.noise.size:
             noise.generators[0].standard_normal(dtype=self.noise.dtype, out=self.noise[0, 0])
@@ -159,7 +157,7 @@ class Stepper:
                 frame.change(name, before)
             frame.call()
             if not self.outcome.trouble[0]:
-                y = call.lane.tape.readout[0, 0].copy()
+                y = call.space.tape.readout[0, 0].copy()
                 try:
                     self.values[ERROR][0, 0] = _check.array("error(readout)", asked.error(y), (y.size,), engine.dtype)
                 except BaseException as reason:
@@ -181,12 +179,12 @@ class Stepper:
         if span.update:
             engine.learnt[0] = learnt and not ends
         if asked.learn and engine.interval is None and failure is None:
-            engine.end_piece(self.ending)
-        return Step(call.lane.state.z[0] != 0, call.lane.tape.readout[0, 0].copy(), self.sums.item(0)), failure
+            engine.end_piece()
+        return Step(call.space.state.z[0] != 0, call.space.tape.readout[0, 0].copy(), self.sums.item(0)), failure
 
-    def _job(self, asked: Request, noise: Noise) -> Job:
+    def _batch(self, asked: Request, noise: Noise) -> Trials:
         function = asked.error
-        return Job(
+        return Trials(
             self.inputs,
             TargetArrays(asked.kind, self.values[asked.kind], self.label, self.mask, self.weights[asked.weighted]),
             learn=asked.learn,
@@ -195,33 +193,31 @@ class Stepper:
             variables={},
         )
 
-    def _prepare(self, job: Job) -> Call | None:
-        """A call that runs this job, a step of the stream, as `Engine.piece` does.
+    def _prepare(self, batch: Trials) -> Call | None:
+        """A call that runs this batch, a step of the stream, as `Engine.stream` does.
 
         None where a piece of one step is more than one call of the block loop.
         """
-        engine, job = self.engine, self.engine.going_on(job)
-        plan = engine.cutter.plan(job, streaming=True, interval=engine.interval)
-        if plan.whole or ((plan.rate_first or plan.window != 1) and not job.quiet):
+        engine, batch = self.engine, self.engine.going_on(batch)
+        schedule = engine.schedule(batch, streaming=True)
+        plan = schedule.plan
+        if plan.whole or ((plan.rate_first or plan.window != 1) and not batch.quiet):
             return None
-        lane = engine.stream_lane(1, plan)
-        span = engine.span(job, range(1), 0, update=job.learn, closes=engine.interval is None)
-        arguments = engine.arguments(span, lane, job, self.outcome, self.noise, self.lr)
-        if job.learn and not job.quiet and engine.interval is None and self.ending is None:
-            self.ending = Frame(apply_gradient, (*engine.update_arguments(1, engine.stream_grad), engine.rate()))
-        return Call(arguments, Frame(engine.run_block, arguments), lane, span)
+        space = engine.stream_space(1, plan)
+        work = Work(space.state, space.tape, self.outcome)
+        (span,) = schedule.spans(batch, work)
+        drive = Drive(batch.inputs, batch.targets, self.noise)
+        learning = engine.learning(space.rule, engine.stream_grad, span, self.lr)
+        return Call(Frame(engine.run_block, (engine.model, drive, work, learning, span)), space, span)
 
     def _stands(self, call: Call) -> bool:
         """Whether a prepared call still runs on the engine's arrays."""
-        engine = self.engine
-        lane = engine.lanes.get("stream")
-        if lane is None or lane.state is not call.lane.state or lane.rule is not call.lane.rule:
-            return False
-        return call.arguments.model.weights is engine.weights and call.arguments.learning.opt is engine.block_opt
+        space = self.engine.workspaces.get(STREAM)
+        return space is not None and space.state is call.space.state and space.rule is call.space.rule
 
-    def _piece(self, job: Job, offset: int) -> Step:
+    def _piece(self, batch: Trials, offset: int) -> Step:
         """The same as a piece of one step, where each ends an interval of its own."""
-        result = self.engine.piece(job, offset)
+        result = self.engine.stream(batch, offset)
         block = result.blocks[0]
         spikes = np.zeros(self.engine.net.n, bool)
         spikes[block.spike_neuron] = True

@@ -13,7 +13,7 @@ from ..losses import Loss, RateRegularizer
 from ..network.network import Network, Weights
 from ..neurons.base import spec_to_dict as describe_spec
 from ..optimizers.optimizers import Optimizer
-from ..recording.protocol import BaseRecorder
+from ..recording.protocol import RunRecorder
 from ..rules import Rule
 from ..rules.base import describe
 from . import guards
@@ -52,7 +52,7 @@ class Core:
             setup.threads,
         )
         self.trials_done = 0  # trials or pieces that learnt, or were recorded: the number of the next one
-        self._recorder: BaseRecorder | None = None
+        self._recorder: RunRecorder | None = None
         self._training: Training | None = None
         self._closes_recorder = False  # whether `train` closes it: `sl.resume` opened it
         self.stream_steps = 0  # of the stream so far
@@ -114,7 +114,7 @@ class Core:
         """What runs it: arrays, threads and compiled calls."""
         return self._engine
 
-    def goes_on(self, recorder: BaseRecorder | None = None, training: Training | None = None) -> None:
+    def goes_on(self, recorder: RunRecorder | None = None, training: Training | None = None) -> None:
         """Take up a recorder that `train` closes in the end, and a training that waits to go on, as `sl.resume` finds them."""
         if recorder is not None:
             self._recorder, self._closes_recorder = recorder, True
@@ -140,7 +140,7 @@ class Core:
         return flat.reshape(self.net.n, self.net.n_outputs).copy() if flat.size else None
 
     @property
-    def recorder(self) -> BaseRecorder | None:
+    def recorder(self) -> RunRecorder | None:
         """The recorder that a run used last; after `sl.resume`, the one that goes on in the same file."""
         return self._recorder
 

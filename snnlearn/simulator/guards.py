@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.batch import Job, Result
+from ..engine.batch import Result, Trials
 from ..losses import ENTROPY, SIGNAL, SQUARED
 from ..network.network import WEIGHT_NAMES, FlatWeights, norm
 from .results import Run
@@ -113,13 +113,13 @@ def is_due(run: int) -> bool:
     return run % EVERY == 0 or (run < EVERY and run & (run - 1) == 0)
 
 
-def look(state: dict[str, Any], job: Job, result: Result, run: Run, weights: Weighing, n_ref: np.ndarray) -> list[Finding]:
+def look(state: dict[str, Any], job: Trials, result: Result, run: Run, weights: Weighing, n_ref: np.ndarray) -> list[Finding]:
     """What is new after a run; `state` is brought up to date, in place.
 
     n_ref : [n] or number, blocked steps after a spike
     """
     most = job.all_steps / (1.0 + n_ref)
-    full = float(np.mean(result.counts.sum(axis=0) >= SATURATED * most))
+    full = np.count_nonzero(result.counts.sum(axis=0) >= SATURATED * most) / result.counts.shape[1]
     found = [saturation(state, job.n_steps, full >= NEARLY_ALL, f"{100 * full:.0f} % of the neurons", n_ref)]
     if job.learn:
         state["runs"] += 1
@@ -155,7 +155,7 @@ def share_taught(interval: int | None, steps: int, taught: int) -> float:
     return min(interval, taught) / taught * max(1.0, interval / steps)
 
 
-def _gradient(state: dict[str, Any], job: Job, run: Run, weights: Weighing, neurons: int) -> tuple[str, str] | None:
+def _gradient(state: dict[str, Any], job: Trials, run: Run, weights: Weighing, neurons: int) -> tuple[str, str] | None:
     """Whether the gradient that was measured in this run, if one was, is too large."""
     if weights.gradient is None:
         return None
@@ -236,7 +236,7 @@ def look_at_weights(state: dict[str, Any], weights: Weighing, live: bool) -> lis
     return found
 
 
-def _readout(state: dict[str, Any], job: Job, result: Result, run: Run) -> tuple[str, str] | None:
+def _readout(state: dict[str, Any], job: Trials, result: Result, run: Run) -> tuple[str, str] | None:
     if job.targets.kind == SIGNAL or not result.counts.any():
         return None
     zero = np.logical_not(run.prediction.any(axis=0)).tolist()
@@ -248,7 +248,7 @@ def _readout(state: dict[str, Any], job: Job, result: Result, run: Run) -> tuple
     return "dead readout", f"{which} exactly zero in the last {STILL} runs, though neurons spike"
 
 
-def far_readout(job: Job, run: Run) -> tuple[str, str] | None:
+def far_readout(job: Trials, run: Run) -> tuple[str, str] | None:
     if job.targets.kind != SQUARED:
         return None
     spread = float(np.sum(2.0 * run.losses[run.scores > 0] / run.scores[run.scores > 0]))  # trials whose target varies
@@ -256,7 +256,7 @@ def far_readout(job: Job, run: Run) -> tuple[str, str] | None:
     return ("far readout", f"the first loss is {excess:.3g} times the variance of the targets") if excess >= FAR else None
 
 
-def _class(state: dict[str, Any], job: Job, run: Run) -> tuple[str, str] | None:
+def _class(state: dict[str, Any], job: Trials, run: Run) -> tuple[str, str] | None:
     if job.targets.kind != ENTROPY or job.labels_per_step:
         return None
     predicted, labels = run.prediction.argmax(axis=1), job.targets.label[:, 0]

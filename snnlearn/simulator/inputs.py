@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import _check
-from ..engine.batch import Job
+from ..engine.batch import Trials
 from ..engine.checks import check_steps, refuse_pair
 from ..events import encode, is_batch, take
 from ..losses import (
@@ -33,7 +33,7 @@ def make_job(
     signal: Any,
     steps: Any = None,
     single: bool = False,
-) -> Job:
+) -> Trials:
     """The job of `Simulator.run` with these arguments, everything checked. single : a piece of a stream, which is no batch."""
     net, dtype = core.net, core._engine.dtype
     given = {"targets": targets, "error": error, "learning_signal": signal}
@@ -64,7 +64,7 @@ def make_job(
         arrays = encode_targets(core.loss, targets, mask, encoded.steps, n_steps, net.n_outputs, dtype, batch)
     classifies = isinstance(core.loss, CrossEntropy)
     per_step = targets is not None and np.ndim(targets) == (2 if batch else 1)
-    return Job(encoded, arrays, learn=learns, error=function, labels_per_step=per_step, classifies=classifies)
+    return Trials(encoded, arrays, learn=learns, error=function, labels_per_step=per_step, classifies=classifies)
 
 
 def check_learning(core: Core, where: str, given: dict[str, Any], learn: bool | None) -> bool:
@@ -90,7 +90,7 @@ def check_learning(core: Core, where: str, given: dict[str, Any], learn: bool | 
     return able and learn is not False and n > 0
 
 
-def step_job(core: Core, x: Any, target: Any, mask: Any, learn: bool | None, error: Any, signal: Any) -> Job:
+def step_job(core: Core, x: Any, target: Any, mask: Any, learn: bool | None, error: Any, signal: Any) -> Trials:
     """The job of `Simulator.step` with these arguments, everything checked."""
     where, net, dtype = "Simulator.step", core.net, core._engine.dtype
     x = _check.array(f"{where}.x", x, (net.n_inputs,), dtype)

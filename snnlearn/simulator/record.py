@@ -11,19 +11,19 @@ import numpy as np
 
 from .. import _check
 from .._interrupts import shielded
-from ..engine.batch import Job, Result
+from ..engine.batch import Result, Trials
 from ..losses import ENTROPY, SQUARED
 from ..network.network import WEIGHT_NAMES
-from ..recording.protocol import BaseRecorder
+from ..recording.protocol import RunRecorder
 from ..recording.reducers import Ended
 from ..rules.eligibility import Follower
 from .core import Core
 from .results import Alignment, Run
 
 
-def open_recorder(core: Core, recorder: BaseRecorder) -> None:
+def open_recorder(core: Core, recorder: RunRecorder) -> None:
     """Open the recorder's file, where the simulator does not record to it already."""
-    if not isinstance(recorder, BaseRecorder):
+    if not isinstance(recorder, RunRecorder):
         raise _check.fail("Simulator.run.recorder", "be an sl.Recorder", recorder, error=TypeError)
     net, learns = core.net, core.rule is not None and core.optimizer is not None
     if recorder.wants_norms and (core._engine.interval is not None or not learns):
@@ -46,12 +46,12 @@ def open_recorder(core: Core, recorder: BaseRecorder) -> None:
         core._recorder = recorder
     if recorder.pairs and recorder.follower is None:
         attached = bool(getattr(core.rule, "attached", getattr(core.rule, "reset_gradient", False)))
-        recorder.follower = Follower(net, recorder.eligibility or {}, attached, recorder.pairs)
+        recorder.follower = Follower(net, recorder.options.eligibility or {}, attached, recorder.pairs)
         recorder.follower.restore(recorder.followed)
     core._engine.norms = np.zeros(4) if recorder.wants_norms else None
 
 
-def ask(core: Core, job: Job, recorder: BaseRecorder, trial: int, streaming: bool = False) -> Job:
+def ask(core: Core, job: Trials, recorder: RunRecorder, trial: int, streaming: bool = False) -> Trials:
     """The job with what the recorder wants; opens its file at first."""
     open_recorder(core, recorder)
     selection = recorder.selection(core.net.n, core.variables)
@@ -69,7 +69,7 @@ def ask(core: Core, job: Job, recorder: BaseRecorder, trial: int, streaming: boo
 
 @shielded
 def record_run(
-    core: Core, recorder: BaseRecorder, job: Job, result: Result, run: Run, trial: int, stream: int | None = None
+    core: Core, recorder: RunRecorder, job: Trials, result: Result, run: Run, trial: int, stream: int | None = None
 ) -> None:
     """Append a run to an open recording: blocks, a row for each trial, the weights where they are due, what guards have said.
 
@@ -83,7 +83,7 @@ def record_run(
     core._guards["waiting"] = []
 
 
-def _append(core: Core, recorder: BaseRecorder, job: Job, result: Result, run: Run, trial: int, stream: int | None) -> None:
+def _append(core: Core, recorder: RunRecorder, job: Trials, result: Result, run: Run, trial: int, stream: int | None) -> None:
     """Blocks, rows of the tables, reducers."""
     updates, dt = core.updates_done, core.net.dt
     norms = core._engine.norms if job.learn else None  # [4] of the gradient of the run's update
@@ -97,8 +97,8 @@ def _append(core: Core, recorder: BaseRecorder, job: Job, result: Result, run: R
         if job.chosen is not None:
             traces = traces | recorder.follower.block(block, job, number if stream is None else None)
         spikes = (block.spike_step, block.spike_neuron)
-        inputs = _inputs(job, block) if recorder.inputs else None
-        recorder.block(number, block.start, *spikes, traces, block.readout, target, stream=stream, inputs=inputs)
+        inputs = _inputs(job, block) if recorder.options.inputs else None
+        recorder.block(number, block.start, *spikes, traces, readout=block.readout, target=target, stream=stream, inputs=inputs)
     columns = {
         "trial": trial + np.arange(job.n_trials),
         "update": np.full(job.n_trials, updates),
@@ -114,7 +114,7 @@ def _append(core: Core, recorder: BaseRecorder, job: Job, result: Result, run: R
     recorder.row("trials", **columns)
     if run.alignment is not None:
         recorder.row("alignment", **_alignment_columns(run.alignment))
-    if norms is not None and recorder.gradient_norms:
+    if norms is not None and recorder.options.gradient_norms:
         recorder.row(
             "gradient_norms", update=updates, **{f"norm_{name}": x for name, x in zip(WEIGHT_NAMES, norms.tolist(), strict=True)}
         )
@@ -123,7 +123,7 @@ def _append(core: Core, recorder: BaseRecorder, job: Job, result: Result, run: R
     recorder.ended(trial + job.n_trials - 1, updates, ended, stream is not None)
 
 
-def _inputs(job: Job, block: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _inputs(job: Trials, block: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What reached the network in a block: (step, channel, value), arrays [entries]."""
     ptr = job.inputs.indptr[block.trial, block.start : block.start + block.readout.shape[0] + 1]
     step = np.repeat(np.arange(block.start, block.start + ptr.size - 1), np.diff(ptr))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._check import brief
-from ..engine.batch import Job, Result
+from ..engine.batch import Result, Trials
 from ..losses import ENTROPY, SQUARED, TargetArrays
 from ..network.network import WEIGHT_NAMES, Weights
 from ..rules.closeness import closeness
@@ -81,10 +81,9 @@ class Step(NamedTuple):
         return brief(self)
 
 
-def report(job: Job, result: Result, n: int, dt: float, alignment: Alignment | None) -> Run:
+def report(job: Trials, result: Result, n: int, dt: float, alignment: Alignment | None) -> Run:
     """Sums over trials and scores of a result. n : neurons; dt : ms."""
     outcome = result.outcome
-    scores = np.full(job.n_trials, np.nan)
     accuracy = nmse = np.nan
     if job.targets.kind == ENTROPY:
         if job.labels_per_step:
@@ -97,10 +96,12 @@ def report(job: Job, result: Result, n: int, dt: float, alignment: Alignment | N
         accuracy = float(known.mean()) if known.size else np.nan
     elif job.targets.kind == SQUARED:
         scores = _normalized_error(outcome.loss, job.targets)
-        nmse = float(scores.mean())
+        nmse = _mean(scores)
+    else:
+        scores = np.full(job.n_trials, np.nan)
     return Run(
-        loss=float(outcome.loss.mean()),
-        regularization=float(outcome.regularization.mean()),
+        loss=_mean(outcome.loss),
+        regularization=_mean(outcome.regularization),
         rate=int(result.counts.sum()) / n / (job.all_steps * dt * 1e-3),
         accuracy=accuracy,
         nmse=nmse,
@@ -110,6 +111,11 @@ def report(job: Job, result: Result, n: int, dt: float, alignment: Alignment | N
         n_steps=job.n_steps,
         alignment=alignment,
     )
+
+
+def _mean(values: np.ndarray) -> float:
+    """The mean over trials."""
+    return float(values[0] if values.size == 1 else values.mean())
 
 
 def align(updates: int, names: tuple[str, ...], active: Weights, passive: list[Weights]) -> Alignment:

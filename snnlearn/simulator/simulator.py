@@ -10,12 +10,12 @@ import numpy as np
 
 from .. import _check
 from .._interrupts import Interrupts
-from ..engine.batch import Job, Noise, Result
+from ..engine.batch import Noise, Result, Trials
 from ..events import is_stream, split_piece
 from ..losses import CrossEntropy, Loss, MeanSquaredError, RateRegularizer
 from ..network.network import FlatWeights, Network, Weights
 from ..optimizers.optimizers import Optimizer
-from ..recording.protocol import BaseRecorder
+from ..recording.protocol import RunRecorder
 from ..rules import Rule
 from ..rules.base import describe
 from . import guards, watching
@@ -121,7 +121,7 @@ class Simulator(Core):
         inputs: Any,
         targets: Any = None,
         mask: Any = None,
-        recorder: BaseRecorder | None = None,
+        recorder: RunRecorder | None = None,
         *,
         learn: bool | None = None,
         error: Callable[[int, np.ndarray], Any] | Any = None,
@@ -163,15 +163,14 @@ class Simulator(Core):
                 self._checkpoint(recorder)
         engine, alignment = self._engine, None
         try:
-            if job.learn and engine.interval is not None:
-                result = engine.lockstep(job)
+            within = job.learn and engine.interval is not None  # whether weights change within a trial
+            engine.passive_on[0] = due = within or self._due()
+            result = engine.run(job)
+            if within:
                 alignment = self._alignment(job.n_trials, engine.total)
-            else:
-                engine.passive_on[0] = due = self._due()
-                result = engine.trials(job)
-                if job.learn and self.optimizer is not None:
-                    alignment = self._alignment(job.n_trials, engine.grad) if due else None
-                    engine.update(job.n_trials)
+            elif job.learn:
+                alignment = self._alignment(job.n_trials, engine.grad) if due else None
+                engine.update(job.n_trials)
         except BaseException:
             engine.forget_gradient()
             raise
@@ -225,7 +224,7 @@ class Simulator(Core):
         return step
 
     def train(
-        self, task: Any = None, trials: int | None = None, batch: int = 1, recorder: BaseRecorder | None = None, **options: Any
+        self, task: Any = None, trials: int | None = None, batch: int = 1, recorder: RunRecorder | None = None, **options: Any
     ) -> History:
         """Learn so many trials of a task, `batch` at a time; see `snnlearn.simulator.training.plan_training` for the options.
 
@@ -273,7 +272,7 @@ class Simulator(Core):
 
     # ---- parts --------------------------------------------------------------------------------------
 
-    def _run_stream(self, pieces: Iterable[Any], recorder: BaseRecorder | None, learn: bool | None, error: Any) -> Run:
+    def _run_stream(self, pieces: Iterable[Any], recorder: RunRecorder | None, learn: bool | None, error: Any) -> Run:
         pieces_done = Pieces()
         safe = recorder if recorder is not None and recorder.checkpoints else None
         with Interrupts(safe is not None) as interrupts:
@@ -296,7 +295,7 @@ class Simulator(Core):
             self._checkpoint(safe)
         return pieces_done.run(self.net.n_outputs)
 
-    def _run_piece(self, piece: Any, recorder: BaseRecorder | None, learn: bool | None, error: Any) -> Run:
+    def _run_piece(self, piece: Any, recorder: RunRecorder | None, learn: bool | None, error: Any) -> Run:
         """The next piece of the stream."""
         x, target, mask = split_piece(piece)
         self._check_stream(target is not None)
@@ -308,7 +307,7 @@ class Simulator(Core):
             job = ask(self, job, recorder, trial, streaming=True)
         self._engine.passive_on[0] = True
         self._within = True
-        result = self._engine.piece(job, before)
+        result = self._engine.stream(job, before)
         self._within = False
         self.stream_steps += job.n_steps
         self.trials_done += 1
@@ -328,7 +327,7 @@ class Simulator(Core):
                 "CrossEntropy", "have of='steps' in a stream: the mean readout is that of a whole trial", "of='mean'"
             )
 
-    def _checkpoint(self, recorder: BaseRecorder | None, wait: bool = False, ends: bool = False) -> None:
+    def _checkpoint(self, recorder: RunRecorder | None, wait: bool = False, ends: bool = False) -> None:
         """Write the present state, which is that between two runs, into the recorder's file.
 
         ends : whether a training ends with it; one that has ended before does not concern the recorder's run
@@ -339,7 +338,7 @@ class Simulator(Core):
         open_recorder(self, recorder)
         recorder.checkpoint(*capture(self), wait=wait)
 
-    def _trial_noise(self, job: Job, trial: int) -> Noise | None:
+    def _trial_noise(self, job: Trials, trial: int) -> Noise | None:
         if not self._engine.arrays.noise.size:
             return None
         key = 1 if job.learn else 2
@@ -358,7 +357,7 @@ class Simulator(Core):
         others = [engine.gradient(trials, grad) for grad in engine.passive_grads]
         return align(self.updates_done, tuple(map(describe, self.passive)), own, others)
 
-    def _report(self, job: Job, result: Result, alignment: Alignment | None, streaming: bool = False) -> Run:
+    def _report(self, job: Trials, result: Result, alignment: Alignment | None, streaming: bool = False) -> Run:
         """The report of a result; warns where the network is silent, or learns badly."""
         least = guards.SILENT_STEPS if streaming else 2
         watching.watch_silence(self, job.n_steps, bool(result.counts.any()), least, stacklevel=6 if streaming else 5)

@@ -21,7 +21,7 @@ from scipy import sparse
 
 from .. import _check
 from ..engine.engine import Engine
-from ..engine.schedule import Plan
+from ..engine.schedule import STREAM, Plan
 from ..network.network import WEIGHT_NAMES, FlatWeights, Network, Weights, flatten, unflatten
 from ..recording import Recorder
 from ..recording.recorder import check_new_file
@@ -156,8 +156,8 @@ def restore(core: Core, values: dict[str, Any], arrays: Mapping[str, Any], fresh
         directions = tuple(plan["directions"]) if known else None
         sets = {"full": frozenset(plan["full"]), "columns": tuple(plan.get("columns", ()))}
         plan = Plan(**plan | sets | {"directions": directions})
-        engine.lanes.pop("stream", None)
-        engine.lanes.fit("stream", 1, plan.window, plan)
+        engine.workspaces.pop(STREAM, None)
+        engine.workspaces.fit(STREAM, 1, plan.window, plan)
     for name, array in _live(engine).items():
         if name.startswith(fresh):
             continue
@@ -205,11 +205,11 @@ def _live(engine: Engine) -> dict[str, np.ndarray]:
     result["gradient.learnt"] = engine.learnt
     for k, grad in enumerate(engine.passive_grads):
         add(f"passive{k}", FlatWeights(*(array[:1] for array in grad)))  # between runs the other accumulators are clear
-    lane = engine.lanes.get("stream")
-    if lane is not None:
-        result.update({f"state.{name}": array for name, array in lane.state._asdict().items()})
-        if lane.plan.directions is not None:
-            result.update({f"traces.{k}": array for k, array in enumerate(carried(lane.rule))})
+    space = engine.workspaces.get(STREAM)
+    if space is not None:
+        result.update({f"state.{name}": array for name, array in space.state._asdict().items()})
+        if space.plan.directions is not None:
+            result.update({f"traces.{k}": array for k, array in enumerate(carried(space.rule))})
     return {name: array for name, array in result.items() if array.size}
 
 
@@ -229,10 +229,10 @@ def _moving(core: Core) -> dict[str, Any]:
 
 
 def _plan(engine: Engine) -> dict[str, Any] | None:
-    lane = engine.lanes.get("stream")
-    if lane is None:
+    space = engine.workspaces.get(STREAM)
+    if space is None:
         return None
-    plan = lane.plan._asdict()
+    plan = space.plan._asdict()
     del plan["asked"], plan["members"]  # of the recorder and of this machine: a stream goes on without
     directions = plan["directions"]
     return plan | {"directions": None if directions is None else list(directions), "full": sorted(plan["full"])}

@@ -13,7 +13,7 @@ from .. import _check
 from .._interrupts import Interrupts
 from ..losses import CrossEntropy
 from ..network.network import Weights
-from ..recording.protocol import BaseRecorder
+from ..recording.protocol import RunRecorder
 from ..tasks.base import Task, no_split
 from ..tasks.batches import TrialBatch, check_number, draw, evaluation_split
 from .core import Core
@@ -88,7 +88,7 @@ def train_to_end(simulator: Core, recorder: Any, *arguments: Any, **options: Any
 def go_on(
     simulator: Core,
     training: Training,
-    recorder: BaseRecorder | None = None,
+    recorder: RunRecorder | None = None,
     callbacks: Iterable[Callable[[Any, History], Any]] = (),
 ) -> History:
     """Learn from where a training has come to its end. See `train`."""
@@ -155,7 +155,7 @@ def go_on(
 
 
 def go_on_as_planned(
-    simulator: Core, trials: Any = None, batch: int = 1, recorder: BaseRecorder | None = None, **options: Any
+    simulator: Core, trials: Any = None, batch: int = 1, recorder: RunRecorder | None = None, **options: Any
 ) -> History:
     """Go on with the simulator's training, in its recording; see `Simulator.train`. The arguments must not change the plan."""
     training, where = simulator._training, "Simulator.train"
@@ -213,7 +213,7 @@ def _note(history: History, run: Any, began: float) -> None:
     history.wall_time.append(time.perf_counter() - began)
 
 
-def _evaluate(simulator: Core, task: Task, trials: int | None, history: History, recorder: BaseRecorder | None) -> None:
+def _evaluate(simulator: Core, task: Task, trials: int | None, history: History, recorder: RunRecorder | None) -> None:
     loss, score, labels, predictions = evaluate(simulator, task, trials, evaluation_split(task))[:4]
     number = len(history.evaluated_at)
     history.evaluated_at.append(len(history.loss))

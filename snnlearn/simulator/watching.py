@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from ..engine.batch import Job, Result
+from ..engine.batch import Result, Trials
 from ..engine.engine import Engine
 from . import guards
 from .core import Core
@@ -20,7 +20,7 @@ def watch_parts(core: Core, stacklevel: int) -> None:
         _tell(core, guards.new(core._guards, [("no optimizer", text)]), stacklevel + 1)
 
 
-def watch(core: Core, job: Job, result: Result, run: Run, stacklevel: int, streaming: bool = False) -> None:
+def watch(core: Core, job: Trials, result: Result, run: Run, stacklevel: int, streaming: bool = False) -> None:
     """Warn of what is new after a run of a simulator, and keep it for a recorder; stacklevel : of the caller of the run"""
     engine, optimizer, learns = core._engine, core.optimizer, np.zeros(4, bool)
     if job.learn and optimizer is not None and optimizer.rates(max(0, core.updates_done - 1), 1)[0] > 0:
@@ -35,7 +35,9 @@ def watch(core: Core, job: Job, result: Result, run: Run, stacklevel: int, strea
 
 def _weigh(engine: Engine, learns: np.ndarray, updates: int, due: bool) -> guards.Weighing:
     norm = engine.largest_norm() if engine.interval is not None else engine.norm if due else None
-    return guards.Weighing(engine.weights, learns, updates, norm, engine.interval, engine.lanes.largest_trace() if due else 0.0)
+    return guards.Weighing(
+        engine.weights, learns, updates, norm, engine.interval, engine.workspaces.largest_trace() if due else 0.0
+    )
 
 
 def watch_silence(core: Core, steps: int, spikes: bool, least: int, stacklevel: int) -> None:

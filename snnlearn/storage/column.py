@@ -1,7 +1,7 @@
 """A data set that grows: what is appended waits in memory, and goes to the file in whole chunks.
 
 HDF5 compresses a chunk each time that it leaves its cache, and the simulation waits for that. So large columns do not pass
-through it: a chunk is encoded once, when it is full, by a thread beside the run (`encoding`), and is handed over as
+through it: a chunk is encoded once, when it is full, by a thread beside the run (`compression`), and is handed over as
 it stands in the file, in order, when the next ones are full or with the next commit. Rows that fill no chunk reach the file with
 the next commit, and are kept until their chunk is full.
 """

@@ -65,7 +65,7 @@ def _stored(plane: np.ndarray) -> list[bytes | memoryview]:
 
 
 class EncodingTask(NamedTuple):
-    """A chunk on its way."""
+    """A chunk being compressed."""
 
     encoder: ChunkEncoder
     encode: Callable[[np.ndarray], bytes]

@@ -2,9 +2,9 @@
 
 Recordings use the formats of HDF5 1.10, in which every header, index and group carries a checksum, and the filter Fletcher32
 for every chunk of data, compressed or not. What lies outside of chunks has a BLAKE2b digest of its own: the configuration here,
-checkpoints (`slots`), journals (`journal`). Text has a fixed size: HDF5 keeps text and arrays of variable size in heaps without
-a checksum, and looks for ever for the end of one of which a part reads as zeros. Heaps of older recordings and of others' files
-are therefore checked when HDF5 reads them.
+checkpoints (`checkpoint_slots`), journals (`journal`). Text has a fixed size: HDF5 keeps text and arrays of variable size in
+heaps without a checksum, and looks for ever for the end of one of which a part reads as zeros. Heaps of older recordings and
+of others' files are therefore checked when HDF5 reads them.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ class JournaledFile:
             raise
 
     def _first_count(self, mode: str) -> int:
-        """Commits so far, in the numbering of `pulse`; 0 where the file has no counters. A new file's first is under way."""
+        """Commits so far, in the numbering of `seqlock`; 0 where the file has no counters. A new file's first is under way."""
         if mode in ("x", "w"):
             count = seqlock.start(None)
             write_at(self._file, memoryview(seqlock.pack(count + 1, count)), 0)
@@ -190,7 +190,7 @@ class JournaledFile:
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
-        """Around whatever overwrites what readers look at: see `pulse`. After an error the commit counts as under way."""
+        """Around whatever overwrites what readers look at: see `seqlock`. After an error the commit counts as under way."""
         if self._count:
             write_at(self._file, memoryview(seqlock.pack(self._count + 1, self._count)), 0)
         yield

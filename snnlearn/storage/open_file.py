@@ -32,7 +32,7 @@ class Busy(OSError):
 
 
 class OpenFile:
-    """An HDF5 file, open for reading without a lock, also while a process writes it; see `pulse`.
+    """An HDF5 file, open for reading without a lock, also while a process writes it; see `seqlock`.
 
     HDF5 reads through a Python file: so every opening has an index of its own, where HDF5 would share an outdated one with
     whatever else this process has opened, and the file can be opened for writing at any time. Raises as `open_recording`.

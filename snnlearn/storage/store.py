@@ -4,8 +4,10 @@
     Stream      columns of one length, as the spikes (step, neuron) or the rows of a table
     Store       the file and its streams
 
-A flush writes the pending values of every stream, awaits the chunks that are on their way (`encoding`), raises the committed
-lengths, and commits the file (`journal`): all of it comes to the disk, or nothing, and readers are told while it does (`pulse`).
+A flush writes the pending values of every stream, awaits the chunks that are being compressed (`compression`), raises the
+committed lengths, and commits the file (`journal`): all of it comes to the disk, or nothing, and readers are told while it
+does (`seqlock`). README.md has the order of all bytes.
+
 Values are pending together with the row at which they belong, so that a flush that was interrupted can simply be repeated.
 """
 
@@ -110,7 +112,7 @@ class Store:
     """An open file, its streams in the order of writing, and the bytes that are pending."""
 
     def __init__(
-        self, file: h5py.File, journal: JournaledFile, compression: str | None, path: str, entry: Callable[[str], Entry]
+        self, file: h5py.File, journal: JournaledFile | None, compression: str | None, path: str, entry: Callable[[str], Entry]
     ):
         self.file, self.journal, self.compression, self.path, self.entry = file, journal, compression, path, entry
         self.streams: list[Stream] = []
@@ -119,10 +121,12 @@ class Store:
         self.notes: Callable[[str, str], None] | None = None  # takes events, by kind and message
         self._waited, self._told = 0.0, False
         self.before_closing: Callable[[], None] | None = None  # appends what waits for the end
+        self.commits = 0  # so far
         self.buffered, self.written = 0, False  # bytes that are pending; whether some are written but not committed
         self.flushed_at = time.monotonic()
         self.process = os.getpid()
-        atexit.register(self.close, "interrupted")  # registered after h5py's own, it runs before: h5py then still writes text
+        if journal is not None:
+            atexit.register(self.close, "interrupted")  # registered after h5py's own, it runs before: h5py then still writes text
 
     def flush_if_due(self) -> None:
         """Write where much is pending; commit what was written where the last commit is long ago."""
@@ -160,6 +164,7 @@ class Store:
         except (OSError, RuntimeError, MemoryError) as error:
             raise self._failure("written", error) from error
         self.written, self.flushed_at = False, time.monotonic()
+        self.commits += 1
 
     def _spill(self) -> None:
         """Hand what is pending to HDF5, of streams that have enough of it, not yet committed. Raises OSError naming the file."""
@@ -186,35 +191,44 @@ class Store:
     def commit(self) -> None:
         """Make the file's present state the one that a kill leaves."""
         self.file.flush()
-        self.journal.commit()
+        if self.journal is not None:
+            self.journal.commit()
 
     def checkpoint(self, values: dict[str, Any], arrays: Mapping[str, Any], constants: Mapping[str, Any], headroom: int) -> None:
         """Begin to write a checkpoint; what was recorded so far comes to the disk before it. Raises OSError naming the file."""
-        if self.slots is None:
-            self.slots = Slots(self.file, self.journal.path, self.commit)
+        slots = self._slots()
         self.flush()
-        self.slots.write(values, arrays, constants, headroom)
+        slots.write(values, arrays, constants, headroom)
 
     def keep(self, number: int, values: dict[str, Any], arrays: Mapping[str, Any], constants: Mapping[str, Any]) -> None:
         """Write a state that stays. Raises OSError naming the file."""
-        if self.slots is None:
-            self.slots = Slots(self.file, self.journal.path, self.commit)
-        kept, counters = self.slots.keep(number, values, arrays, constants), values["counters"]
+        kept, counters = self._slots().keep(number, values, arrays, constants), values["counters"]
         kept.attrs["trials"], kept.attrs["steps"] = np.int64(counters["trials_done"]), np.int64(counters["stream_steps"])
         kept.attrs["updates"] = np.int64(arrays["done"][0] if "done" in arrays else 0)
         self.flush()
 
+    def _slots(self) -> Slots:
+        """Where checkpoints go; made by the first."""
+        if self.slots is None:
+            assert self.journal is not None, "checkpoints stand in a file"
+            self.slots = Slots(self.file, self.journal.path, self.commit)
+        return self.slots
+
+    def end(self, status: str) -> None:
+        """Write everything that is pending, and how the run ended."""
+        if self.before_closing is not None:
+            self.before_closing()
+        self.flush()
+        set_attributes(self.file, status=status, closed=now())
+
     @shielded
     def close(self, status: str) -> None:
         """Write everything, set the status and close; a second call does nothing."""
-        if not self.file or self.process != os.getpid():
+        if not self.file or self.process != os.getpid() or self.journal is None:
             return
         try:
             try:
-                if self.before_closing is not None:
-                    self.before_closing()
-                self.flush()
-                set_attributes(self.file, status=status, closed=now())
+                self.end(status)
             finally:
                 if self.slots is not None:
                     self.slots.wait()

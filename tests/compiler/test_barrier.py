@@ -54,8 +54,8 @@ def regularized(name):
 
 
 def members(sim):
-    lanes = list(sim._engine.lanes.values())
-    return max(1 if lane.parts is None else len(lane.parts) for lane in lanes)
+    spaces = list(sim._engine.workspaces.values())
+    return max(1 if space.shards is None else len(space.shards) for space in spaces)
 
 
 def made(name, threads, **options):

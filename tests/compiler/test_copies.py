@@ -215,7 +215,7 @@ def test_a_forked_child_makes_its_own_threads(monkeypatch, members):
     sim, data = simulator(draw(kind="alif", T=25, n_ref=2), sl.EProp(), sl.Adam(1e-3), threads=2)
     batch = data if members > 1 else {key: np.stack([value] * 4) for key, value in data.items()}
     sim.run(**batch)  # the threads exist now
-    assert members == 1 or max(len(lane.parts or ()) for lane in sim._engine.lanes.values()) == 2
+    assert members == 1 or max(len(space.shards or ()) for space in sim._engine.workspaces.values()) == 2
 
     def more():
         return [sim.run(**batch).loss, sim.run(**batch).loss, *naive.plain(sim.weights).values()]

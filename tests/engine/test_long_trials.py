@@ -31,7 +31,7 @@ def test_recomputation_with_noise_batches_records_and_errors(case, monkeypatch):
     x, target = (rng.random((3, 50, 3)) < 0.3).astype(float), rng.standard_normal((3, 50, 2))
     segments = []
     for limit in (None, 3000):
-        monkeypatch.setattr(sl.engine.schedule.Cutter, "block_steps", lambda self: 16)
+        monkeypatch.setattr(sl.engine.schedule.Scheduler, "block_steps", lambda self: 16)
         sim = sl.Simulator(noisy, weights, sl.BPTT(max_bytes=limit), sl.SGD(1e-4), dtype="float64")
         run = sim.run(x, target)
         asked = []

@@ -80,8 +80,8 @@ READ = {
 
 
 def lazily(sim):
-    lane = next(iter(sim._engine.lanes.values()))
-    return isinstance(lane.rule.lazy, (Lazy, LazyAdaptive))
+    space = next(iter(sim._engine.workspaces.values()))
+    return isinstance(space.rule.lazy, (Lazy, LazyAdaptive))
 
 
 @pytest.mark.parametrize("name", READ)

@@ -50,15 +50,15 @@ def test_bytes_are_those_of_the_arrays():
     found = sl.plan(NET, sl.EProp(), SGD, inputs=x[0], n_steps=200, batch=3, **QUIET)
     sim = sl.Simulator(NET, None, sl.EProp(), SGD, dtype="float64", threads=1)
     sim.run(x, y)
-    (lane,) = sim._engine.lanes.values()
+    (space,) = sim._engine.workspaces.values()
 
     def nbytes(arrays):
         return sum(map(nbytes, arrays)) if isinstance(arrays, tuple) else arrays.nbytes if isinstance(arrays, np.ndarray) else 0
 
-    assert found.bytes["rule"] == nbytes(lane.rule)
-    assert found.bytes["state"] == nbytes(tuple(lane.state))
+    assert found.bytes["rule"] == nbytes(space.rule)
+    assert found.bytes["state"] == nbytes(tuple(space.state))
     assert found.bytes["gradient"] == nbytes(tuple(sim._engine.grad[:4]))
-    assert found.bytes["tape"] == pytest.approx(nbytes(tuple(lane.tape)), rel=0.1)
+    assert found.bytes["tape"] == pytest.approx(nbytes(tuple(space.tape)), rel=0.1)
     assert found.total_bytes == sum(found.bytes.values()) and found.synapses == 5 * 6 + 6 * 6
 
 

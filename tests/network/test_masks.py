@@ -249,7 +249,10 @@ def test_what_a_mask_must_be(trial, batch):
             lambda: learner().run(x, learning_signal=np.zeros((T, 8)), mask=mask),
             "mask must be .* for a learning signal",
         ),
-        (lambda: learner().step(x[0], target[0], mask=[1.0, 1.0, 1.0]), r"mask must have shape \(1, 2\)"),
+        (
+            lambda: learner().step(x[0], target[0], mask=[1.0, 1.0, 1.0]),
+            r"Simulator.step.mask must be a number or have shape \(2,\) \(got \(3,\)\)",
+        ),
         (lambda: learner().step(x[0], target[0], mask=-1.0), "mask must hold time weights"),
     ):
         with pytest.raises(ValueError, match=sentence):

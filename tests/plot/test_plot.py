@@ -263,7 +263,7 @@ def test_errors_tell_what_is_missing(make, ax):
         plot.story(empty)
     with pytest.raises(ValueError, match="must have a trial with raw data"):
         plot.raster(empty, ax=ax)
-    with pytest.raises(IndexError, match=r"trial with raw data \(0 .. 1\) \(got 7\)"):
+    with pytest.raises(IndexError, match=r"plot.trial must be among the trials with raw data, 0, 1 \(got 7\)"):
         plot.story(make(), trial=7)
     with pytest.raises(KeyError, match="has no 'v'"):
         plot.membrane(make(v=False), ax=ax)

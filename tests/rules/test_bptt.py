@@ -59,5 +59,5 @@ def test_a_long_trial_spans_several_calls(steps, monkeypatch):
     case = draw(kind="alif", delay=3)
     net, weights, trial = library(case)
     want = sl.gradient(net, weights, rule=sl.BPTT(), **trial)
-    monkeypatch.setattr(sl.engine.schedule.Cutter, "block_steps", lambda self: steps)
+    monkeypatch.setattr(sl.engine.schedule.Scheduler, "block_steps", lambda self: steps)
     assert_same(sl.gradient(net, weights, rule=sl.BPTT(), **trial), want, rtol=0)

@@ -76,7 +76,7 @@ def test_sparse_weights_long_trials_and_threads_give_the_same(monkeypatch):
     net, weights, trial = library(case)
     alone = sl.gradient(net, weights, rule=sl.BPTT(), by_inputs=True, threads=1, **trial)
     assert np.array_equal(alone.inputs, g.inputs)
-    monkeypatch.setattr(sl.engine.schedule.Cutter, "block_steps", lambda self: 16)
+    monkeypatch.setattr(sl.engine.schedule.Scheduler, "block_steps", lambda self: 16)
     assert np.array_equal(both(case, sl.BPTT())[3].inputs, g.inputs)
 
 

@@ -248,7 +248,7 @@ def test_a_stream_is_forked_where_a_state_was_kept(tmp_path):
     assert child.stream_steps == 40 and child.updates_done == 8
     child.run(pieces(2))
     assert same_weights(child, parent)
-    for a, b in zip(child._engine.lanes["stream"].state, parent._engine.lanes["stream"].state, strict=True):
+    for a, b in zip(child._engine.workspaces["stream"].state, parent._engine.workspaces["stream"].state, strict=True):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(
         ValueError, match=r"fork.at must be the updates of a state .* \[0, 8, 16, 24\] are nearest \(got 10\); Recor"

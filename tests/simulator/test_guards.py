@@ -183,7 +183,7 @@ def test_the_norm_that_an_update_measures_is_that_of_its_gradient():
         net, weights = wild(5, 0.5)
         sim = sl.Simulator(net, weights, sl.EProp(), optimizer, update_every=1000, dtype="float64", threads=1)
         ((x, y, mask),) = pieces(1, steps=1000)
-        sim._engine.piece(make_job(sim, x, y, mask, None, None, None), 0)
+        sim._engine.stream(make_job(sim, x, y, mask, None, None, None), 0)
         step = [np.subtract(new, old) / 1e-3 for new, old in zip(sim.weights, sim.net.check_weights(weights), strict=True)]
         wanted = np.sqrt(sum((part**2).sum() for part in step))
         assert wanted > 1 and sim._engine.largest_norm() == pytest.approx(wanted, rel=1e-9)

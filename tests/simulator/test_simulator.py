@@ -409,13 +409,13 @@ def test_threads_give_the_same_bits(rule, threads):
     assert np.abs(weights[0].w_rec - case.w["w_rec"]).max() > 1e-6
 
 
-def test_threads_find_their_lanes_made(monkeypatch):
+def test_threads_find_their_workspaces_made(monkeypatch):
     """Threads of the pool only read what the engine keeps."""
     made, put = [], dict.__setitem__
     monkeypatch.setattr(
-        sl.engine.workspace.Lanes,
+        sl.engine.workspace.Workspaces,
         "__setitem__",
-        lambda self, key, lane: made.append((key, threading.get_ident())) or put(self, key, lane),
+        lambda self, key, space: made.append((key, threading.get_ident())) or put(self, key, space),
     )
     case = draw(**LEARN, n_trials=13, T=20)
     sim, data = simulator(case, EPROP, sl.SGD(0.002), threads=3)
@@ -432,7 +432,7 @@ def test_block_boundaries_make_no_difference(steps, update_every, monkeypatch):
     results = []
     for small in (False, True):
         if small:
-            monkeypatch.setattr(sl.engine.schedule.Cutter, "block_steps", lambda self: steps)
+            monkeypatch.setattr(sl.engine.schedule.Scheduler, "block_steps", lambda self: steps)
         sim, data = simulator(case, EPROP, sl.SGD(0.002), update_every=update_every)
         runs = [sim.run(**data) for _ in range(2)]
         sim.run(pieces(case, (40,)))
@@ -518,7 +518,7 @@ def test_noise_of_a_trial_does_not_depend_on_blocks(monkeypatch):
     case = draw(**LEARN)
     net, weights = noisy(case)
     whole = sl.simulate(net, weights, case.x, dtype="float64")
-    monkeypatch.setattr(sl.engine.schedule.Cutter, "block_steps", lambda self: 7)
+    monkeypatch.setattr(sl.engine.schedule.Scheduler, "block_steps", lambda self: 7)
     assert_array_equal(sl.simulate(net, weights, case.x, dtype="float64").v, whole.v)
 
 

@@ -393,7 +393,7 @@ def test_bad_parameters_are_named(cls, params, message):
 def test_unknown_names_list_the_valid_ones():
     expected = (
         "task name must be one of 'classification', 'copy', 'delayed-recall', 'digits', 'evidence-accumulation', "
-        "'pattern-generation' (got 'xor')"
+        "'pattern-generation', 'suite' (got 'xor')"
     )
     with pytest.raises(ValueError) as error:
         tasks.make("xor")
