@@ -1,6 +1,7 @@
 """What others reach on the trials of a task: logistic or linear regression, an echo state network, a GRU.
 
-They see the same trials and splits; what they can choose, they choose on the validation split.
+They see the same series and splits, with one step for each row (a point is held); what they can choose, they choose on
+the validation split.
 
     logistic   of the whole series, padded with zeros at its end (scikit-learn); of a regression, linear in the last 16 rows
     esn        500 leaky units, h = (1 - a) h + a tanh(x W_in + h W); a ridge regression reads their mean and their last state, of

@@ -103,7 +103,7 @@ def key_of(run: Run) -> tuple[Any, ...]:
 
 def _measured(name: str, method: str, seed: int, variant: int | None, share: float, threads: int | None) -> Run:
     rule, feedback = RULES.get(method, ("eprop", "symmetric"))
-    made = recipe(name, variant, share, rule=rule, feedback=feedback, seed=seed, threads=threads)
+    made = recipe(name, variant, share, method not in BASELINES, rule=rule, feedback=feedback, seed=seed, threads=threads)
     if method in BASELINES:
         with one_thread():
             found = BASELINES[method](made, seed)

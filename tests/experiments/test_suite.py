@@ -52,6 +52,8 @@ def test_a_recipe_comes_back_from_its_configuration(name):
 def test_recipes_learn_as_told():
     made = recipe("mnist-1d-window", share=0.5, neurons=10, rule="bptt", seed=3)
     assert made.trials == round(0.5 * SETTINGS["mnist-1d-window"].epochs * 3400 / 32) * 32
+    assert (made.task.n_steps, recipe("mnist-1d-window", held=False).task.n_steps) == (160, 40)
+    assert recipe("yin-yang", held=False).task.n_steps == recipe("yin-yang").task.n_steps == 20
     assert made.net.n == 10 and isinstance(made.parts["rule"], sl.BPTT) and made.task.seed == 3
     taus = np.concatenate([np.atleast_1d(group.tau_m) for group in made.net.neurons])
     assert (taus.min(), taus.max()) == SETTINGS["mnist-1d-window"].tau_m
