@@ -2,6 +2,7 @@
 
 parser.py     the commands and their options
 training.py   train, resume, plan
+suite.py      suite
 forking.py    fork
 configure.py  train on a configuration, init, sweep
 inspect.py    what reads a recording or prints a table

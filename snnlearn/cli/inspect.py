@@ -74,10 +74,11 @@ def check_folder(option: str, path: pathlib.Path) -> None:
 def compare(options: argparse.Namespace) -> int:
     from ..analysis.compare import compare
     from ..engine.functional import check_dtype
-    from ..experiments.recipes import RECIPES
+    from ..experiments.recipes import RECIPES, SUITE
     from ..rules.taxonomy import affordable, parse_rule
 
-    make = RECIPES[_check.choice("compare TASK", options.task, RECIPES)]
+    known = RECIPES | SUITE
+    make = known[_check.choice("compare TASK", options.task, known)]
     if options.neurons is not None:
         _check.integer("--neurons", options.neurons, "be a number >= 2", low=2)
     if options.plot is not None:

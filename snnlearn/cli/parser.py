@@ -6,11 +6,12 @@ import argparse
 import pathlib
 
 from .._version import __version__
-from ..experiments.recipes import RECIPES
+from ..experiments.recipes import RECIPES, SUITE
+from ..experiments.suite_runs import METHODS, SHORT
 from ..recording.options import FIELDS
-from . import configure, forking, inspect, training
+from . import configure, forking, inspect, suite, training
 
-TASKS = ", ".join(sorted(RECIPES))
+TASKS = ", ".join((*RECIPES, *SUITE))
 RULES = "bptt, tbptt:STEPS, rtrl, eprop, eprop:ORDER, eprop:all, snap:N, rflo or uoro"  # of `taxonomy.parse_rule`
 FORK = """\
 keys of --set, each with the keys of its table in a configuration (snnlearn init writes one):
@@ -176,6 +177,24 @@ def make_parser() -> argparse.ArgumentParser:
     plan.add_argument("--set", action="append", metavar="KEY=VALUE", help=text)
     plan.add_argument("--seconds", type=float, default=1.0, help="of calibration; 0: none")
     plan.set_defaults(run=training.plan, like=None, stop=None, checkpoint_every=None, keep_every=None)
+
+    text = (
+        "Train the data sets of the suite by several rules and seeds, beside other methods, and print a table: accuracy on the "
+        "test (of a regression the normalised error), spikes and operations of a trial, time. "
+        f"NAME: {', '.join(SUITE)}; default: those whose data are installed and that take minutes."
+    )
+    found = commands.add_parser("suite", help="data sets that others have measured", description=text, formatter_class=Help)
+    found.add_argument("names", nargs="*", metavar="NAME", help="data sets")
+    found.add_argument("--methods", nargs="+", metavar="METHOD", help=f"{', '.join(METHODS)}; default: those that are installed")
+    found.add_argument("--seeds", type=int, default=1, metavar="N", help="seeds 0 .. N - 1")
+    found.add_argument(
+        "--short", action="store_true", help=f"a check of a minute or two: {', '.join(SHORT)}, a fifth of the epochs, rules"
+    )
+    found.add_argument(
+        "--out", type=pathlib.Path, metavar="FILE.json", help="keep the runs there; runs that it holds are not repeated"
+    )
+    found.add_argument("--threads", type=int, default=1, metavar="N", help="of each run")
+    found.set_defaults(run=suite.suite, lasts=True)
 
     text = (
         "Measure this machine: memory bandwidth, the time from a cold start (no kernel on disk) and a warm one to the "

@@ -57,7 +57,7 @@ class Encoder(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """Describe the encoder as JSON values, from which `make` makes it again."""
-        return {"type": type(self).__name__} | {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        return {"name": type(self).__name__} | {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
 
     def _set_number(self, need: str, *names: str, low: float = -np.inf, strict: bool = False) -> None:
         for name in names:
@@ -132,24 +132,24 @@ class Chain(Encoder):
 
     def to_dict(self) -> dict[str, Any]:
         """Describe the encoders as JSON values."""
-        return {"type": "Chain", "encoders": [encoder.to_dict() for encoder in self.encoders]}
+        return {"name": "Chain", "encoders": [encoder.to_dict() for encoder in self.encoders]}
 
 
 def make(value: Any) -> Encoder:
     """Make the encoder that `to_dict` described; a list is a `Chain`, an encoder stays.
 
-    value : an encoder, a mapping with its type and parameters, or a list of them
-    Raises ValueError for an unknown type or parameter, TypeError for anything else.
+    value : an encoder, a mapping with its name and parameters, or a list of them
+    Raises ValueError for an unknown name or parameter, TypeError for anything else.
     """
     if isinstance(value, Encoder):
         return value
     if isinstance(value, (list, tuple)):
         return Chain(value)
-    if not isinstance(value, Mapping) or "type" not in value:
-        need = "be an encoder such as sl.encode.Poisson(200.0), a list of them, or a mapping with a 'type'"
+    if not isinstance(value, Mapping) or "name" not in value:
+        need = "be an encoder such as sl.encode.Poisson(200.0), a list of them, or a mapping with a 'name'"
         raise _check.fail("encoder", need, value, error=TypeError)
-    cls = _REGISTRY[_check.choice("encoder type", value["type"], sorted(_REGISTRY))]
-    params = {name: entry for name, entry in value.items() if name != "type"}
+    cls = _REGISTRY[_check.choice("encoder name", value["name"], sorted(_REGISTRY))]
+    params = {name: entry for name, entry in value.items() if name != "name"}
     for name in params:
         _check.choice(f"parameter of {cls.__name__}", name, [f.name for f in fields(cls)])  # type: ignore[arg-type]
     return cls(**params)

@@ -20,7 +20,7 @@ from ..simulator.guards import RunWarning, SilentNetworkWarning
 from ..simulator.simulator import Simulator
 from ..tasks.batches import draw
 from ..tasks.series import are_counts, held_out
-from .trials import Rows, Standard, Trials, are_series, take_series
+from .trials import Rows, Standard, RowTask, are_series, take_series
 
 try:
     from sklearn.base import BaseEstimator
@@ -176,9 +176,9 @@ class Spiking(BaseEstimator):
         )
         self._judge(np.array(self.history_.score[-updates:]), targets, size)
 
-    def _task(self, rows: Rows, targets: np.ndarray, members: dict[str, np.ndarray]) -> Trials:
+    def _task(self, rows: Rows, targets: np.ndarray, members: dict[str, np.ndarray]) -> RowTask:
         outputs = self.simulator_.net.n_outputs
-        return Trials(rows, self.scale_, targets, members, self.steps_per_row_, outputs, self._seed)
+        return RowTask(rows, self.scale_, targets, members, self.steps_per_row_, outputs, self._seed)
 
     def _judge(self, scores: np.ndarray, targets: np.ndarray, size: int) -> None:
         """Warn where training has led to nothing, or to nothing that holds for other trials.

@@ -86,7 +86,7 @@ class Standard:
         return values if self.keep else values * self.deviation + self.mean
 
 
-class Trials:
+class RowTask:
     """A task of rows and targets, as `Simulator.train` takes it.
 
     rows : of all trials; targets : int [trials] labels, or standardised [trials, n_outputs]

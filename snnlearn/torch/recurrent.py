@@ -22,7 +22,8 @@ from ..engine.engine import Engine
 from ..engine.functional import check_looks_back, check_network, input_gradient
 from ..events import InputArrays, encode
 from ..losses import ERROR, NONE, RateRegularizer, TargetArrays, encode_mask
-from ..network.network import WEIGHT_NAMES, Network, Weights, unflatten
+from ..network.network import Network
+from ..network.weights import WEIGHT_NAMES, Weights, unflatten
 from ..rules import Rule
 
 if TYPE_CHECKING:

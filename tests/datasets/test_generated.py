@@ -78,7 +78,7 @@ def test_a_task_of_the_suite(name):
     data = sl.datasets.load(name)
     kept = {split: [task.trial(k, split) for k in range(min(3, task.n_samples(split)))] for split in task.splits}
     again = sl.tasks.Task.from_dict(task.to_dict())
-    assert again == task and again.to_dict()["encoder"]["type"] == "Chain"
+    assert again == task and again.to_dict()["encoder"]["name"] == "Chain"
     for split, trials in kept.items():
         for k, trial in enumerate(trials):
             assert_array_equal(again.trial(k, split).x, trial.x)

@@ -96,13 +96,13 @@ def test_a_task_encodes_what_it_shows(rng):
     assert_array_equal(trial.x.step, expected.step)
     assert (task.n_inputs, task.n_steps, trial.mask.shape) == (4, 30, (2 * len(xs[k]),))
     assert_allclose(trial.mask.sum(), 1.0)
-    random = sl.tasks.Arrays(xs, ys, holdout=0.34, validation=0.0, encoder={"type": "Poisson", "low": -1.0}, seed=2)
+    random = sl.tasks.Arrays(xs, ys, holdout=0.34, validation=0.0, encoder={"name": "Poisson", "low": -1.0}, seed=2)
     n = random.n_samples()
     of_one = [i for i in range(6 * n) if random.trial(i).x.n_steps == random.trial(0).x.n_steps]
     drawn = [random.trial(i).x for i in of_one]
     assert any(not np.array_equal(drawn[0].step, other.step) for other in drawn[1:]), "fresh spikes"
     assert_array_equal(random.trial(3).x.step, random.trial(3).x.step)
-    assert task.to_dict()["encoder"] == {"type": "Delta", "threshold": 0.2, "steps": 2}
+    assert task.to_dict()["encoder"] == {"name": "Delta", "threshold": 0.2, "steps": 2}
     assert task.matches(task.to_dict()) and not task.matches(random.to_dict())
 
 
@@ -120,8 +120,8 @@ def test_a_task_encodes_what_it_shows(rng):
         (lambda: encode.Current()([[np.nan]]), "Current x must be finite"),
         (lambda: encode.Chain([encode.Delta(1.0), encode.Window(2)]), "Delta, which returns spikes, at the end only"),
         (lambda: encode.Chain([]), "Chain.encoders must hold an encoder or more"),
-        (lambda: encode.make({"type": "Morse"}), "encoder type must be one of"),
-        (lambda: encode.make({"type": "Delta", "treshold": 1}), "parameter of Delta must be one of"),
+        (lambda: encode.make({"name": "Morse"}), "encoder name must be one of"),
+        (lambda: encode.make({"name": "Delta", "treshold": 1}), "parameter of Delta must be one of"),
         (lambda: encode.make(3), "encoder must be an encoder such as"),
         (
             lambda: sl.tasks.Arrays(np.zeros((4, 5, 1)), [0, 1, 0, 1], steps_per_sample=2, encoder=encode.Delta(1.0)),

@@ -20,11 +20,11 @@ from snnlearn import datasets
 from snnlearn.cli import main
 from snnlearn.datasets import Binned
 from snnlearn.datasets.cache import Cache
-from snnlearn.experiments.recipes import RECIPES
+from snnlearn.experiments.recipes import RECIPES, SUITE
 from snnlearn.tasks import Classification, Task
 from snnlearn.tasks.classification import moved
 
-TASKS = ", ".join(sorted(RECIPES))
+TASKS = ", ".join((*RECIPES, *SUITE))
 
 SAMPLES = [([0.0005, 0.25, 0.25, 0.3], [699, 0, 4, 340]), SILENT, ([0.125], [5])]
 TIMES = [0.5, 250.0, 250.0, 300.048828125]  # ms; 0.3 s in half precision
