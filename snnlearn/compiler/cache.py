@@ -37,11 +37,14 @@ TUPLES = ("tape.py", "events.py")  # Numba tells tuples apart by their class's n
 def kernel_sources() -> set[pathlib.Path]:
     """The files that kernels are made of: the modules that import `dispatch`, those of the tuples that kernels take
     (`TUPLES`), the compiler's own and, because constants are compiled in, all that they import in turn.
+
+    `extend` imports `dispatch` to hand it on, and has no kernels of its own.
     """
     here, root = pathlib.Path(__file__).parent, pathlib.Path(__file__).parents[1]
     imports = {path: _imports(path, root) for path in root.rglob("*.py")}
-    makes = here / "dispatch.py"
-    begins = [path for path, names in imports.items() if makes in names or path.name in TUPLES or path.parent == here]
+    makes, public = here / "dispatch.py", root / "extend"
+    own = {path: names for path, names in imports.items() if path.parent != public}
+    begins = [path for path, names in own.items() if makes in names or path.name in TUPLES or path.parent == here]
     found, waiting = set[pathlib.Path](), begins
     while waiting:
         path = waiting.pop()

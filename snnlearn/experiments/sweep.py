@@ -241,8 +241,12 @@ def _import() -> None:
 
 
 def _warm(config: Config, threads: int) -> None:
-    """One step of learning, and an evaluation of one trial where there are any, for the kernels."""
-    plan: dict[str, Any] = {"trials": 1, "batch": 1, "stop": "none"}
+    """One step of learning, and an evaluation of one trial where there are any, for the kernels.
+
+    Of a batch it takes two trials, whose gradients are summed.
+    """
+    batch = min(config.training.batch, 2)
+    plan: dict[str, Any] = {"trials": batch, "batch": batch, "stop": "none"}
     if config.training.evaluate_every is not None:
         plan |= {"evaluate_every": 1, "evaluate_trials": 1}
     with warnings.catch_warnings(), contextlib.suppress(Exception):  # an error comes again with the first run

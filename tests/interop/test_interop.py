@@ -11,7 +11,7 @@ from recording_twin import DT, N_OUT, N, T, record, start
 
 import snnlearn.interop.common as common
 from snnlearn.interop import export
-from snnlearn.recording import Recorder, open_recording, recording, summaries
+from snnlearn.recording import Recorder, index, open_recording, raw, summaries
 from snnlearn.storage import open_file
 
 LENGTH = T + 25 + T  # steps of the axis
@@ -137,7 +137,7 @@ def test_many_trials_are_read_at_once(path, tmp_path, monkeypatch):
             recorder.row("trials", trial=trial, loss=0.5)
     reads = []
     entries = open_file.entries
-    for module in (summaries, recording):
+    for module in (index, raw, summaries):
         monkeypatch.setattr(module, "entries", lambda h5, name, *part: reads.append(name) or entries(h5, name, *part))
     with open_recording(path) as rec:
         for do in (

@@ -253,7 +253,7 @@ def test_what_a_mask_must_be(trial, batch):
             lambda: learner().step(x[0], target[0], mask=[1.0, 1.0, 1.0]),
             r"Simulator.step.mask must be a number or have shape \(2,\) \(got \(3,\)\)",
         ),
-        (lambda: learner().step(x[0], target[0], mask=-1.0), "mask must hold time weights"),
+        (lambda: learner().step(x[0], target[0], mask=-1.0), "Simulator.step.mask must be a weight, not negative"),
     ):
         with pytest.raises(ValueError, match=sentence):
             call()

@@ -177,7 +177,7 @@ def test_the_command_exports(path, twin, tmp_path):
     assert "written" in told and not errors
     assert set(np.loadtxt(tmp_path / "csv/spikes.csv", delimiter=",", skiprows=1)[:, 0]) == {2, 3}
     for arguments, sentence in (
-        (["--format", "mat", "--out", "x"], "export.format must be one of 'sonata', 'nwb', 'csv', 'nir' (got 'mat')"),
+        (["--format", "mat", "--out", "x"], "--format must be one of 'sonata', 'nwb', 'csv', 'nir' (got 'mat')"),
         (["--format", "csv", "--out", "x", "--trials", "a"], "--trials must be a number or a range A:B (got 'a')"),
         (["--format", "csv", "--out", tmp_path / "csv"], "it exists; --overwrite replaces it"),
     ):
