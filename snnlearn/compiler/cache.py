@@ -38,7 +38,7 @@ def kernel_sources() -> set[pathlib.Path]:
     """The files that kernels are made of: the modules that import `dispatch`, those of the tuples that kernels take
     (`TUPLES`), the compiler's own and, because constants are compiled in, all that they import in turn.
 
-    `extend` imports `dispatch` to hand it on, and has no kernels of its own.
+    `extend` and the package itself import `dispatch` to hand it on, and have no kernels of their own.
     """
     root = pathlib.Path(__file__).parents[1]
     files = {path.relative_to(root).as_posix(): path for path in root.rglob("*.py")}
@@ -55,7 +55,8 @@ def kernel_sources() -> set[pathlib.Path]:
 
 def _begins(name: str, imported: set[str]) -> bool:
     folder, _, file = name.rpartition("/")
-    return folder == "compiler" or file in TUPLES or ("compiler/dispatch.py" in imported and folder != "extend")
+    own = "compiler/dispatch.py" in imported and name not in ("__init__.py", "extend/__init__.py")
+    return folder == "compiler" or file in TUPLES or own
 
 
 def _imports(name: str, text: str, files: Container[str]) -> set[str]:
