@@ -40,7 +40,7 @@ from ..network.projections import AHEAD, add_row, add_scaled, prefetch_row
 from ..neurons.base import advance, threshold
 from ..optimizers.optimizers import update
 from ..rules.base import before, digest
-from ..rules.tape import ELSEWHERE, HERE, Drive, Outcome, Span, Work
+from ..rules.tape import ELSEWHERE, HERE, Drive, Outcome, Span, Work, kept
 
 WORD = 64  # neurons whose spikes are the bits of a word
 
@@ -199,7 +199,7 @@ def _simulate(model, drive, work, b, span, start, stop):
     noisy, keep_hidden, n_columns = noise.shape[0] > 0, tape.hidden.shape[1] > 0, tape.columns.shape[0]
     for t in range(start, stop):
         row = t - span.origin
-        psi, local = tape.psi[b, row % tape.psi.shape[1]], tape.local[b, row % tape.local.shape[1]]
+        psi, local = tape.psi[b, kept(row, tape.psi.shape[1])], tape.local[b, kept(row, tape.local.shape[1])]
         for j in range(n):
             current[j] = p.current[j]
         if noisy:
@@ -237,17 +237,17 @@ def _simulate(model, drive, work, b, span, start, stop):
                 tape.readout[b, row, k] = y[k]
         if keep_hidden:
             for d in range(hidden.shape[0]):
-                kept = tape.hidden[b, row, d]
+                out = tape.hidden[b, row, d]
                 if n_columns == 0:
                     for j in range(n):
-                        kept[j] = hidden[d, j]
+                        out[j] = hidden[d, j]
                 else:
                     for c in range(n_columns):
-                        kept[c] = hidden[d, tape.columns[c]]
+                        out[c] = hidden[d, tape.columns[c]]
         if tape.threshold.shape[1] > 0:
             threshold(p, hidden, tape.threshold[b, row])
         if rates.strength > 0 and rates.per_step > 0:
-            reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
+            reg = tape.rate_signal[b, kept(row, tape.rate_signal.shape[1])]
             rate_step(rates, z, state.running[b], reg, tape.cost[b, first : first + n])
     if rates.strength > 0 and rates.per_step == 0 and stop == inputs.steps[b]:
         outcome.regularization[b] = rate_trial(rates, state.counts[b], stop, tape.rate_signal[b, 0])
@@ -259,9 +259,9 @@ def _nothing(net, rates, tape, b, first, last):
     for row in range(first, last):
         tape.spike_ptr[b, row + net.delay + 1] = tape.spike_ptr[b, row + net.delay]
         tape.error[b, row].fill(0)
-        tape.psi[b, row % tape.psi.shape[1]].fill(0)
+        tape.psi[b, kept(row, tape.psi.shape[1])].fill(0)
         if rates.per_step > 0:
-            tape.rate_signal[b, row % tape.rate_signal.shape[1]].fill(0)
+            tape.rate_signal[b, kept(row, tape.rate_signal.shape[1])].fill(0)
 
 
 @generic(1, inline=True)
@@ -386,6 +386,6 @@ def _errors_of_mean(targets, tape, outcome, b, span, start, stop, ends):
 def _forget(tape, b, span, start, stop):
     """Nothing is to be learnt from steps start .. stop-1: their errors are zero, and those of the regulariser."""
     for t in range(start, stop):
-        tape.rate_signal[b, (t - span.origin) % tape.rate_signal.shape[1]].fill(0)
+        tape.rate_signal[b, kept(t - span.origin, tape.rate_signal.shape[1])].fill(0)
         if leads(span.team):
             tape.error[b, t - span.origin].fill(0)

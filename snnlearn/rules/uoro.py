@@ -30,6 +30,7 @@ from ..network.weights import FlatWeights
 from ..neurons.base import SpikeTangents, prepare, tangent
 from ..neurons.chain_rule import chain
 from .base import Rule, digest, readout_step
+from .tape import kept
 
 
 class RankOne(NamedTuple):
@@ -129,8 +130,8 @@ def uoro_digest(rule, model, drive, tape, grad, span, start, stop):
     for b in range(span.trials):
         for t in range(start, min(stop, inputs.steps[b])):
             row = t - span.origin
-            psi = tape.psi[b, row % tape.psi.shape[1]]
-            prepare(rule.params, psi, tape.local[b, row % tape.local.shape[1]])
+            psi = tape.psi[b, kept(row, tape.psi.shape[1])]
+            prepare(rule.params, psi, tape.local[b, kept(row, tape.local.shape[1])])
             _signs(rule, span.number + b, carry.clock[b])
             energy = _sources(rule, net, tape, inputs, b, row, t)
             keep, add, earned = _state_step(rule, model, tape, b, row, energy)
@@ -193,8 +194,8 @@ def _state_step(rule, model, tape, b, row, energy):
     """Equations (1) to (3) for X; returns what W is to be multiplied by, 1/r1, and the factor of (4)."""
     net, weights, carry, kick, kick_z = model.net, model.weights, rule.carry, rule.kick, rule.kick_z
     w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
-    psi, err = tape.psi[b, row % tape.psi.shape[1]], tape.error[b, row]
-    reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
+    psi, err = tape.psi[b, kept(row, tape.psi.shape[1])], tape.error[b, row]
+    reg = tape.rate_signal[b, kept(row, tape.rate_signal.shape[1])]
     hidden, ring, n = carry.hidden[b], carry.z.shape[1], psi.shape[0]
     now, before, delayed = carry.clock[b] % ring, (carry.clock[b] + ring - 1) % ring, (carry.clock[b] + 1) % ring
     z, last, y = carry.z[b, now], carry.z[b, before], carry.y[b]

@@ -34,6 +34,7 @@ from ...network.weights import FlatWeights
 from ...neurons.base import adjoint, prepare
 from ...neurons.chain_rule import chain
 from ..base import NO_WINDOW, digest, learning_signal
+from ..tape import kept
 
 
 class AdjointArrays(NamedTuple):
@@ -96,21 +97,25 @@ def adjoint_digest(rule, model, drive, tape, grad, span, start, stop):
     ring, last = rule.c.shape[0], span.n_steps if span.n_steps > 0 else NO_WINDOW
     for k in range(net.n_out):  # back at the end, because the accumulators of threads are neighbours
         rule.bias[k] = grad.b_out[span.group, k]
+    border = min(last, ((stop - 1) // rule.window + 1) * rule.window)  # the first step after the window that t is in
+    begin, now = (stop - 1) // rule.window * rule.window, (stop - 1) % ring
     for t in range(stop - 1, first - 1, -1):
-        if (t + 1) % rule.window == 0 or t + 1 == last:
+        if t < begin:
+            border, begin = begin, begin - rule.window
+        if t + 1 == border:
             _cut(rule.lam, rule.ly)
-        row, now = t - span.origin, t % ring
+        row, later = t - span.origin, now - 1 if now > 0 else ring - 1  # the arrivals of t + delay, delay + 1 of a ring
         for b in range(span.trials):
             if t < inputs.steps[b]:
                 _from_readout(rule, net, weights, tape, targets, span, b, t)  # (1) (2)
             else:
                 _receive_nothing(rule, b, now)
-        border = min(last, (t // rule.window + 1) * rule.window)  # the first step after the window that t is in
-        _cross(rule, net, weights, tape, row, t, border)  # (3)
+        _cross(rule, net, weights, tape, row, later, t + net.delay < border)  # (3)
         for b in range(span.trials):
             if t < inputs.steps[b]:
                 _back(rule, tape, b, row, now)  # (4)
-                _receive_gradient(rule, net, grad, tape, inputs, span, b, t)  # (5) (6)
+                _receive_gradient(rule, net, grad, tape, inputs, span, b, t, now)  # (5) (6)
+        now = later
     if leads(span.team):
         for k in range(net.n_out):
             grad.b_out[span.group, k] = rule.bias[k]
@@ -129,7 +134,7 @@ def _from_readout(rule, net, weights, tape, targets, span, b, t):
     """Equations (1) and (2), and the bias of (6)."""
     row, n_out, kappa, scale = t - span.origin, net.n_out, net.kappa, net.scale
     gz, ly, err = rule.gz[b], rule.ly[b], tape.error[b, row]
-    reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
+    reg = tape.rate_signal[b, kept(row, tape.rate_signal.shape[1])]
     if tape.signal.shape[1] > 1:  # a recorder wants it
         learning_signal(targets, b, t, err, weights, tape.signal[b, row])
     for k in range(n_out):
@@ -162,20 +167,19 @@ def _feed_four(gz, rows, one, two, three, four):
 
 
 @inlined
-def _cross(rule, net, weights, tape, row, t, border):
-    """Equation (3): what the spikes of t earn at the arrivals of t + delay."""
+def _cross(rule, net, weights, tape, row, later, counts):
+    """Equation (3): what the spikes of t earn at the arrivals of t + delay, which `later` numbers, where they count."""
     rows, trials = rule.gz.shape[0], rule.ly.shape[0]
     for m in range(trials, rows):
         for j in range(rule.gz.shape[1]):
             rule.gz[m, j] = 0
     first = 0 if rule.through else trials
-    if t + net.delay < border and first < rows:
-        later = rule.c[(t + net.delay) % rule.c.shape[0]]
+    if counts and first < rows:
         live = _live(rule, tape.psi[0, row])
         for low in range(0, rows - first, SHARING):
             high = min(low + SHARING, rows - first)
             gz = rule.gz[first + low : first + high]
-            back_over(net.proj_rec, weights.w_rec, later[low:high], gz, rule.wanted[:live])
+            back_over(net.proj_rec, weights.w_rec, rule.c[later, low:high], gz, rule.wanted[:live])
 
 
 @inlined
@@ -192,17 +196,17 @@ def _live(rule, psi):
 def _back(rule, tape, b, row, now):
     """Equation (4) for all grades."""
     psi = tape.psi[b, row]
-    prepare(rule.params, psi, tape.local[b, row % tape.local.shape[1]])
+    prepare(rule.params, psi, tape.local[b, kept(row, tape.local.shape[1])])
     for m in range(b, rule.gz.shape[0], rule.ly.shape[0]):
         adjoint(rule.params, psi, rule.gz[m], rule.reset_gradient, rule.lam[m], rule.c[now, m])
 
 
 @inlined
-def _receive_gradient(rule, net, grad, tape, inputs, span, b, t):
+def _receive_gradient(rule, net, grad, tape, inputs, span, b, t, now):
     """Equations (5) and, for the spikes of t, (6)."""
     ly, row, delay, n_out = rule.ly[b], t - span.origin, net.delay, net.n_out
     g_in, g_rec, g_out = grad.w_in[span.group], grad.w_rec[span.group], grad.w_out[span.group]
-    now, one, trials = t % rule.c.shape[0], ly.dtype.type(1), rule.ly.shape[0]
+    one, trials = ly.dtype.type(1), rule.ly.shape[0]
     earned = rule.c[now, b]
     if rule.c.shape[1] > trials:  # several grades
         earned = rule.earned

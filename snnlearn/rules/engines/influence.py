@@ -27,6 +27,7 @@ from ...network.weights import FlatWeights
 from ...neurons.base import SpikeTangents, prepare, tangent
 from ...neurons.chain_rule import chain
 from ..base import digest, readout_step
+from ..tape import kept
 from .influence_layout import Layout, Synapses, TooMany, all_synapses, crossings, layout, reached
 
 MAX_BYTES = 2**30
@@ -175,9 +176,9 @@ def _advance_influence(rule, model, inputs, tape, b, span, t):
     """Step t of trial b."""
     net, weights, carry, gradient, row = model.net, model.weights, rule.carry, rule.gradient, t - span.origin
     w_feedback = weights.feedback if weights.feedback.shape[0] > 0 else weights.w_out
-    psi, err = tape.psi[b, row % tape.psi.shape[1]], tape.error[b, row]
-    reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
-    prepare(rule.params, psi, tape.local[b, row % tape.local.shape[1]])
+    psi, err = tape.psi[b, kept(row, tape.psi.shape[1])], tape.error[b, row]
+    reg = tape.rate_signal[b, kept(row, tape.rate_signal.shape[1])]
+    prepare(rule.params, psi, tape.local[b, kept(row, tape.local.shape[1])])
     _sources(rule, tape, inputs, b, row, t)
     rule.sum_z.fill(0)
     _propagate(rule, net, weights, w_feedback, b, psi, reg)  # (1) (2)

@@ -37,6 +37,7 @@ from ...neurons.base import adjoint, prepare
 from ...neurons.chain_rule import ChainParams, chain
 from ...neurons.lif import LIFParams
 from ..base import Carry, digest, learning_signal, readout_step
+from ..tape import kept
 
 SPAN = 128  # steps of an interval that are digested at a time: bounds the scratch
 
@@ -161,10 +162,10 @@ def _back(rule, model, tape, targets, span, b, first, last):
     decay = as_dtype(1)
     for t in range(last - 1, first - 1, -1):
         row, at = t - span.origin, t - first
-        psi, err = tape.psi[b, row % tape.psi.shape[1]], tape.error[b, row]
-        signal = tape.signal[b, row % tape.signal.shape[1]]
-        reg = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
-        prepare(rule.params, psi, tape.local[b, row % tape.local.shape[1]])
+        psi, err = tape.psi[b, kept(row, tape.psi.shape[1])], tape.error[b, row]
+        signal = tape.signal[b, kept(row, tape.signal.shape[1])]
+        reg = tape.rate_signal[b, kept(row, tape.rate_signal.shape[1])]
+        prepare(rule.params, psi, tape.local[b, kept(row, tape.local.shape[1])])
         learning_signal(targets, b, t, err, weights, signal)
         decay *= net.kappa
         for j in range(n):

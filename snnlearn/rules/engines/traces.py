@@ -35,6 +35,7 @@ from ...neurons.base import prepare
 from ...neurons.chain_rule import ChainParams, general
 from ...neurons.lif import LIFParams
 from ..base import Carry, any_set, before, digest, learning_signal, readout_step
+from ..tape import kept
 from .event_driven import SHORTEST, NoLazy, catch_up, is_lazy, make_lazy, shortest_by_adaptation, sum_up
 
 
@@ -187,9 +188,9 @@ def eligibility_before(rule, model, drive, tape, span, t):
 def _advance_sums(rule, model, targets, tape, grad, span, t):
     """Step t of the one trial, where weights are brought up to date as they are read (`event_driven.py`)."""
     net, weights, row = model.net, model.weights, t - span.origin
-    psi, err = tape.psi[0, row % tape.psi.shape[1]], tape.error[0, row]
-    signal = tape.signal[0, row % tape.signal.shape[1]]
-    reg = tape.rate_signal[0, row % tape.rate_signal.shape[1]]
+    psi, err = tape.psi[0, kept(row, tape.psi.shape[1])], tape.error[0, row]
+    signal = tape.signal[0, kept(row, tape.signal.shape[1])]
+    reg = tape.rate_signal[0, kept(row, tape.rate_signal.shape[1])]
     learning_signal(targets, 0, t, err, weights, signal)  # (5)
     sum_up(rule.lazy, rule, model, psi, signal, reg, t == span.stop - 1)
     readout_step(rule.carry, net, tape, grad, 0, span, row)  # (7)
@@ -199,13 +200,13 @@ def _advance_sums(rule, model, targets, tape, grad, span, t):
 def _advance_traces(rule, model, drive, tape, grad, b, span, t):
     """Step t of trial b."""
     net, p, traces, inputs, row = model.net, rule.params, rule.carry, drive.inputs, t - span.origin
-    psi, err, signal, reg = tape.psi[b, row % tape.psi.shape[1]], tape.error[b, row], rule.scaled[0], rule.scaled[1]
-    unscaled = tape.signal[b, row % tape.signal.shape[1]]
-    rate_signal = tape.rate_signal[b, row % tape.rate_signal.shape[1]]
+    psi, err, signal, reg = tape.psi[b, kept(row, tape.psi.shape[1])], tape.error[b, row], rule.scaled[0], rule.scaled[1]
+    unscaled = tape.signal[b, kept(row, tape.signal.shape[1])]
+    rate_signal = tape.rate_signal[b, kept(row, tape.rate_signal.shape[1])]
     learning_signal(drive.targets, b, t, err, model.weights, unscaled)  # (5)
     for j in range(signal.shape[0]):
         signal[j], reg[j] = rule.factor * unscaled[j], rule.factor * rate_signal[j]
-    prepare(p, psi, tape.local[b, row % tape.local.shape[1]])
+    prepare(p, psi, tape.local[b, kept(row, tape.local.shape[1])])
     weigh(p, psi, rule.scaled[2], rule.scaled[3])
     step = TraceStep(psi, rule.scaled, any_set(reg), rule.reset_gradient, net.kappa, net.scale)
     if rule.learn_in:
