@@ -120,7 +120,9 @@ class Engine:
         self.norm: float | None = None  # that norm, where the last update has taken it
         self.total = zeros_like(self.weights, 1 if passive else 0)  # what the active rule's updates were made of
         beside = (self.passive_feedback, self.passive_grads, self.total, self.passive_on)
-        self.workspaces = Workspaces(self.model, self.hidden, self.rules, interval, self.learns, self.in_place, beside, rewiring is not None)
+        self.workspaces = Workspaces(
+            self.model, self.hidden, self.rules, interval, self.learns, self.in_place, beside, rewiring is not None
+        )
         self.follows = optimizer is not None and self.workspaces.streams()
         self.rewirer: Rewirer | None = None
         if rewiring is not None:
@@ -191,9 +193,14 @@ class Engine:
 
     def schedule(self, batch: Trials, streaming: bool = False) -> RunSchedule:
         """How a batch is run, from the initial state or as a piece of the stream."""
-        if streaming and batch.learn and self.rewirer is not None:
-            check_rules("Simulator.rewiring", self.rules, self.interval, streaming=True)
+        if streaming:
+            self.check_stream(batch)
         return self.scheduler.schedule(batch, streaming)
+
+    def check_stream(self, batch: Trials) -> None:
+        """ValueError where the rules cannot learn from a piece of a stream whose synapses move."""
+        if batch.learn and self.rewirer is not None:
+            check_rules("Simulator.rewiring", self.rules, self.interval, streaming=True)
 
     def _walk(
         self,

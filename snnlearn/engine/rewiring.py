@@ -57,6 +57,19 @@ class Changes(NamedTuple):
     born: np.ndarray  # int64 [k, 2]
     signs: np.ndarray  # int8 [k] of those that are born
 
+    def columns(self) -> dict[str, np.ndarray]:
+        """Deaths and births as columns [2 k] of a recording."""
+        k = len(self.born)
+        pairs = np.concatenate([self.died, self.born])
+        return {
+            "update": np.full(2 * k, self.update),
+            "matrix": np.full(2 * k, self.matrix),
+            "pre": pairs[:, 0],
+            "post": pairs[:, 1],
+            "born": np.repeat([0, 1], k),
+            "sign": np.append(np.zeros(k, np.int8), self.signs),
+        }
+
 
 class Rewired(NamedTuple):
     """A matrix that is rewired."""
@@ -254,4 +267,3 @@ class Rewirer:
 def _flat(indptr: np.ndarray, indices: np.ndarray, n_post: int) -> np.ndarray:
     """Places of the synapses of a CSR matrix, sorted, int64."""
     return np.repeat(np.arange(indptr.size - 1), np.diff(indptr)) * n_post + indices
-

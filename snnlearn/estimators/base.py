@@ -20,7 +20,7 @@ from ..simulator.guards import RunWarning, SilentNetworkWarning
 from ..simulator.simulator import Simulator
 from ..tasks.batches import draw
 from ..tasks.series import are_counts, held_out
-from .trials import Rows, Standard, RowTask, are_series, take_series
+from .trials import Rows, RowTask, Standard, are_series, take_series
 
 try:
     from sklearn.base import BaseEstimator

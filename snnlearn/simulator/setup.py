@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from .. import _check
 from ..engine.checks import check_interval, check_parts
-from ..engine.rewiring import check_rewiring
 from ..engine.functional import check_dtype, check_network
+from ..engine.rewiring import check_rewiring
 from ..losses import Loss, MeanSquaredError, RateRegularizer
 from ..network.network import Network
 from ..optimizers.optimizers import Optimizer

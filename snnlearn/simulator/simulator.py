@@ -89,7 +89,9 @@ class Simulator(Core):
         rewiring: DeepR | None = None,
     ):
         loss = loss or MeanSquaredError()
-        setup = Setup(net, rule, optimizer, loss, regularizer, update_every, dtype, seed, threads, passive, passive_every, rewiring)
+        setup = Setup(
+            net, rule, optimizer, loss, regularizer, update_every, dtype, seed, threads, passive, passive_every, rewiring
+        )
         super().__init__(setup, weights)
         self._stepper = Stepper(self._engine, self.loss.kind, setup.learns)
         watching.watch_parts(self, stacklevel=3)
@@ -314,6 +316,7 @@ class Simulator(Core):
         if piece is not x and target is None and error is None and learn is None:
             learn = False  # (x, None): said not to learn
         job = make_job(self, x, target, mask, learn, error, None, single=True)._replace(noise=self._stream_noise)
+        self._engine.check_stream(job)
         trial, before = self.trials_done, self.stream_steps
         if recorder is not None:
             job = ask(self, job, recorder, trial, streaming=True)
