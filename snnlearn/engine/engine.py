@@ -120,9 +120,8 @@ class Engine:
         self.norm: float | None = None  # that norm, where the last update has taken it
         self.total = zeros_like(self.weights, 1 if passive else 0)  # what the active rule's updates were made of
         beside = (self.passive_feedback, self.passive_grads, self.total, self.passive_on)
-        self.workspaces = Workspaces(
-            self.model, self.hidden, self.rules, interval, self.learns, self.in_place, beside, rewiring is not None
-        )
+        known = (self.model, self.hidden, self.rules, interval, self.learns, self.in_place, beside)
+        self.workspaces = Workspaces(*known, rewires=rewiring is not None)
         self.follows = optimizer is not None and self.workspaces.streams()
         self.rewirer: Rewirer | None = None
         if rewiring is not None:

@@ -191,7 +191,7 @@ class Rewirer:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What changes besides what the engine has anyway, by name."""
-        result = {}
+        result: dict[str, np.ndarray] = {}
         for x in self.matrices:
             parts = {"indptr": x.proj.indptr, "indices": x.proj.indices, "signs": x.signs}
             result |= {f"{x.name}.{part}": array for part, array in parts.items()}
@@ -209,8 +209,8 @@ class Rewirer:
         died = np.searchsorted(matrix.proj.indptr, dead, side="right") - 1, matrix.proj.indices[dead]
         born = self._put(matrix, dead, pre, post)
         self._sign(matrix, born, done)
-        pairs = (np.stack(pair, axis=1).astype(np.int64) for pair in (died, (pre, post)))
-        self.changes.append(Changes(done, matrix.number, *pairs, matrix.signs[born]))
+        gone, new = (np.stack(pair, axis=1).astype(np.int64) for pair in (died, (pre, post)))
+        self.changes.append(Changes(done, matrix.number, gone, new, matrix.signs[born]))
         return True
 
     def _ranks(self, matrix: Rewired, free: int, n: int, done: int) -> np.ndarray:
@@ -223,16 +223,12 @@ class Rewirer:
         for array in self._of_synapses(matrix):
             move.apply(array)
         engine = self.engine
-        public = engine.like[matrix.number].indptr
-        if not np.shares_memory(public, matrix.proj.indptr):
-            public.flags.writeable = True
-            public[:] = matrix.proj.indptr
-            public.flags.writeable = False
-        indices = engine.like[matrix.number].indices
-        if not np.shares_memory(indices, matrix.proj.indices):
-            indices.flags.writeable = True
-            indices[:] = matrix.proj.indices
-            indices.flags.writeable = False
+        public: Any = engine.like[matrix.number]
+        for own, shown in ((matrix.proj.indptr, public.indptr), (matrix.proj.indices, public.indices)):
+            if not np.shares_memory(own, shown):  # of another type
+                shown.flags.writeable = True
+                shown[:] = own
+                shown.flags.writeable = False
         for nets in engine.workspaces.nets.values():
             split_again(matrix.proj, [(net.net.proj_in, net.net.proj_rec)[matrix.number] for net in nets], engine.net.n)
         return move.born

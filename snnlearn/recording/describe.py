@@ -27,22 +27,9 @@ def describe(path: str | os.PathLike[str]) -> str:
     path : of a recording. Raises as `open_recording`.
     """
     with open_recording(path) as rec:
-        parts = (
-            _origin,
-            _run,
-            _raw_data,
-            _reduced,
-            _tables,
-            _alignment,
-            _weights,
-            _synapses,
-            _rewiring,
-            _other,
-            _events,
-            _configuration,
-        )
+        parts = (_origin, _run, _raw_data, _reduced, _tables, _alignment, _weights, _synapses, _rewiring, _other, _events)
         rec.goes_on()
-        sections = [part(rec) for part in parts]
+        sections = [part(rec) for part in (*parts, _configuration)]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
 

@@ -103,8 +103,8 @@ class Summaries(Raw):
 
     @property
     def rewiring(self) -> Any:
-        """Births and deaths of synapses: a NamedTuple of arrays [changes], update (updates so far), matrix (0: w_in, 1: w_rec), pre,
-        post, born (1, or 0 of a death) and sign (of one that is born, else 0). Raises KeyError where nothing was rewired."""
+        """Births and deaths of synapses: a NamedTuple of arrays [changes], update (updates so far), matrix (0: w_in, 1: w_rec),
+        pre, post, born (1, or 0 of a death) and sign (of one that is born, else 0). Raises KeyError where nothing was rewired."""
         if "rewiring" not in self._committed:
             raise KeyError(f"{self.path} has no rewired synapses; Simulator(rewiring=...) rewires them")
         n = self._committed["rewiring"]

@@ -84,7 +84,7 @@ def rebuild(checkpoint: Checkpoint, path: str, given: dict[str, Any], changes: d
     values, arrays, constants = checkpoint.values, checkpoint.arrays, checkpoint.constants
     where = f"resume({path!r})"
     check_values(values, where)
-    encoded = {name: values.get(name) for name in (*PARTS, "rewiring") if name not in changes}
+    encoded: dict[str, Any] = {name: values.get(name) for name in (*PARTS, "rewiring") if name not in changes}
     given = {name: value for name, value in given.items() if value is not None}
     for name in ("net", "rule"):
         if name in given:

@@ -157,8 +157,8 @@ def restore(core: Core, values: dict[str, Any], arrays: Mapping[str, Any], fresh
     """Bring a simulator of the same configuration to this state.
 
     fresh : beginnings of the names of arrays that stay as a new simulator has them, where the configuration is another: of
-        `MOMENTS` where the optimizer is, `TRACES` where the rules are, "weights.feedback" where it is not the same, `MOVING` where
-        nothing was rewired before
+        `MOMENTS` where the optimizer is, `TRACES` where the rules are, "weights.feedback" where it is not the same, `MOVING`
+        where nothing was rewired before
     """
     engine = core._engine
     for name, value in values["counters"].items():

@@ -1,5 +1,6 @@
-"""DEEP R against its naive twin, and what moves with the synapses: moments, traces, structure; results for any number of threads."""
+"""DEEP R against its naive twin, and what moves with the synapses: moments, traces, structure; threads."""
 
+import itertools
 import math
 
 import naive_rewiring as twin
@@ -197,7 +198,7 @@ def test_no_rewiring_between():
     for _ in range(6):
         sim.run(x, y)
         places.append(sim.weights.w_rec.indices.copy())
-    assert [np.array_equal(a, b) for a, b in zip(places, places[1:], strict=False)] == [True, True, False] * 2
+    assert [np.array_equal(a, b) for a, b in itertools.pairwise(places)] == [True, True, False] * 2
 
 
 @pytest.mark.parametrize(("update_every", "optimizer"), [("trial", sl.Adam(1e-2)), (5, sl.Adam(1e-2)), (1, sl.SGD(1e-3))])
@@ -211,6 +212,10 @@ def test_threads_do_not_matter(update_every, optimizer):
         found.append(sim.weights.w_rec.copy())
     for other in found[1:]:
         assert np.array_equal(found[0].data, other.data) and np.array_equal(found[0].indices, other.indices)
+
+
+def rows_of(arrays):
+    return {f"{k}.{r}": row for k, a in enumerate(arrays) for r, row in enumerate(a.reshape(-1, a.shape[-1]))}
 
 
 def pieces(seed=2, count=6, steps=20):
@@ -231,15 +236,12 @@ def test_traces_of_a_stream_move_with_their_synapses(update_every, optimizer):
     for m in engine.rewirer.matrices:
         arrays = list(synapse_traces(engine.workspaces[STREAM].rule, m.name))
         assert arrays and any(a.any() for a in arrays)
-        carried = lambda arrays: {
-            f"{k}.{r}": row for k, a in enumerate(arrays) for r, row in enumerate(a.reshape(-1, a.shape[-1]))
-        }  # noqa: E731
         w = getattr(sim.weights, m.name)
-        before = synapses(w, **{k: v.copy() for k, v in carried(arrays).items()})
+        before = synapses(w, **{k: v.copy() for k, v in rows_of(arrays).items()})
         count = w.nnz // 3
         m.weights[:count] = -1e-9 * m.signs[:count]
         engine.rewirer.rewire()
-        after = synapses(getattr(sim.weights, m.name), **carried(arrays))
+        after = synapses(getattr(sim.weights, m.name), **rows_of(arrays))
         for pair, values in after.items():
             for name in set(values) - {"w"}:
                 assert values[name] == (before[pair][name] if pair in before else 0.0)
