@@ -35,6 +35,9 @@ Arrays are indexed [pre, post]; times are in ms, rates in Hz.
 from . import _interrupts as _interrupts  # first: Ctrl-C from here on
 
 # isort: split
+from .compiler import dispatch as dispatch  # which imports Numba: deep in a chain of imports that takes 0.1 s more in Python 3.11
+
+# isort: split
 from . import analysis, datasets, encode, extend, tasks
 from ._version import __version__
 from .analysis.compare import Comparison, compare

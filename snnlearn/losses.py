@@ -21,7 +21,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from . import _check
-from .compiler.dispatch import SOURCE, device, kernel
+from .compiler.dispatch import SOURCE, device, distinct, kernel
+from .compiler.exponential import exponential
 
 NONE, SQUARED, ENTROPY, ERROR, SIGNAL = range(5)  # what the target arrays hold
 NO_MEAN = np.zeros((0, 0))
@@ -120,8 +121,8 @@ def rate_arrays(regularizer: RateRegularizer | None, dt: float, dtype: Any) -> R
 
 
 @device
-def error_step(kind, mask, y, value, label, err):
-    """Error and loss of one step: fills err (n_out,), returns mask * l. Equations (1) and (2)."""
+def error_step(kind, mask, y, value, err):
+    """Error and loss of one step, but for ENTROPY: fills err (n_out,), returns mask * l. Equation (1)."""
     n_out, loss = y.shape[0], 0.0
     if mask == 0:  # most steps of many tasks
         for k in range(n_out):
@@ -130,18 +131,6 @@ def error_step(kind, mask, y, value, label, err):
         for k in range(n_out):
             err[k] = mask * (y[k] - value[k])
             loss += 0.5 * err[k] * (y[k] - value[k])
-    elif kind == ENTROPY:
-        top = y[0]
-        for k in range(1, n_out):
-            top = max(top, y[k])
-        total = y.dtype.type(0)
-        for k in range(n_out):
-            err[k] = np.exp(y[k] - top)
-            total += err[k]
-        for k in range(n_out):
-            err[k] = mask * (err[k] / total)
-        err[label] -= mask
-        loss = mask * (np.log(total) + top - y[label])
     elif kind == ERROR:
         for k in range(n_out):
             err[k] = mask * value[k]
@@ -150,6 +139,49 @@ def error_step(kind, mask, y, value, label, err):
         for k in range(n_out):
             err[k] = 0
     return loss
+
+
+@distinct
+def entropy_steps(mask, label, y, err):
+    """Errors and loss of several steps: fills err (steps, n_out) from the readouts y (steps, n_out). Equation (2).
+
+    mask, label : (steps,). Returns the sum of mask * l, and of mask where the largest readout is that of the label. Exponentials
+    of steps side by side are computed together.
+    """
+    steps, n_out = y.shape
+    flat, start, loss, correct = err.reshape(steps * n_out), 0, 0.0, 0.0
+    while start < steps:
+        if mask[start] == 0:  # most steps of many tasks
+            for k in range(n_out):
+                err[start, k] = 0
+            start += 1
+            continue
+        stop = start
+        while stop < steps and mask[stop] != 0:
+            top, best = y[stop, 0], 0
+            for k in range(1, n_out):
+                if y[stop, k] > top:
+                    top, best = y[stop, k], k
+            for k in range(n_out):
+                err[stop, k] = y[stop, k] - top
+            if best == label[stop]:
+                correct += mask[stop]
+            loss -= mask[stop] * err[stop, label[stop]]
+            stop += 1
+        exponents = flat[start * n_out : stop * n_out]
+        for i in range(exponents.shape[0]):  # from 0: no index may be negative, which Numba would test for in each round
+            exponents[i] = exponential(exponents[i])
+        for t in range(start, stop):
+            total = y.dtype.type(0)
+            for k in range(n_out):
+                total += err[t, k]
+            loss += mask[t] * np.log(total)
+            scale = mask[t] / total
+            for k in range(n_out):
+                err[t, k] *= scale
+            err[t, label[t]] -= mask[t]
+        start = stop
+    return loss, correct
 
 
 @device
@@ -175,10 +207,10 @@ def error_of_mean(summed, weight, label, error, fill):
     for k in range(1, n_out):
         top = max(top, summed[k] / weight)
     for k in range(n_out):
-        total += np.exp(summed[k] / weight - top)
+        total += exponential(summed[k] / weight - top)
     if fill:
         for k in range(n_out):
-            error[k] = np.exp(summed[k] / weight - top) / total
+            error[k] = exponential(summed[k] / weight - top) / total
         error[label] -= 1
     return weight * (np.log(total) + top - summed[label] / weight)
 

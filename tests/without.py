@@ -58,6 +58,7 @@ def attempt():
         register = intrinsics.flush_denormals()
         intrinsics.prefetch(x, 0)
         x[0] = factor * helper(x[0]) * intrinsics.lowest_bit(intrinsics.set_bits(x, 0) << np.uint64(1))
+        x[0] *= intrinsics.scaled(np.float32(1), np.int32(0))
         intrinsics.restore(register)
 
     x = np.ones(intrinsics.LANES)

@@ -16,7 +16,7 @@ import re
 import stat
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import numba
@@ -38,20 +38,35 @@ def kernel_sources() -> set[pathlib.Path]:
     """The files that kernels are made of: the modules that import `dispatch`, those of the tuples that kernels take
     (`TUPLES`), the compiler's own and, because constants are compiled in, all that they import in turn.
 
-    `extend` imports `dispatch` to hand it on, and has no kernels of its own.
+    `extend` and the package itself import `dispatch` to hand it on, and have no kernels of their own.
     """
-    here, root = pathlib.Path(__file__).parent, pathlib.Path(__file__).parents[1]
-    imports = {path: _imports(path, root) for path in root.rglob("*.py")}
-    makes, public = here / "dispatch.py", root / "extend"
-    own = {path: names for path, names in imports.items() if path.parent != public}
-    begins = [path for path, names in own.items() if makes in names or path.name in TUPLES or path.parent == here]
-    found, waiting = set[pathlib.Path](), begins
+    root = pathlib.Path(__file__).parents[1]
+    files = {path.relative_to(root).as_posix(): path for path in root.rglob("*.py")}
+    imports = {name: _imports(name, path.read_text("utf-8"), files) for name, path in files.items()}
+    waiting = [name for name, names in imports.items() if _begins(name, names)]
+    found = set[str]()
     while waiting:
-        path = waiting.pop()
-        if path not in found:
-            found.add(path)
-            waiting += imports.get(path, ())
-    return found
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += imports[name]
+    return {files[name] for name in found}
+
+
+def _begins(name: str, imported: set[str]) -> bool:
+    folder, _, file = name.rpartition("/")
+    own = "compiler/dispatch.py" in imported and name not in ("__init__.py", "extend/__init__.py")
+    return folder == "compiler" or file in TUPLES or own
+
+
+def _imports(name: str, text: str, files: Container[str]) -> set[str]:
+    """Those of `files` that a file imports from when it is imported itself, by relative imports. Paths are strings: fast."""
+    found, folder = set(), name.split("/")[:-1]
+    for dots, module, names in re.findall(r"^from (\.+)([\w.]*) import (\(.*?\)|[^\n]*)", text, re.M | re.S):
+        base = "/".join(folder[: len(folder) + 1 - len(dots)] + [part for part in module.split(".") if part])
+        for target in (base, *(f"{base}/{part}".lstrip("/") for part in re.findall(r"\w+", names))):
+            found |= {file for file in (f"{target}.py", f"{target}/__init__.py".lstrip("/")) if file in files}
+    return found - {"__init__.py"}
 
 
 def _source_digest() -> int:
@@ -66,16 +81,6 @@ def _source_digest() -> int:
         digest.update(path.read_bytes())
     digest.update(repr(numba.config.BOUNDSCHECK).encode())  # type: ignore[attr-defined]  # which Numba's key leaves out
     return int.from_bytes(digest.digest()[:6], "big")
-
-
-def _imports(path: pathlib.Path, root: pathlib.Path) -> set[pathlib.Path]:
-    """Files of the package that a file imports from when it is imported itself, by relative imports."""
-    found, text = set(), path.read_text("utf-8")
-    for dots, module, names in re.findall(r"^from (\.+)([\w.]*) import (\(.*?\)|[^\n]*)", text, re.M | re.S):
-        base = path.parents[len(dots) - 1].joinpath(*module.split(".")) if module else path.parents[len(dots) - 1]
-        for target in (base, *(base / name for name in re.findall(r"\w+", names))):
-            found |= {f for f in (target.with_suffix(".py"), target / "__init__.py") if f.is_file()}
-    return found - {root / "__init__.py"}
 
 
 SOURCE = _source_digest()

@@ -91,6 +91,16 @@ def lowest_bit(context, word):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def scaled(context, x, k):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        word = ir.IntType(32)  # the exponent of a float32 stands above its 23 bits
+        power = builder.shl(builder.add(arguments[1], word(127)), word(23))
+        return builder.fmul(arguments[0], builder.bitcast(power, ir.FloatType()))
+
+    return types.float32(types.float32, types.int32), generate
+
+
+@intrinsic
 def add_and_get(context, array, index):  # type: ignore[no-untyped-def]
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         data = make_array(signature.args[0])(context, builder, arguments[0]).data

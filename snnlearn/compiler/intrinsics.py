@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numba
@@ -12,11 +13,12 @@ from .fallback import lose, tried
 
 PREFETCHING, FLUSHING, MEETING = "prefetching", "flushing denormal numbers", "threads that share the neurons of a trial"
 BITS = "spikes found by bits"
+POWERS = "powers of two made of their bits"
 
 try:
     from . import instructions
 except Exception as reason:
-    for use in (PREFETCHING, FLUSHING, MEETING, BITS):
+    for use in (PREFETCHING, FLUSHING, MEETING, BITS, POWERS):
         lose(use, reason)
 
 
@@ -55,6 +57,15 @@ def _finds_bits() -> None:
         return instructions.lowest_bit(instructions.set_bits(array, 0))  # type: ignore[call-arg]
 
     assert root(np.array([0, 0, 1] + 13 * [0], np.float32)) == 2
+
+
+@tried(POWERS)
+def _scales() -> None:
+    @numba.njit
+    def root(x, k):
+        return instructions.scaled(x, k)  # type: ignore[call-arg]
+
+    assert root(np.float32(3), np.int32(-2)) == 0.75
 
 
 def can_meet() -> bool:
@@ -107,6 +118,18 @@ def _(word):
     if _finds_bits():
         return lambda word: instructions.lowest_bit(word)  # type: ignore[call-arg]
     return _lowest_bit
+
+
+def scaled(x: Any, k: Any) -> Any:
+    """x 2^k of a float32 and an int32 from -126 to 127."""
+    return np.ldexp(x, k)
+
+
+@overloads(scaled)
+def _(x, k):
+    if _scales():
+        return lambda x, k: instructions.scaled(x, k)  # type: ignore[call-arg]
+    return lambda x, k: np.float32(math.ldexp(x, k))
 
 
 def flush_denormals() -> int:

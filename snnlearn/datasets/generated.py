@@ -22,7 +22,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from .. import _check
 
@@ -72,6 +71,8 @@ def mnist1d(n: int = 5000, seed: int = 42) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _digit(rng: np.random.RandomState, curve: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter1d  # which takes a while, and is wanted here alone
+
     padding = 36 + int(25 * rng.rand())
     x = _read(np.append(curve, np.zeros(padding)), LONG)
     outside = np.linspace(0, POINTS - 1 + padding, LONG) >= POINTS

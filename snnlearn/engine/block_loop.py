@@ -28,6 +28,7 @@ from ..losses import (
     NONE,
     SIGNAL,
     TargetArrays,
+    entropy_steps,
     error_of_mean,
     error_step,
     rate_step,
@@ -35,7 +36,7 @@ from ..losses import (
     sum_and_clear,
     weighted_error_step,
 )
-from ..network.projections import AHEAD, add_row, prefetch_row
+from ..network.projections import AHEAD, add_row, add_scaled, prefetch_row
 from ..neurons.base import advance, threshold
 from ..optimizers.optimizers import update
 from ..rules.base import before, digest
@@ -230,9 +231,8 @@ def _simulate(model, drive, work, b, span, start, stop):
             for k in range(n_out):
                 y[k] = net.kappa * y[k] + net.scale * weights.b_out[k]
             for event in range(begin, count):
-                j = spikes[event]
-                for k in range(n_out):
-                    y[k] += net.scale * weights.w_out[j * n_out + k]
+                first_out = spikes[event] * n_out
+                add_scaled(y, net.scale, weights.w_out[first_out : first_out + n_out])
             for k in range(n_out):
                 tape.readout[b, row, k] = y[k]
         if keep_hidden:
@@ -329,26 +329,25 @@ def _errors(targets, tape, outcome, b, span, start, stop, ends):
     """
     n_out = tape.readout.shape[2]
     loss, correct = outcome.loss[b], outcome.correct[b]
-    for t in range(start, stop if targets.mean.shape[0] == 0 else start):
-        row = t - span.origin
-        y, err, mask = tape.readout[b, row], tape.error[b, row], targets.mask[b, t]
-        if targets.kind == ENTROPY:
-            label = int(targets.label[b, t])
-            loss += error_step(targets.kind, mask, y, targets.value[0, 0], label, err)
-            if mask > 0:
-                best = 0
-                for k in range(1, n_out):
-                    if y[k] > y[best]:
-                        best = k
-                if best == label:
-                    correct += mask
-        elif targets.kind == NONE or targets.kind == SIGNAL:
-            for k in range(n_out):
-                err[k] = 0
-        elif targets.weight.shape[0] > 0:
-            loss += weighted_error_step(targets.kind, targets.weight[b, t], y, targets.value[b, t], err)
-        else:
-            loss += error_step(targets.kind, mask, y, targets.value[b, t], 0, err)
+    first, last = start - span.origin, stop - span.origin
+    if targets.mean.shape[0] > 0:
+        pass  # `_errors_of_mean`, once the mean is known
+    elif targets.kind == ENTROPY:
+        mask, label = targets.mask[b, start:stop], targets.label[b, start:stop]
+        found = entropy_steps(mask, label, tape.readout[b, first:last], tape.error[b, first:last])
+        loss += found[0]
+        correct += found[1]
+    else:
+        for t in range(start, stop):
+            row = t - span.origin
+            y, err, mask = tape.readout[b, row], tape.error[b, row], targets.mask[b, t]
+            if targets.kind == NONE or targets.kind == SIGNAL:
+                for k in range(n_out):
+                    err[k] = 0
+            elif targets.weight.shape[0] > 0:
+                loss += weighted_error_step(targets.kind, targets.weight[b, t], y, targets.value[b, t], err)
+            else:
+                loss += error_step(targets.kind, mask, y, targets.value[b, t], err)
     outcome.loss[b], outcome.correct[b] = loss, correct
     for k in range(n_out):
         summed = outcome.summed[b, k]

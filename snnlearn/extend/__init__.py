@@ -4,6 +4,8 @@
 what stands above it, verification too.
 """
 
+from typing import TYPE_CHECKING
+
 from ..compiler.dispatch import alike, device, distinct, inlined
 from ..network.arrays import NetArrays
 from ..network.projections import add_row, add_to_row
@@ -28,7 +30,9 @@ from ..neurons.lif import LIFParams
 from ..neurons.surrogate import complete
 from ..rules.base import Rule, before, digest, learning_signal, readout_step
 from ..rules.tape import Drive, Model, Span, Tape
-from ..verification.testing import check_neuron, check_rule
+
+if TYPE_CHECKING:
+    from ..verification.testing import check_neuron, check_rule
 
 __all__ = [
     "PROMOTIONS",
@@ -67,3 +71,12 @@ __all__ = [
     "tangent",
     "threshold",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """What checks models and rules is imported on first use: it takes as long as all else here."""
+    if name in ("check_neuron", "check_rule"):
+        from ..verification import testing
+
+        return getattr(testing, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -118,11 +118,11 @@ def add_row(proj, i, scale, row, out):
 @add_row.register(DenseProjection)
 def dense_projection_add_row(proj, i, scale, row, out):
     start = i * proj.n_post
-    _add(out, scale, row[start : start + proj.n_post])
+    add_scaled(out, scale, row[start : start + proj.n_post])
 
 
 @distinct
-def _add(out, scale, values):
+def add_scaled(out, scale, values):
     for k in range(values.shape[0]):
         out[k] += scale * values[k]
 
@@ -166,7 +166,7 @@ def add_to_row(proj, i, scale, values, row):
 @add_to_row.register(DenseProjection)
 def dense_projection_add_to_row(proj, i, scale, values, row):
     start = i * proj.n_post
-    _add(row[start : start + proj.n_post], scale, values)
+    add_scaled(row[start : start + proj.n_post], scale, values)
 
 
 @add_to_row.register(SparseProjection)

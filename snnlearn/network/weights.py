@@ -11,6 +11,7 @@ from scipy import sparse
 
 from .. import _check
 from ..compiler.dispatch import SOURCE, kernel, summing
+from ..compiler.memory import zeros
 
 WEIGHT_NAMES = ("w_in", "w_rec", "w_out", "b_out")
 
@@ -87,7 +88,13 @@ def flatten(weights: Weights, dtype: Any, feedback: np.ndarray | None = None) ->
     values.append(np.empty(0) if feedback is None else feedback)
     for name, v in zip((*WEIGHT_NAMES, "feedback"), values, strict=True):
         _check.fits(f"weights.{name}" if name != "feedback" else name, v, dtype)
-    return FlatWeights(*(np.array(v, dtype, order="C").reshape(-1) for v in values))
+    return FlatWeights(*(_copy(v, dtype) for v in values))
+
+
+def _copy(values: Any, dtype: Any) -> np.ndarray:
+    flat = zeros(values.size, dtype)
+    flat[:] = values.reshape(-1)
+    return flat
 
 
 def unflatten(flat: Any, like: Weights, copy: bool = True) -> Weights:
@@ -124,4 +131,4 @@ def square_sum(flat):
 
 def zeros_like(flat: FlatWeights, groups: int) -> FlatWeights:
     """Accumulators of the same sizes with a leading axis; the feedback's is not kept."""
-    return FlatWeights(*(np.zeros((groups, 0 if w is flat.feedback else w.size), w.dtype) for w in flat))
+    return FlatWeights(*(zeros((groups, 0 if w is flat.feedback else w.size), w.dtype) for w in flat))

@@ -21,6 +21,7 @@ import numpy as np
 
 from .. import _check
 from ..compiler.dispatch import generic
+from ..compiler.exponential import exponential
 
 
 class PiecewiseLinearParams(NamedTuple):
@@ -139,7 +140,7 @@ def piecewise_linear_pseudo_derivative(surrogate, psi):
 def exponential_pseudo_derivative(surrogate, psi):
     height = surrogate.height
     for j in range(psi.shape[0]):
-        psi[j] = height[j] * np.exp(-abs(psi[j]))
+        psi[j] = height[j] * exponential(-abs(psi[j]))
 
 
 @pseudo_derivative.register(FastSigmoidParams)
@@ -165,7 +166,7 @@ def mixed_pseudo_derivative(surrogate, psi):
         if kind[j] == 0:
             psi[j] = height[j] * max(psi.dtype.type(0), psi.dtype.type(1) - x)
         elif kind[j] == 1:
-            psi[j] = height[j] * np.exp(-x)
+            psi[j] = height[j] * exponential(-x)
         elif kind[j] == 2:
             psi[j] = height[j] / ((psi.dtype.type(1) + x) * (psi.dtype.type(1) + x))
         else:

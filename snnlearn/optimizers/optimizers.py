@@ -25,6 +25,7 @@ from .. import _check
 from ..compiler.barrier import leads, meet, share
 from ..compiler.dispatch import SOURCE, device, generic, inlined, kernel
 from ..compiler.intrinsics import flush_denormals, restore
+from ..compiler.memory import zeros
 from ..network.network import Network
 from ..network.weights import WEIGHT_NAMES, FlatWeights, square_sum
 
@@ -141,7 +142,7 @@ class Optimizer:
 
         def moments(wanted: bool) -> FlatWeights:
             sizes = [w.size * bool(use and wanted) for w, use in zip(weights[:4], learns, strict=True)]
-            return FlatWeights(*(np.zeros(s, dtype) for s in [*sizes, b * bool(wanted and learns[2])]))
+            return FlatWeights(*(zeros(s, dtype) for s in [*sizes, b * bool(wanted and learns[2])]))
 
         return OptimizerArrays(
             method=self._method(dtype.type),
@@ -153,9 +154,9 @@ class Optimizer:
             weight_decay=dtype.type(self.weight_decay),
             clip_norm=dtype.type(np.inf if self.clip_norm is None else min(self.clip_norm, float(np.finfo(dtype).max))),
             feedback_decay=dtype.type(feedback_decay if adaptive else -1.0),
-            done=np.zeros(1, np.int64),
+            done=zeros(1, np.int64),
             look_every=0,
-            looks=np.zeros(3),
+            looks=zeros(3),
         )
 
     def _moments(self) -> tuple[bool, bool]:

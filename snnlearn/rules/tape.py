@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..compiler.memory import aligned
+from ..compiler.memory import aligned, zeros
 from ..network.arrays import NetArrays
 
 LARGE = 2**12  # bytes of an array of which its first and last lines are a small part
@@ -126,12 +126,12 @@ def make_state(net: NetArrays, hidden: np.ndarray, trials: int) -> State:
     dtype, n = hidden.dtype, hidden.shape[1]
     return State(
         hidden=np.repeat(hidden[None], trials, axis=0),
-        z=np.zeros((trials, n), dtype),
-        refractory=np.zeros((trials, n), np.int32),
-        history=np.zeros((trials, net.delay, n), np.uint8),
-        readout=np.zeros((trials, net.n_out), dtype),
-        running=np.zeros((trials, n), dtype),
-        counts=np.zeros((trials, n), np.int32),
+        z=zeros((trials, n), dtype),
+        refractory=zeros((trials, n), np.int32),
+        history=zeros((trials, net.delay, n), np.uint8),
+        readout=zeros((trials, net.n_out), dtype),
+        running=zeros((trials, n), dtype),
+        counts=zeros((trials, n), np.int32),
     )
 
 
@@ -151,29 +151,29 @@ def make_tape(net: NetArrays, hidden: np.ndarray, slots: int, size: TapeSize) ->
         return steps if name in full else 1
 
     return Tape(
-        hidden=np.zeros((slots, steps if "hidden" in full else 0, n_hidden, len(columns) or n), dtype),
+        hidden=zeros((slots, steps if "hidden" in full else 0, n_hidden, len(columns) or n), dtype),
         columns=np.array(columns, np.int32),
-        psi=np.zeros((slots, rows("psi"), n), dtype),
-        local=np.zeros((slots, rows("local"), net.n_local, n), dtype),
-        threshold=np.zeros((slots, steps if "threshold" in full else 0, n), dtype),
-        spike_ptr=np.zeros((slots, net.delay + steps + 1), np.int64),
+        psi=zeros((slots, rows("psi"), n), dtype),
+        local=zeros((slots, rows("local"), net.n_local, n), dtype),
+        threshold=zeros((slots, steps if "threshold" in full else 0, n), dtype),
+        spike_ptr=zeros((slots, net.delay + steps + 1), np.int64),
         spike_index=np.empty((slots, (net.delay + steps) * n), np.int32),
-        readout=np.zeros((slots, steps, net.n_out), dtype),
-        error=np.zeros((slots, steps, net.n_out), dtype),
-        rate_signal=np.zeros((slots, rows("rate_signal"), n), dtype),
-        signal=np.zeros((slots, rows("signal"), n), dtype),
-        current_gradient=np.zeros((slots, steps if "current_gradient" in full else 0, n), dtype),
-        current=np.zeros((slots, n), dtype),
-        cost=np.zeros((slots, n)),
+        readout=zeros((slots, steps, net.n_out), dtype),
+        error=zeros((slots, steps, net.n_out), dtype),
+        rate_signal=zeros((slots, rows("rate_signal"), n), dtype),
+        signal=zeros((slots, rows("signal"), n), dtype),
+        current_gradient=zeros((slots, steps if "current_gradient" in full else 0, n), dtype),
+        current=zeros((slots, n), dtype),
+        cost=zeros((slots, n)),
     )
 
 
 def make_outcome(trials: int, n_out: int, n: int) -> Outcome:
     """Zeroed sums of so many trials of n neurons, on cache lines which no other outcome shares."""
-    (sums,) = aligned([np.zeros(trials * (3 + n_out) + 4)])
+    (sums,) = aligned([zeros(trials * (3 + n_out) + 4)])
     loss, regularization, correct = sums[: 3 * trials].reshape(3, trials)
     summed, trouble = sums[3 * trials : -4].reshape(trials, n_out), sums[-4:].view(np.int64)
-    return Outcome(loss, regularization, correct, summed, trouble, np.zeros((trials, n), np.int32))
+    return Outcome(loss, regularization, correct, summed, trouble, zeros((trials, n), np.int32))
 
 
 def apart(arrays: Any) -> Any:

@@ -27,8 +27,9 @@ import numpy as np
 
 from ...compiler.barrier import leads
 from ...compiler.dispatch import distinct, inlined
+from ...compiler.memory import zeros
 from ...network.arrays import NetArrays
-from ...network.projections import AHEAD, SHARING, add_to_row, back_over, prefetch_row
+from ...network.projections import AHEAD, SHARING, add_scaled, add_to_row, back_over, prefetch_row
 from ...network.weights import FlatWeights
 from ...neurons.base import adjoint, prepare
 from ...neurons.chain_rule import chain
@@ -74,14 +75,14 @@ def make_adjoint(
         learn_in=bool(learns[0]),
         learn_rec=bool(learns[1]),
         reset_gradient=dtype.type(reset_gradient),
-        lam=np.zeros((grades * trials, net.n_hidden + 1, n), dtype),
-        c=np.zeros((net.delay + 1, grades * trials, n), dtype),
-        gz=np.zeros((grades * trials, n), dtype),
-        wanted=np.zeros(n, np.int64),
-        earned=np.zeros(n, dtype),
-        ly=np.zeros((trials, net.n_out), dtype),
-        bias=np.zeros(net.n_out, dtype),
-        feedback=np.zeros((net.n_out, n), dtype),
+        lam=zeros((grades * trials, net.n_hidden + 1, n), dtype),
+        c=zeros((net.delay + 1, grades * trials, n), dtype),
+        gz=zeros((grades * trials, n), dtype),
+        wanted=zeros(n, np.int64),
+        earned=zeros(n, dtype),
+        ly=zeros((trials, net.n_out), dtype),
+        bias=zeros(net.n_out, dtype),
+        feedback=zeros((net.n_out, n), dtype),
     )
 
 
@@ -141,15 +142,9 @@ def _from_readout(rule, net, weights, tape, targets, span, b, t):
         for j in range(gz.shape[0]):
             gz[j] = reg[j]
         for k in range(first):
-            _feed(gz, scale * ly[k], B[k])
+            add_scaled(gz, scale * ly[k], B[k])
     for k in range(first, n_out, 4):
         _feed_four(gz, B[k : k + 4], scale * ly[k], scale * ly[k + 1], scale * ly[k + 2], scale * ly[k + 3])
-
-
-@distinct
-def _feed(gz, one, row):
-    for j in range(gz.shape[0]):
-        gz[j] += one * row[j]
 
 
 @distinct
@@ -230,9 +225,8 @@ def _receive_gradient(rule, net, grad, tape, inputs, span, b, t):
             add_to_row(net.proj_rec, tape.spike_index[b, event], one, earned, g_rec)
     if leads(span.team):
         for event in range(tape.spike_ptr[b, row + delay], tape.spike_ptr[b, row + delay + 1]):
-            j = tape.spike_index[b, event]
-            for k in range(n_out):
-                g_out[j * n_out + k] += net.scale * ly[k]
+            first = tape.spike_index[b, event] * n_out
+            add_scaled(g_out[first : first + n_out], net.scale, ly)
 
 
 @inlined

@@ -37,6 +37,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...compiler.dispatch import family, generic, inlined
+from ...compiler.memory import zeros
 from ...network.projections import n_pre, row_start, row_stop, target
 from ...neurons.alif import ALIFParams
 
@@ -104,13 +105,13 @@ def make_lazy(net: Any, params: Any) -> Lazy | LazyAdaptive | NoLazy:
         return NoLazy(0)
     steps = np.arange(window + 2)
     decay = np.stack([kappa**steps, alpha**steps, kappa ** (1.0 - steps)])
-    in_, rec = (RowStates(np.zeros(n_pre(p), np.int32), np.zeros(n_pre(p), np.uint8)) for p in (net.proj_in, net.proj_rec))
-    sums = np.zeros((9 if adaptive else 4, window + 1, net.n))
+    in_, rec = (RowStates(zeros(n_pre(p), np.int32), zeros(n_pre(p), np.uint8)) for p in (net.proj_in, net.proj_rec))
+    sums = zeros((9 if adaptive else 4, window + 1, net.n))
     if not adaptive:
-        return Lazy(window, sums, decay, np.zeros(1, np.int64), in_, rec)
+        return Lazy(window, sums, decay, zeros(1, np.int64), in_, rec)
     adapts = params.beta != 0
     keeps = np.where(adapts, params.rho, 1.0)
-    return LazyAdaptive(window, sums, decay, np.zeros(1, np.int64), in_, rec, keeps, adapts.astype(np.float64))
+    return LazyAdaptive(window, sums, decay, zeros(1, np.int64), in_, rec, keeps, adapts.astype(np.float64))
 
 
 def shortest_by_adaptation(params: ALIFParams) -> float:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...compiler.dispatch import inlined
+from ...compiler.memory import zeros
 from ...network.arrays import NetArrays
 from ...network.weights import FlatWeights
 from ...neurons.base import SpikeTangents, prepare, tangent
@@ -134,13 +135,13 @@ def make_influence(
     return InfluenceArrays(
         params=chain(net.params, net.n_hidden, n, dtype),
         carry=Influence(
-            clock=np.zeros(trials, np.int64),
-            hidden=np.zeros((trials, net.n_hidden, entries), dtype),
-            z=np.zeros((trials, net.delay + 1, entries), dtype),
-            live=np.zeros((trials, net.delay + 1, n), np.uint8),
-            y=np.zeros((trials, net.n_out, count), dtype),
-            readout=np.zeros((trials, n), dtype),
-            bias=np.zeros(trials, dtype),
+            clock=zeros(trials, np.int64),
+            hidden=zeros((trials, net.n_hidden, entries), dtype),
+            z=zeros((trials, net.delay + 1, entries), dtype),
+            live=zeros((trials, net.delay + 1, n), np.uint8),
+            y=zeros((trials, net.n_out, count), dtype),
+            readout=zeros((trials, n), dtype),
+            bias=zeros(trials, dtype),
         ),
         reset_gradient=dtype.type(reset_gradient),
         layout=found,
@@ -150,13 +151,13 @@ def make_influence(
         longest=longest,
         learn_in=bool(learns[0]),
         learn_rec=bool(learns[1]),
-        sum_z=np.zeros((net.n_out, count), dtype),
-        pre=np.zeros(synapses.n_in + n, dtype),
-        current=np.zeros((together, chunk), dtype),
-        zeros=np.zeros(chunk, dtype),
-        unused=np.zeros(chunk, dtype),
-        terms=Terms(np.zeros((most, together), dtype), np.zeros(most, np.int64)),
-        gradient=np.zeros(count, dtype),
+        sum_z=zeros((net.n_out, count), dtype),
+        pre=zeros(synapses.n_in + n, dtype),
+        current=zeros((together, chunk), dtype),
+        zeros=zeros(chunk, dtype),
+        unused=zeros(chunk, dtype),
+        terms=Terms(zeros((most, together), dtype), zeros(most, np.int64)),
+        gradient=zeros(count, dtype),
     )
 
 

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...compiler.dispatch import family, generic, inlined
+from ...compiler.memory import zeros
 from ...network.arrays import NetArrays
 from ...network.projections import AHEAD, add_to_row, n_pre, prefetch_row, row_start, row_stop, target
 from ...network.weights import FlatWeights
@@ -91,9 +92,9 @@ def make_interval(
 
     def carried(sources: int, synapses: int) -> Carried:
         return Carried(
-            np.zeros((trials, sources if shared else 0), dtype),
-            np.zeros((trials, numbers, synapses), dtype),
-            np.zeros((trials, synapses), dtype),
+            zeros((trials, sources if shared else 0), dtype),
+            zeros((trials, numbers, synapses), dtype),
+            zeros((trials, synapses), dtype),
         )
 
     longest = max(net.proj_in.longest(), net.proj_rec.longest())
@@ -102,17 +103,17 @@ def make_interval(
         carry=Carry(
             w_in=carried(n_pre(net.proj_in), weights.w_in.size if learns[0] else 0),
             w_rec=carried(n_pre(net.proj_rec), weights.w_rec.size if learns[1] else 0),
-            readout=np.zeros((trials, n), dtype),
-            bias=np.zeros(trials, dtype),
+            readout=zeros((trials, n), dtype),
+            bias=zeros(trials, dtype),
         ),
         reset_gradient=dtype.type(reset_gradient),
         learn_in=bool(learns[0]),
         learn_rec=bool(learns[1]),
-        lam=np.zeros((numbers + 2, net.n_hidden + 1, n), dtype),
-        c=np.zeros((numbers + 2, SPAN, n), dtype),
-        gz=np.zeros(n, dtype),
-        lb=np.zeros(n, dtype),
-        row=np.zeros((numbers + 1, longest), dtype),
+        lam=zeros((numbers + 2, net.n_hidden + 1, n), dtype),
+        c=zeros((numbers + 2, SPAN, n), dtype),
+        gz=zeros(n, dtype),
+        lb=zeros(n, dtype),
+        row=zeros((numbers + 1, longest), dtype),
         shift=int(shared),
     )
 

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...compiler.dispatch import family, generic, inlined
+from ...compiler.memory import zeros
 from ...network.arrays import NetArrays
 from ...network.projections import n_pre, row_start, row_stop, target
 from ...network.weights import FlatWeights
@@ -111,26 +112,26 @@ def make_eligibility(
     factorises = scalar and not reset_gradient and net.one_alpha
 
     def traces(sources: int, synapses: int) -> SourceTraces | SynapseTraces | StateTraces:
-        ebar = np.zeros((trials, synapses), dtype)
+        ebar = zeros((trials, synapses), dtype)
         if not scalar:
-            eps = np.zeros((trials, net.n_hidden, synapses), dtype)
-            return StateTraces(np.zeros((trials, sources), dtype), eps, np.zeros((trials, synapses), dtype), ebar)
-        q = np.zeros((trials, synapses if family(type(p)) is ALIFParams else 0), dtype)
+            eps = zeros((trials, net.n_hidden, synapses), dtype)
+            return StateTraces(zeros((trials, sources), dtype), eps, zeros((trials, synapses), dtype), ebar)
+        q = zeros((trials, synapses if family(type(p)) is ALIFParams else 0), dtype)
         if factorises:
-            return SourceTraces(np.zeros((trials, sources), dtype), q, ebar)
-        return SynapseTraces(np.zeros((trials, synapses), dtype), q, ebar)
+            return SourceTraces(zeros((trials, sources), dtype), q, ebar)
+        return SynapseTraces(zeros((trials, synapses), dtype), q, ebar)
 
     return EligibilityArrays(
         params=p,
         carry=Carry(
             w_in=traces(n_pre(net.proj_in), weights.w_in.size if learns[0] else 0),
             w_rec=traces(n_pre(net.proj_rec), weights.w_rec.size if learns[1] else 0),
-            readout=np.zeros((trials, n), dtype),
-            bias=np.zeros(trials, dtype),
+            readout=zeros((trials, n), dtype),
+            bias=zeros(trials, dtype),
         ),
         reset_gradient=dtype.type(reset_gradient),
         factor=dtype.type(1),
-        scaled=np.zeros((4, n), dtype),
+        scaled=zeros((4, n), dtype),
         lazy=NoLazy(0),
         on_read=False,
         learn_in=bool(learns[0]),
