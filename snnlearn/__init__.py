@@ -9,7 +9,7 @@ The package, in the order in which its parts build on each other; each imports o
     encode         analog series as currents or spikes: Current, Window, GaussianFields, Poisson, Latency, Delta
     losses         MeanSquaredError, CrossEntropy, RateRegularizer
     network        Network, Readout, Weights; Dense, Masked, Sparse connectivity
-    optimizers     SGD, Adam; schedules of the learning rate
+    optimizers     SGD, Adam; schedules of the learning rate; DeepR
     rules          what a rule adds to the gradient: EProp, BPTT, RTRL, ...; rules/engines computes it
     spec           specs as plain values and back
     engine         the compiled loop (engine/block_loop.py is the timeline of a step), its batches and threads; simulate, gradient
@@ -58,6 +58,7 @@ from .network.weights import Weights
 from .neurons import ALIF, LIF, CubaLIF
 from .neurons.surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
 from .optimizers.optimizers import SGD, Adam
+from .optimizers.rewiring import DeepR
 from .optimizers.schedules import CosineDecay, ExponentialDecay, StepDecay
 from .recording import MemoryRecorder, Recorder, Recording, open_recording
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
@@ -89,6 +90,7 @@ __all__ = [
     "CosineDecay",
     "CrossEntropy",
     "CubaLIF",
+    "DeepR",
     "Dense",
     "Divergence",
     "EProp",

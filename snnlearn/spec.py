@@ -23,6 +23,7 @@ from .network.network import Network, Readout
 from .neurons import ALIF, LIF, CubaLIF
 from .neurons.surrogate import ArcTan, Exponential, FastSigmoid, PiecewiseLinear
 from .optimizers.optimizers import SGD, Adam
+from .optimizers.rewiring import DeepR
 from .optimizers.schedules import CosineDecay, ExponentialDecay, StepDecay
 from .rules import BPTT, RFLO, RTRL, UORO, EProp, SnAp, TruncatedBPTT
 
@@ -33,7 +34,7 @@ CLASSES: dict[str, type] = {
         *(Network, Readout, Dense, Masked, Sparse),
         *(MeanSquaredError, CrossEntropy, RateRegularizer),
         *(EProp, BPTT, TruncatedBPTT, RTRL, SnAp, RFLO, UORO),
-        *(SGD, Adam, ExponentialDecay, StepDecay, CosineDecay),
+        *(SGD, Adam, ExponentialDecay, StepDecay, CosineDecay, DeepR),
     )
 }
 LONG = 32  # numbers of a tuple that is stored as an array

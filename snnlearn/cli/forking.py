@@ -39,7 +39,7 @@ def fork(options: argparse.Namespace) -> int:
         raise _check.fail("--out", "be another file than the one that is forked", str(options.out))
     wanted = dict(parse_change(text) for text in options.set or ())
     touched = {key.partition(".")[0] for key in wanted} | {"rule"} if wanted else set()
-    parts = {name: decode(values[name], newest.constants, str(options.file)) for name in CHANGES if name in touched}
+    parts = {name: decode(values.get(name), newest.constants, str(options.file)) for name in CHANGES if name in touched}
     changes = change_parts({name: parts.get(name) for name in CHANGES}, wanted, "--set")
     task = moved_task(planned, options)
     simulator = begin(options.file, options.at, task=task, threads=options.threads, **changes)

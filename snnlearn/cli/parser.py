@@ -19,7 +19,7 @@ keys of --set, each with the keys of its table in a configuration (snnlearn init
   optimizer={type="SGD", lr=1e-3}        another optimizer
   rule=eprop:2                           another rule, with the feedback and seed of the old one
   rule.feedback=symmetric                its feedback
-  regularizer=none                       likewise loss
+  regularizer=none                       likewise loss, rewiring
   regularizer.target=20                  one value of the regularizer
   passive=["bptt"] passive_every=10      rules whose gradients are only compared
   update_every=50                        steps between two updates, or trial

@@ -21,7 +21,7 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
@@ -35,6 +35,7 @@ from ..network.arrays import structure
 from ..network.network import Network
 from ..network.weights import FlatWeights, Weights, flatten, norm, unflatten, zeros_like
 from ..optimizers.optimizers import LOOKED, SGD, NoOptimizer, Optimizer, apply_gradient, sum_accumulators
+from ..optimizers.rewiring import DeepR
 from ..rules.base import Rule
 from ..rules.engines.event_driven import SHORTEST
 from ..rules.engines.influence import MAX_BYTES
@@ -44,6 +45,7 @@ from .batch import Block, Divergence, Result, Trials, cut_blocks
 from .block_loop import runner
 from .partition import apply_together, updaters
 from .partition import run as run_together
+from .rewiring import Rewirer, can_stream, check_rules
 from .schedule import ACCUMULATORS, STREAM, Plan, RunSchedule, Scheduler, halves
 from .workspace import Workspace, Workspaces, sharing, why_not_in_place
 
@@ -66,6 +68,7 @@ class Engine:
     interval : K in steps, or None for one update a trial (or batch)
     threads : None: all cores for trials of a batch, and one for the neurons of a trial, because threads that share them wait for
         each other at every step, which takes cores of their own
+    rewiring : of sparse matrices after updates, with random numbers of this seed
     """
 
     def __init__(
@@ -78,6 +81,8 @@ class Engine:
         regularizer: RateRegularizer | None = None,
         interval: int | None = None,
         threads: int | None = None,
+        rewiring: DeepR | None = None,
+        seed: int = 0,
     ):
         rule, passive = (rules[0] if rules else None), rules[1:]
         self.net, self.dtype, self.rule, self.optimizer, self.rules = net, np.dtype(dtype), rule, optimizer, tuple(rules)
@@ -115,8 +120,13 @@ class Engine:
         self.norm: float | None = None  # that norm, where the last update has taken it
         self.total = zeros_like(self.weights, 1 if passive else 0)  # what the active rule's updates were made of
         beside = (self.passive_feedback, self.passive_grads, self.total, self.passive_on)
-        self.workspaces = Workspaces(self.model, self.hidden, self.rules, interval, self.learns, self.in_place, beside)
+        known = (self.model, self.hidden, self.rules, interval, self.learns, self.in_place, beside)
+        self.workspaces = Workspaces(*known, rewires=rewiring is not None)
         self.follows = optimizer is not None and self.workspaces.streams()
+        self.rewirer: Rewirer | None = None
+        if rewiring is not None:
+            self.rewirer = Rewirer(rewiring, seed, self)
+            self.follows &= can_stream(self.rules, interval)
         self._pool: tuple[int, ThreadPoolExecutor] | None = None  # of the process with this number
         self.run_block = runner(self.arrays.params, self.rules)
         self._absent = self.arrays._replace(params=0, proj_in=0, proj_rec=0)  # all that an update needs of the network
@@ -130,6 +140,8 @@ class Engine:
 
         Where it learns and weights do not change within it, the gradient ends up in accumulator 0.
         """
+        if self.rewirer is not None:
+            self.rewirer.changes.clear()
         schedule = self.schedule(batch)
         plan, groups, way = schedule.plan, len(schedule.shares) - 1, schedule.way
         if batch.learn and self.grad.w_in.shape[0] < groups:
@@ -162,6 +174,8 @@ class Engine:
         batch = self.going_on(batch)
         schedule = self.schedule(batch, streaming=True)
         plan, closes = schedule.plan, self.interval is None
+        if self.rewirer is not None:
+            self.rewirer.changes.clear()
         if plan.directions is not None and not batch.quiet:
             if batch.n_steps % plan.window:
                 raise _check.fail(
@@ -178,7 +192,14 @@ class Engine:
 
     def schedule(self, batch: Trials, streaming: bool = False) -> RunSchedule:
         """How a batch is run, from the initial state or as a piece of the stream."""
+        if streaming:
+            self.check_stream(batch)
         return self.scheduler.schedule(batch, streaming)
+
+    def check_stream(self, batch: Trials) -> None:
+        """ValueError where the rules cannot learn from a piece of a stream whose synapses move."""
+        if batch.learn and self.rewirer is not None:
+            check_rules("Simulator.rewiring", self.rules, self.interval, streaming=True)
 
     def _walk(
         self,
@@ -201,7 +222,8 @@ class Engine:
             work, counted = Work(space.state, space.tape, sums), False
             blocks: list[Block] = []
             for span in schedule.spans(mine, work, group, offset):
-                for part in halves(span, schedule, mine, work):
+                for part in self._until_rewired(halves(span, schedule, mine, work)):
+                    done = int(self.opt.done[0])
                     drive = Drive(mine.inputs, mine.targets, self._noise(mine, part))
                     learning = self.learning(space.rule, grad, part, self._rates(part))
                     if space.shards is None:
@@ -214,6 +236,8 @@ class Engine:
                         raise Divergence(None if of_stream else trial + first, step + offset, neuron)
                     if part.update and of_stream:
                         self.learnt[0] = self._due(part)[1]
+                    if part.update:
+                        self.rewire(done)
                 counted = span.rounds > 1
                 if mine.variables is not None and span.learn == mine.learn:
                     blocks += cut_blocks(mine, space.tape, self.net.variables, self.arrays.delay, schedule.known(span), first)
@@ -223,6 +247,23 @@ class Engine:
                 blocks.reverse()
             found.append(blocks)
         return found
+
+    def _until_rewired(self, spans: Iterable[Span]) -> Iterator[Span]:
+        """Spans in parts that end where synapses are rewired."""
+        for span in spans:
+            while self.rewirer is not None and span.update:
+                first = ((span.start + span.offset) // span.interval + 1) * span.interval - span.offset
+                stop = first + (self.rewirer.to_go() - 1) * span.interval
+                if stop >= span.stop:
+                    break
+                yield span._replace(stop=stop)
+                span = span._replace(start=stop)
+            yield span
+
+    def rewire(self, before: int) -> None:
+        """Rewire where it is due after the last update. before : updates until then"""
+        if self.rewirer is not None and self.rewirer.due(before):
+            self.rewirer.rewire()
 
     def _noise(self, batch: Trials, span: Span) -> np.ndarray:
         """Normal numbers for the steps of a span, [trials, steps, n]; size 0 where none are needed."""
@@ -287,8 +328,13 @@ class Engine:
         return float(self.optimizer.rates(done, 1)[0] if callable(lr) else lr)
 
     def update(self, trials: int, grad: FlatWeights | None = None) -> None:
-        """Apply accumulator 0, the gradient summed over so many trials, and clear it."""
-        lr, grad = self.rate(), self.grad if grad is None else grad
+        """Apply accumulator 0, the gradient summed over so many trials, and clear it; rewire where that is due."""
+        done = int(self.opt.done[0])
+        self._update(trials, self.grad if grad is None else grad)
+        self.rewire(done)
+
+    def _update(self, trials: int, grad: FlatWeights) -> None:
+        lr = self.rate()
         self.norm = None
         if self.norms is not None or self.weighs:
             norms = self._norms(grad, trials)

@@ -12,6 +12,7 @@ from ..network.arrays import NetArrays
 from ..network.weights import FlatWeights
 from ..optimizers.optimizers import SGD, Optimizer
 from ..rules.base import NoRule, Rule
+from ..rules.engines.interval import widen
 from ..rules.engines.passive import carried, several
 from ..rules.engines.traces import in_place
 from ..rules.tape import Model, State, Tape, TapeSize, apart, make_state, make_tape
@@ -38,6 +39,7 @@ class Workspaces(dict[Any, Workspace]):
     arrays, weights : of the network; hidden : its initial state; interval : K in steps, or None
     learns : which of the four matrices learn; in_place : whether hidden weights take each step's gradient at once
     beside : what the updating rule and its passive ones share, as `several` takes it
+    rewires : whether synapses move, so that rows may become longer
     """
 
     def __init__(
@@ -49,12 +51,14 @@ class Workspaces(dict[Any, Workspace]):
         learns: np.ndarray,
         in_place: bool,
         beside: tuple[Any, ...],
+        rewires: bool = False,
     ):
         super().__init__()
         self.model, self.hidden, self.rules, self.interval = model, hidden, rules, interval
         self.arrays: NetArrays = model.net
         self.weights: FlatWeights = model.weights
         self.learns, self.in_place, self.beside = learns, in_place, beside
+        self.longest = self.arrays.n if rewires else 0  # synapses of a row that there must be room for
         self.nets: dict[int, list[NetShard]] = {}  # the network for so many threads
 
     def fit(self, key: Any, slots: int, steps: int, plan: Plan, keep: Workspace | None = None) -> Workspace:
@@ -86,7 +90,7 @@ class Workspaces(dict[Any, Workspace]):
 
         def make_rule(net: NetArrays) -> Any:
             direction = (plan.directions or self._usual_directions(streaming))[0]
-            arrays = apart(self.rules[0].arrays(net, self.weights, direction, 1, self.learns))
+            arrays = apart(widen(self.rules[0].arrays(net, self.weights, direction, 1, self.learns), self.longest))
             return in_place(arrays, net) if self.in_place else arrays
 
         if plan.members not in self.nets:
@@ -104,7 +108,7 @@ class Workspaces(dict[Any, Workspace]):
                 if space.plan.directions == directions:
                     return space.rule
         arrays = [
-            apart(rule.arrays(self.arrays, self.weights, d, slots, self.learns))
+            apart(widen(rule.arrays(self.arrays, self.weights, d, slots, self.learns), self.longest))
             for rule, d in zip(self.rules, directions, strict=True)
         ]
         if self.in_place:

@@ -13,7 +13,7 @@ A configuration is written down in plain values (`to_dict`), by the encoding of 
     [task]                 name and parameters, as of `tasks.make`
     [network]              of `Network`, with [[network.neurons]] and [network.readout], [network.recurrent], [network.inputs]
     [weights]              `InitialWeights`
-    [rule] [optimizer] [loss] [regularizer] [[passive]]    specs
+    [rule] [optimizer] [loss] [regularizer] [rewiring] [[passive]]    specs
     [training]             `TrainingPlan`
     [recorder]             options of `Recorder`, and `path`
     [sweep]                see `sweep`
@@ -33,9 +33,11 @@ from typing import Any
 from .. import _check
 from ..engine.checks import check_parts
 from ..engine.functional import check_dtype
+from ..engine.rewiring import check_rewiring
 from ..losses import Loss, MeanSquaredError, RateRegularizer
 from ..network.network import Network
 from ..optimizers.optimizers import Optimizer
+from ..optimizers.rewiring import DeepR
 from ..recording import Recorder
 from ..recording.options import OPTIONS as RECORDER_OPTIONS
 from ..rules import Rule
@@ -58,7 +60,7 @@ class Config:
     """A training, complete: everything that its result depends on, and how it is recorded.
 
     task : a `Task`; net : `Network`; weights : `InitialWeights`; training : `TrainingPlan`
-    rule, optimizer, loss, regularizer, passive, passive_every, update_every, dtype, seed, threads : of `Simulator`
+    rule, optimizer, loss, regularizer, rewiring, passive, passive_every, update_every, dtype, seed, threads : of `Simulator`
     recorder : options of `Recorder` besides `path` and `overwrite`
     path : the recording, where `run` is given none
     sweep : what `sweep` varies
@@ -74,6 +76,7 @@ class Config:
     training: TrainingPlan
     loss: Loss = dataclasses.field(default_factory=MeanSquaredError)
     regularizer: RateRegularizer | None = None
+    rewiring: DeepR | None = None
     passive: tuple[Rule, ...] = ()
     passive_every: int = 1
     update_every: str | int = "trial"
@@ -109,6 +112,8 @@ class Config:
         for rule in (self.rule, *self.passive):
             rule.direction(None if isinstance(self.update_every, str) else self.update_every, False, False)
             rule.feedback_matrix(self.net)
+        interval = None if isinstance(every, str) else int(every)
+        check_rewiring("Config", self.rewiring, self.net, (self.rule, *self.passive), self.optimizer, interval)
         check_dtype("Config.dtype", self.dtype)
         self.make_recorder("unused", overwrite=True).selection(self.net.n, (*self.net.variables, *RECORDABLE))
         points(self.sweep)

@@ -24,6 +24,7 @@ from ..network.network import Network, Readout
 from ..neurons.base import Neuron
 from ..neurons.surrogate import Surrogate
 from ..optimizers.optimizers import Optimizer
+from ..optimizers.rewiring import DeepR
 from ..optimizers.schedules import CosineDecay, ExponentialDecay, StepDecay
 from ..recording import Recording, open_recording
 from ..recording.options import OPTIONS as RECORDER_OPTIONS
@@ -42,13 +43,20 @@ KINDS: dict[str, Any] = {  # of what stands at a key
     "optimizer": Optimizer,
     "loss": (MeanSquaredError, CrossEntropy),
     "regularizer": RateRegularizer,
+    "rewiring": DeepR,
     "network": Network,
     "readout": Readout,
     "neurons": Neuron,
     "surrogate": Surrogate,
     "lr": (ExponentialDecay, StepDecay, CosineDecay),
 }
-IMPLIED = {("network",): "Network", ("network", "readout"): "Readout", ("regularizer",): "RateRegularizer"}
+IMPLIED: dict[Path, str] = {
+    ("network",): "Network",
+    ("network", "readout"): "Readout",
+    ("regularizer",): "RateRegularizer",
+    ("rewiring",): "DeepR",
+}
+MAY_BE_NONE = ("regularizer", "rewiring")
 
 
 class _Source:
@@ -107,7 +115,7 @@ def _build(values: Mapping[str, Any], source: _Source, make: Callable[..., T]) -
         if name not in values:
             source.fail((), f"the section [{name}] is missing; a configuration has {', '.join(SECTIONS)}")
     for name in ("task", "network", "weights", *SPECS, "training", "recorder", "sweep"):
-        if name in values and not isinstance(values[name], Mapping) and not (name == "regularizer" and values[name] == NONE):
+        if name in values and not isinstance(values[name], Mapping) and not (name in MAY_BE_NONE and values[name] == NONE):
             source.fail((name,), f"{name} must be a table [{name}] (got {_check.show(values[name])})", TypeError)
     parts: dict[str, Any] = {name: _none(values[name]) for name in SCALARS if name in values}
     task = parts["task"] = _task(values["task"], source)
@@ -241,10 +249,12 @@ def _find(word: str, values: Mapping[str, Any]) -> Path:
         return ("network", word)
     if isinstance(network, Mapping) and word == "n_outputs" and "n" in (network.get("readout") or {}):
         return ("network", "readout", "n")
-    for section in ("training", "recorder", "sweep", "rule", "regularizer"):
+    for section in ("training", "recorder", "sweep", "rule", "regularizer", "rewiring"):
         if isinstance(values.get(section), Mapping) and (word in values[section] or values[section].get("type") == word):
             return (section, word) if word in values[section] else (section,)
-    return {"Recorder": ("recorder",), "RateRegularizer": ("regularizer",), "train": ("training",)}.get(word, ())
+    return {"Recorder": ("recorder",), "RateRegularizer": ("regularizer",), "DeepR": ("rewiring",), "train": ("training",)}.get(
+        word, ()
+    )
 
 
 def _known(values: Mapping[str, Any], allowed: Any, path: Path, source: _Source, owner: str = "") -> None:
@@ -306,7 +316,7 @@ def of_recording(path: str | os.PathLike[str], make: Callable[..., T], moved: Ma
         raise _check.fail(str(path), "be the recording of a training of one of the package's tasks", content.get("task"))
     known = {f.name for f in dataclasses.fields(TrainingPlan)}
     task = {k: x for k, x in content["task"].items() if k not in ("kind", "labels")}
-    values = {name: content[name] for name in (*SPECS, "update_every", "dtype", "seed", "passive_every")}
+    values = {name: content.get(name) for name in (*SPECS, "update_every", "dtype", "seed", "passive_every")}
     values |= {"task": task, "network": content["network"]}
     values["training"] = {k: x for k, x in content["training"].items() if k in known}
     values["passive"] = [{k: x for k, x in rule.items() if k != "name"} for rule in content.get("passive") or []]

@@ -14,7 +14,7 @@ from ..recording.options import NEURONS
 
 T = TypeVar("T")
 SCALARS = ("seed", "dtype", "update_every", "threads", "passive_every")  # keys outside of sections
-SPECS = ("rule", "optimizer", "loss", "regularizer")
+SPECS = ("rule", "optimizer", "loss", "regularizer", "rewiring")
 SECTIONS = (*SCALARS, "task", "network", "weights", *SPECS, "passive", "training", "recorder", "sweep")
 VARIABLES = (*NEURONS, "variables")  # of a recorder, by neuron
 

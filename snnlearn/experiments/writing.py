@@ -40,9 +40,11 @@ def plain(config: Any) -> dict[str, Any]:
     result["weights"] = _plain_table(config.weights)
     for name in SPECS:
         value = getattr(config, name)
-        result[name] = NONE if value is None else _plain(value, name)
-    if isinstance(result["regularizer"], dict):
-        result["regularizer"].pop("type")
+        if value is not None or name != "rewiring":  # which configurations of earlier versions do not have, nor their digests
+            result[name] = NONE if value is None else _plain(value, name)
+    for name in ("regularizer", "rewiring"):
+        if isinstance(result.get(name), dict):
+            result[name].pop("type")
     result["passive"] = [_plain(rule, "passive") for rule in config.passive]
     result["training"] = _plain_table(config.training)
     given = {"path": config.path} if config.path is not None else {}
@@ -109,7 +111,7 @@ def to_toml(config: Any, comments: bool) -> str:
         lines += _table(f"network.{name}", network[name], _about(cls, comments), cls)
     lines += _table("weights", values["weights"], _texts(InitialWeights, comments), InitialWeights)
     for name in SPECS:
-        if values[name] != NONE:
+        if values.get(name, NONE) != NONE:
             cls = type(getattr(config, name))
             notes = {"rule": _RULE, "optimizer": _OPTIMIZER}.get(name, {}) if comments else {}
             lines += _table(name, values[name], _about(cls, comments) | notes, cls)

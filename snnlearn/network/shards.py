@@ -159,6 +159,15 @@ def _split_rows(indptr, indices, borders, out):
             out[m, i] = low
 
 
+def split_again(proj: SparseProjection, shards: list[SparseShard], n_post: int) -> None:
+    """Bring the shards of a CSR projection up to date, in place, after synapses have moved."""
+    borders = np.array([shard.first for shard in shards] + [n_post])
+    starts = np.empty((borders.size, proj.indptr.size - 1), np.int64)
+    _split_rows(proj.indptr, proj.indices, borders, starts)
+    for m, shard in enumerate(shards):
+        shard.starts[:], shard.stops[:] = starts[m], starts[m + 1]
+
+
 def shards_of(proj: Any, borders: np.ndarray) -> list[Any]:
     """A projection onto neurons borders[m] .. borders[m + 1] - 1, for each m."""
     lows = borders[:-1].tolist()

@@ -4,6 +4,7 @@ May import compiler and network.
 """
 
 from .optimizers import SGD, Adam, Optimizer
+from .rewiring import DeepR
 from .schedules import CosineDecay, ExponentialDecay, StepDecay
 
-__all__ = ["SGD", "Adam", "CosineDecay", "ExponentialDecay", "Optimizer", "StepDecay"]
+__all__ = ["SGD", "Adam", "CosineDecay", "DeepR", "ExponentialDecay", "Optimizer", "StepDecay"]

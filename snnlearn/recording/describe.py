@@ -17,7 +17,7 @@ ITEMS = 8  # of a long list in the configuration
 EVENTS = 20
 KNOWN = {
     *("configuration", "segments", "spikes", "inputs", "traces", "neurons", "pairs", "readout", "target", "weights", "synapses"),
-    *("reduced", "tables", "events"),
+    *("reduced", "tables", "events", "rewiring"),
 }
 
 
@@ -27,9 +27,9 @@ def describe(path: str | os.PathLike[str]) -> str:
     path : of a recording. Raises as `open_recording`.
     """
     with open_recording(path) as rec:
-        parts = (_origin, _run, _raw_data, _reduced, _tables, _alignment, _weights, _synapses, _other, _events, _configuration)
+        parts = (_origin, _run, _raw_data, _reduced, _tables, _alignment, _weights, _synapses, _rewiring, _other, _events)
         rec.goes_on()
-        sections = [part(rec) for part in parts]
+        sections = [part(rec) for part in (*parts, _configuration)]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
 
@@ -70,7 +70,7 @@ def _run(rec: Recording) -> list[str]:
         ]
         lines[-1] += "".join(f", {text}" for text in connect) + (f", delay {network['delay']:g} ms" if "delay" in network else "")
     plan = config.get("training") or {}
-    for key in ("task", "rule", "optimizer", "loss", "regularizer"):
+    for key in ("task", "rule", "optimizer", "loss", "regularizer", "rewiring"):
         if config.get(key):
             lines.append(f"  {key:<11} {_cut(_short(config[key]))}")
     if plan:
@@ -189,6 +189,18 @@ def _synapses(rec: Recording) -> list[str]:
         if name.endswith("_pairs")
     ]
     return [f"Weights of chosen synapses, {found.update.size} rows", *_aligned(rows)]
+
+
+def _rewiring(rec: Recording) -> list[str]:
+    """How many synapses were exchanged."""
+    if "rewiring" not in rec._committed:
+        return []
+    found, rows = rec.rewiring, []
+    for m, name in enumerate(("w_in", "w_rec")):
+        of = found.update[(found.matrix == m) & (found.born == 1)]
+        if of.size:
+            rows.append((name, f"{of.size} synapses", f"after updates {of[0]} to {of[-1]}"))
+    return ["Rewired: synapses that died, with as many born elsewhere", *_aligned(rows)]
 
 
 def _other(rec: Recording) -> list[str]:

@@ -143,6 +143,9 @@ class RunRecorder(ABC):
     def event(self, kind: str, message: str) -> None:  # noqa: B027
         """Record what happened."""
 
+    def rewired(self, **columns: Any) -> None:  # noqa: B027
+        """Record births and deaths of synapses, arrays [k]: update, matrix (0: w_in, 1: w_rec), pre, post, born, sign."""
+
     def stream_begins(self) -> None:
         """The stream begins anew from the initial state: traces of synapses and intervals do not go on."""
         if self.follower is not None:

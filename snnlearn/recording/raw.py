@@ -90,7 +90,7 @@ class Raw:
         if missing:
             raise KeyError(f"it has no attribute {missing[0]!r}")
         there = set(h5)
-        single = ("segments", "events", "weights", "synapses")
+        single = ("segments", "events", "weights", "synapses", "rewiring")
         committed = {name: int(h5[name].attrs["committed"]) for name in single if name in there}
         for parent in ("tables", "reduced"):
             committed |= {f"{parent}/{name}": int(group.attrs["committed"]) for name, group in members(h5, parent).items()}

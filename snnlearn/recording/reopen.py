@@ -24,7 +24,7 @@ from .recorder import Recorder
 from .recording import open_recording
 from .schema import check_format
 from .state import FOLLOWED, REDUCED
-from .streams import TRIALS_REMEMBERED, Snapshots
+from .streams import TRIALS_REMEMBERED, Rewiring, Snapshots
 
 
 def load_checkpoints(path: str | os.PathLike[str], where: str) -> list[Checkpoint]:
@@ -147,7 +147,7 @@ def _cut(file: h5py.File, streams: dict[str, Any]) -> None:
 
 
 def _growing(file: h5py.File) -> Iterator[tuple[str, h5py.Group]]:
-    for name in sorted({"segments", "events", "weights", "synapses"} & set(file)):
+    for name in sorted({"segments", "events", "weights", "synapses", "rewiring"} & set(file)):
         yield name, file[name]
     for parent in ("tables", "reduced"):
         for name, group in members(file, parent).items():
@@ -188,7 +188,9 @@ def _attach(recorder: Recorder, file: h5py.File, streams: dict[str, Any], weight
             for column in stream["columns"]:
                 table.add(column, file[name][column].dtype)
     if "weights" in streams:
-        recorder._snapshots = Snapshots(recorder._opened("reopen"), weights._asdict())
+        recorder._snapshots = Snapshots(recorder._opened("reopen"), weights._asdict(), recorder.rewires)
+    if "rewiring" in streams:
+        recorder._rewiring = Rewiring(recorder._opened("reopen"))
 
 
 def repair(path: str | os.PathLike[str]) -> bool:

@@ -20,6 +20,9 @@
     /weights/update         [snapshots], the number of updates before each snapshot
     /weights/<matrix>       dense [snapshots, pre, post]; sparse [snapshots, synapses], the values of a CSR matrix
     /weights/<matrix>_indptr, <matrix>_indices     rows (pre) and columns (post) of a sparse matrix, attribute "shape"
+                            where synapses move (`Simulator(rewiring=...)`) [snapshots, ...], else alike for all
+    /rewiring/<column>      births and deaths of synapses, in order: update, matrix (0: w_in, 1: w_rec), pre, post, born (1, or 0:
+                            died), sign (of one that is born, else 0)
     /synapses/update        [rows], the number of updates before each row
     /synapses/<matrix>      [rows, chosen], weights of the synapses /synapses/<matrix>_pairs [chosen, 2]
     /reduced/<reducer>/<column>     [bins, ...] sums over bins of simulated time (attributes "bin", "bin_units"); "stop" is the
@@ -147,6 +150,17 @@ NAMES: dict[str, Entry] = {
     "w_rec": Entry("1", "recurrent weights [pre, post]"),
     "w_out": Entry("1", "readout weights [pre, post]"),
     "b_out": Entry("1", "readout bias"),
+    # rewiring
+    "matrix": Entry("1", "matrix of the synapse, 0: w_in, 1: w_rec", "i1"),
+    "pre": Entry("1", "presynaptic input or neuron of the synapse", "i4"),
+    "post": Entry("1", "postsynaptic neuron of the synapse", "i4"),
+    "born": Entry("1", "1: the synapse is born, 0: it dies", "i1"),
+    "sign": Entry("1", "sign that a new synapse keeps; 0 of one that dies", "i1"),
+    **{
+        f"{name}_{part}": Entry("1", f"{part} of the CSR matrix {name} of the snapshot")
+        for name in ("w_in", "w_rec")
+        for part in ("indptr", "indices")
+    },
     # tables
     "trial": Entry("1", "number of the trial", "i8"),
     "update": Entry("1", "number of weight updates so far", "i8"),

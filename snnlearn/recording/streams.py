@@ -308,23 +308,41 @@ class EventLog(Stream):
         self.extend(rows, columns | {"continues": np.arange(rows) > 0})
 
 
-class Snapshots:
-    """Snapshots of the weights, made with the shapes and the synapses of the first one."""
+class Rewiring(Stream):
+    """Births and deaths of synapses."""
 
-    def __init__(self, store: Store, weights: Mapping[str, Any]):
+    TYPES: ClassVar[dict[str, str]] = {"update": "i8", "matrix": "i1", "pre": "i4", "post": "i4", "born": "i1", "sign": "i1"}
+
+    def __init__(self, store: Store):
+        super().__init__(store, store.file.require_group("rewiring"))
+        for name, kind in self.TYPES.items():
+            self.add(name, kind, nbytes=TABLE_CHUNK_BYTES)
+
+
+class Snapshots:
+    """Snapshots of the weights, made with the shapes and the synapses of the first one.
+
+    moves : whether synapses of sparse matrices move, so that each snapshot has their structure
+    """
+
+    def __init__(self, store: Store, weights: Mapping[str, Any], moves: bool = False):
         group = store.file.require_group("weights")
         self.stream = Stream(store, group)
         self.stream.add("update", "i8", nbytes=TABLE_CHUNK_BYTES)
-        self.pattern = {name: (w.indptr, w.indices) for name, w in weights.items() if hasattr(w, "indptr")}
+        self.pattern = {name: (w.indptr.copy(), w.indices.copy()) for name, w in weights.items() if hasattr(w, "indptr")}
+        self.moves = moves
         n = self.stream.n
         self.last_update = int(group["update"][n - 1]) if n else -1
         for name, w in weights.items():
             sparse = name in self.pattern
             column = self.stream.add(name, w.dtype, w.data.shape if sparse else w.shape)
+            for part in ("indptr", "indices") if sparse and moves else ():
+                x = getattr(w, part)
+                self.stream.add(f"{name}_{part}", x.dtype, x.shape)
             if "shape" in column.dataset.attrs:  # of a recording that goes on
                 continue
             column.dataset.attrs["shape"] = w.shape
-            for part in ("indptr", "indices") if sparse else ():
+            for part in ("indptr", "indices") if sparse and not moves else ():
                 about = f"{entry(name).description}, {part} of its CSR matrix"
                 put_array(group, f"{name}_{part}", getattr(w, part), units="1", description=about)
 
@@ -336,8 +354,10 @@ class Snapshots:
         for name, w in weights.items():
             width = self.stream.columns[name].width
             if name in self.pattern:
+                if self.moves:
+                    values |= {f"{name}_{part}": getattr(w, part)[None] for part in ("indptr", "indices")}
                 same = zip(self.pattern[name], (w.indptr, w.indices), strict=True)
-                if not all(x is y or np.array_equal(x, y) for x, y in same):
+                if not self.moves and not all(x is y or np.array_equal(x, y) for x, y in same):
                     raise fail(f"Recorder.snapshot.{name}", "have the synapses of the first snapshot", w)
                 w = w.data
             if w.shape != width:
@@ -379,9 +399,14 @@ class SynapseTable:
 
 
 def chosen_weights(matrix: Any, pairs: np.ndarray) -> np.ndarray:
-    """The weights [chosen] of synapses (pre, post) of a matrix, dense or CSR."""
+    """The weights [chosen] of synapses (pre, post) of a matrix, dense or CSR; nan of those that it does not have now."""
     if not hasattr(matrix, "indptr"):
         return matrix[pairs[:, 0], pairs[:, 1]]
     starts = matrix.indptr[pairs[:, 0]]
     rows = zip(starts, matrix.indptr[pairs[:, 0] + 1], pairs[:, 1], strict=True)
-    return np.array([matrix.data[a + int(np.flatnonzero(matrix.indices[a:b] == post)[0])] for a, b, post in rows])
+    values = np.full(len(pairs), np.nan, matrix.dtype)
+    for k, (a, b, post) in enumerate(rows):
+        at = a + int(np.searchsorted(matrix.indices[a:b], post))
+        if at < b and matrix.indices[at] == post:
+            values[k] = matrix.data[at]
+    return values

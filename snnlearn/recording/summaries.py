@@ -25,6 +25,11 @@ class Event(NamedTuple):
     message: str
 
 
+def _structure(h5: h5py.File, name: str, at: slice) -> np.ndarray:
+    """A part of the structure of a snapshot, which it has for itself where synapses move."""
+    return entries(h5, name, at)[0] if h5[name].ndim == 2 else h5[name][...]
+
+
 class Summaries(Raw):
     """Tables, weights, reductions and events of an open recording."""
 
@@ -89,12 +94,26 @@ class Summaries(Raw):
                 if f"{name}_indptr" in group:
                     from scipy.sparse import csr_array
 
-                    indices, indptr = (group[f"{name}_{part}"][...] for part in ("indices", "indptr"))
+                    indices, indptr = (_structure(h5, f"weights/{name}_{part}", at) for part in ("indices", "indptr"))
                     values[name] = csr_array((values[name], indices, indptr), shape=tuple(group[name].attrs["shape"]))
             return values
 
         values = self._read(read)
         return record("Weights", values)
+
+    @property
+    def rewiring(self) -> Any:
+        """Births and deaths of synapses: a NamedTuple of arrays [changes], update (updates so far), matrix (0: w_in, 1: w_rec),
+        pre, post, born (1, or 0 of a death) and sign (of one that is born, else 0). Raises KeyError where nothing was rewired."""
+        if "rewiring" not in self._committed:
+            raise KeyError(f"{self.path} has no rewired synapses; Simulator(rewiring=...) rewires them")
+        n = self._committed["rewiring"]
+
+        def read(h5: h5py.File) -> dict[str, np.ndarray]:
+            columns = sorted(h5["rewiring"], key=lambda column: h5["rewiring"][column].attrs["position"])
+            return {column: frozen(entries(h5, f"rewiring/{column}", slice(0, n))) for column in columns}
+
+        return record("Rewiring", self._read(read))
 
     @property
     def synapses(self) -> Any:

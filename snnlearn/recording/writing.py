@@ -21,7 +21,7 @@ from .protocol import RunRecorder, Signals
 from .reducers import STREAM, Ended
 from .reductions import Reductions
 from .schema import FINAL_STATUS, FORMAT, SIGNALS, VERSION, entry, versions
-from .streams import EventLog, Inputs, RawData, Snapshots, SynapseTable, Tables, schedule
+from .streams import EventLog, Inputs, RawData, Rewiring, Snapshots, SynapseTable, Tables, schedule
 
 PER_TRIAL = ("trials", "updates", "alignment", "gradient_norms")  # tables that `tables=False` leaves out
 
@@ -50,6 +50,11 @@ class RecordingWriter(RunRecorder):
     def is_open(self) -> bool:
         """Whether it records, since `open`."""
         return self._status == "running"
+
+    @property
+    def rewires(self) -> bool:
+        """Whether sparse matrices of the run are rewired, so that each snapshot has a structure of its own."""
+        return json.loads(self._configuration or "{}").get("rewiring") is not None
 
     @property
     def buffered_bytes(self) -> int:
@@ -135,6 +140,7 @@ class RecordingWriter(RunRecorder):
             store.before_closing = self._reductions.finish
         self._tables = Tables(store)
         self._snapshots: Snapshots | None = None
+        self._rewiring: Rewiring | None = None
         self._events = EventLog(store)
         store.notes = self._events.append
         self._status = "running"
@@ -209,10 +215,19 @@ class RecordingWriter(RunRecorder):
         if self.options.weights_every is None or not (final or update % self.options.weights_every == 0):
             return
         if self._snapshots is None:
-            self._snapshots = Snapshots(store, weights._asdict())
+            self._snapshots = Snapshots(store, weights._asdict(), self.rewires)
         if update != self._snapshots.last_update:
             self._snapshots.append(update, weights._asdict())
             store.flush_if_due()
+
+    @shielded
+    def rewired(self, **columns: Any) -> None:
+        """Record births and deaths of synapses; see `RunRecorder.rewired`."""
+        store = self._opened("rewired")
+        if self._rewiring is None:
+            self._rewiring = Rewiring(store)
+        self._rewiring.extend(len(columns["update"]), columns)
+        store.flush_if_due()
 
     @shielded
     def event(self, kind: str, message: str) -> None:
@@ -235,6 +250,8 @@ class RecordingWriter(RunRecorder):
         yield "events", self._events
         if self._snapshots is not None:
             yield "weights", self._snapshots.stream
+        if self._rewiring is not None:
+            yield "rewiring", self._rewiring
         if self._synapses is not None:
             yield "synapses", self._synapses.stream
         for name, reducer in self._reductions.reducers.items() if self._reductions is not None else ():

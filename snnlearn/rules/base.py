@@ -124,6 +124,13 @@ class Rule(ABC):
         """Whether those traces are the eligibility traces of `rules/eligibility.py`."""
         return False
 
+    def rewires(self, direction: str) -> bool:
+        """Whether what it carries in this direction stands by synapse, as `Carry` has it, so that it can move with them.
+
+        Where not, its arrays are made anew when synapses have moved, which is between trials only.
+        """
+        return direction == "adjoint"
+
     @abstractmethod
     def arrays(self, net: NetArrays, weights: FlatWeights, direction: str, trials: int, learns: np.ndarray) -> Any:
         """The rule's arrays for so many trials at rest; `learns` [4] tells which matrices learn."""

@@ -100,6 +100,10 @@ class EProp(Rule):
         """Whether it is of order 1."""
         return self.order == 1
 
+    def rewires(self, direction: str) -> bool:
+        """See `Rule.rewires`: of order 1 in every direction."""
+        return direction != "forward" or self.order == 1
+
     def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
         """See `Rule.direction`. The adjoint form needs a closed window: one update a trial that starts at rest.
 

@@ -62,6 +62,10 @@ class RFLO(Rule):
         """Always."""
         return True
 
+    def rewires(self, direction: str) -> bool:
+        """Always."""
+        return True
+
     def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
         """See `Rule.direction`."""
         where = f"RFLO(method={self.method!r})"

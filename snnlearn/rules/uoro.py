@@ -29,6 +29,7 @@ from ..network.projections import add_row, n_pre, row_start, row_stop, target
 from ..network.weights import FlatWeights
 from ..neurons.base import SpikeTangents, prepare, tangent
 from ..neurons.chain_rule import chain
+from ..optimizers.random_numbers import mix
 from .base import Rule, digest, readout_step
 from .tape import kept
 
@@ -86,6 +87,10 @@ class UORO(Rule):
         super().__post_init__()
         _check.flag("UORO.reset_gradient", reset_gradient)
         _check.integer("UORO.seed", seed, "be a whole number of 64 bits, not negative", 0, 2**64 - 1)
+
+    def rewires(self, direction: str) -> bool:
+        """Always: of the two factors, W stands by synapse. Its norm in (2) is then that before they moved, for a step."""
+        return True
 
     def direction(self, interval: int | None, streaming: bool, signal: bool) -> str:
         """See `Rule.direction`."""
@@ -145,20 +150,12 @@ def uoro_digest(rule, model, drive, tape, grad, span, start, stop):
 
 
 @inlined
-def _mix(x):
-    """A well-mixed 64-bit number (SplitMix64; Steele, Lea & Flood 2014)."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-@inlined
 def _signs(rule, trial, step):
     """nu of a step: a pure function of seed, trial and step, so that a run that is resumed draws the same again."""
     golden = np.uint64(0x9E3779B97F4A7C15)
-    key = _mix(_mix(_mix(rule.seed + golden) + np.uint64(trial) + golden) + np.uint64(step) + golden)
+    key = mix(mix(mix(rule.seed + golden) + np.uint64(trial) + golden) + np.uint64(step) + golden)
     for j in range(rule.sign.shape[0]):
-        bit = _mix(key + np.uint64(j + 1) * golden) >> np.uint64(63)
+        bit = mix(key + np.uint64(j + 1) * golden) >> np.uint64(63)
         rule.sign[j] = 1 if bit != 0 else -1
 
 

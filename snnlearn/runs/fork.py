@@ -30,7 +30,7 @@ from ..storage.open_file import open_file
 from ..storage.values import to_json
 from .resume import beginning, rebuild
 
-CHANGES = ("rule", "optimizer", "loss", "regularizer", "passive", "passive_every", "update_every", "seed")
+CHANGES = ("rule", "optimizer", "loss", "regularizer", "passive", "passive_every", "update_every", "seed", "rewiring")
 OF_PARENT = ("run", "digest", "command")  # of a simulator's context: how to repeat the parent, which makes no fork
 WHERE = "fork"
 
@@ -53,8 +53,8 @@ def fork(path: str | os.PathLike[str], at: int | None = None, *, threads: int | 
     at : so many updates of the weights into the run; None: the last checkpoint. A training is simulated again from the last
         state before: a checkpoint, a kept one (`Recorder(keep_every=...)`), or the beginning, so `at` may be any number of
         updates that it has after a batch; of other runs it must be that of a state in the file
-    changes : rule, optimizer, loss, regularizer, passive, passive_every, update_every, seed of `Simulator`; and task, lr, net,
-        stop for what the file cannot hold, as in `resume`
+    changes : rule, optimizer, loss, regularizer, passive, passive_every, update_every, seed, rewiring of `Simulator`; and
+        task, lr, net, stop for what the file cannot hold, as in `resume`
 
     Weights, the stream's membranes and spikes in flight, counters and the training's cursor and history are taken over; traces
     where rules, regularizer and update_every stay, feedback where the rule stays, the optimizer's moments where its class does.

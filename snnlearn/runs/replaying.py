@@ -197,6 +197,11 @@ class Watcher(RunRecorder):
         if self.recorder is not None and self._inside:
             self.recorder.snapshot(update, weights, final)
 
+    def rewired(self, **columns: Any) -> None:
+        """Hand on births and deaths within the window."""
+        if self.recorder is not None and self._inside:
+            self.recorder.rewired(**columns)
+
     def event(self, kind: str, message: str) -> None:
         """Hand on."""
         if self.recorder is not None:

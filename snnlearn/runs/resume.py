@@ -27,7 +27,7 @@ from ..network.weights import Weights
 from ..recording import Recording, open_recording
 from ..recording.reopen import load_checkpoints, reopen
 from ..simulator.simulator import Simulator
-from ..simulator.state import MOMENTS, TRACES, check_values, initial_weights, restore, restore_training
+from ..simulator.state import MOMENTS, MOVING, TRACES, check_values, initial_weights, restore, restore_training
 from ..simulator.training import Training
 from ..spec import decode, foreign
 from ..storage.checkpoint_slots import Checkpoint
@@ -84,7 +84,7 @@ def rebuild(checkpoint: Checkpoint, path: str, given: dict[str, Any], changes: d
     values, arrays, constants = checkpoint.values, checkpoint.arrays, checkpoint.constants
     where = f"resume({path!r})"
     check_values(values, where)
-    encoded = {name: values[name] for name in PARTS if name not in changes}
+    encoded: dict[str, Any] = {name: values.get(name) for name in (*PARTS, "rewiring") if name not in changes}
     given = {name: value for name, value in given.items() if value is not None}
     for name in ("net", "rule"):
         if name in given:
@@ -111,6 +111,8 @@ def rebuild(checkpoint: Checkpoint, path: str, given: dict[str, Any], changes: d
         fresh += TRACES
     if "optimizer" in changes and type(changes["optimizer"]).__name__ != values["optimizer"]["type"]:
         fresh += MOMENTS
+    if values.get("rewiring") is None:
+        fresh += (MOVING,)  # a fork is the first to rewire
     if begins is None:
         restore(simulator, values, arrays, fresh)
     if values["training"] is not None:

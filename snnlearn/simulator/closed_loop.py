@@ -139,6 +139,9 @@ class Stepper:
             noise.generators[0].standard_normal(dtype=self.noise.dtype, out=self.noise[0, 0])
         self.sums.fill(0)
         engine, frame, span = self.engine, call.frame, call.span
+        if engine.rewirer is not None:
+            engine.rewirer.changes.clear()
+            done = int(engine.opt.done[0])
         failure: BaseException | None = None
         update, ends, learnt = span.update, False, False
         if update:
@@ -178,6 +181,8 @@ class Stepper:
             raise Divergence(None, offset, int(trouble[3]))
         if span.update:
             engine.learnt[0] = learnt and not ends
+            if engine.rewirer is not None:
+                engine.rewire(done)
         if asked.learn and engine.interval is None and failure is None:
             engine.end_piece()
         return Step(call.space.state.z[0] != 0, call.space.tape.readout[0, 0].copy(), self.sums.item(0)), failure

@@ -14,6 +14,7 @@ from ..network.network import Network
 from ..network.weights import Weights
 from ..neurons.base import spec_to_dict as describe_spec
 from ..optimizers.optimizers import Optimizer
+from ..optimizers.rewiring import DeepR
 from ..recording.protocol import RunRecorder
 from ..rules import Rule
 from ..rules.base import describe
@@ -51,6 +52,8 @@ class Core:
             setup.regularizer,
             setup.interval,
             setup.threads,
+            setup.rewiring,
+            setup.seed,
         )
         self.trials_done = 0  # trials or pieces that learnt, or were recorded: the number of the next one
         self._recorder: RunRecorder | None = None
@@ -99,6 +102,11 @@ class Core:
     def passive_every(self) -> int:
         """Updates between two comparisons."""
         return self.setup.passive_every
+
+    @property
+    def rewiring(self) -> DeepR | None:
+        """How sparse matrices are rewired."""
+        return self.setup.rewiring
 
     @property
     def update_every(self) -> str | int:
@@ -172,6 +180,7 @@ class Core:
             "update_every": self.update_every,
             "dtype": self.dtype.name,
             "seed": self.seed,
+            **({} if self.rewiring is None else {"rewiring": describe_spec(self.rewiring)}),
             "begins": "state" if self.updates_done or self.trials_done or self.stream_steps else self._begins,
             **self.context,
         }

@@ -78,6 +78,8 @@ def record_run(
     """
     _append(core, recorder, job, result, run, trial, stream)
     recorder.snapshot(core.updates_done, core.weights)
+    for changes in core._engine.rewirer.changes if core._engine.rewirer is not None else ():
+        recorder.rewired(**changes.columns())
     for kind, message in core._guards["waiting"]:
         recorder.event(kind, message)
     core._guards["waiting"] = []

@@ -8,9 +8,11 @@ from typing import Any, Protocol
 from .. import _check
 from ..engine.checks import check_interval, check_parts
 from ..engine.functional import check_dtype, check_network
+from ..engine.rewiring import check_rewiring
 from ..losses import Loss, MeanSquaredError, RateRegularizer
 from ..network.network import Network
 from ..optimizers.optimizers import Optimizer
+from ..optimizers.rewiring import DeepR
 from ..rules import Rule
 from ..rules.base import check_passive
 
@@ -51,6 +53,7 @@ class Setup:
     threads: int | None = field(default=None, metadata={"text": "trials of a batch are dealt to them; None: all cores"})
     passive: Any = field(default=(), metadata={"text": "rules that are compared with the updating one"})
     passive_every: int = field(default=1, metadata={"text": "updates between two alignments"})
+    rewiring: DeepR | None = field(default=None, metadata={"text": "of sparse matrices after updates, as sl.DeepR(); or None"})
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -62,7 +65,8 @@ class Setup:
         set_(self, "passive", check_passive(self.passive, self.learns))
         need = "be a positive number of updates"
         set_(self, "passive_every", _check.integer("Simulator.passive_every", self.passive_every, need, low=1))
-        self.interval  # noqa: B018  (it is checked)
+        rules = () if self.rule is None else (self.rule, *self.passive)
+        check_rewiring("Simulator", self.rewiring, self.net, rules, self.optimizer, self.interval)  # the interval is checked too
         set_(self, "dtype", check_dtype("Simulator.dtype", self.dtype))
 
     @property

@@ -16,6 +16,7 @@ from ..losses import CrossEntropy, Loss, MeanSquaredError, RateRegularizer
 from ..network.network import Network
 from ..network.weights import FlatWeights, Weights
 from ..optimizers.optimizers import Optimizer
+from ..optimizers.rewiring import DeepR
 from ..recording.protocol import RunRecorder
 from ..rules import Rule
 from ..rules.base import describe
@@ -53,6 +54,7 @@ class Simulator(Core):
         run's report, the history and a recording say how close they come to the updating rule's (`Alignment`)
     passive_every : updates between two alignments. Where weights change within a trial and in streams, passive
         rules carry their traces at every step, and an alignment comes with the run or piece in which it is due
+    rewiring : DeepR(...), by which sparse matrices exchange synapses after updates
 
     A simulator can be copied, pickled and used in a forked process; the recorder of its last run stays with the original.
 
@@ -84,23 +86,34 @@ class Simulator(Core):
         threads: int | None = None,
         passive: Sequence[Rule] = (),
         passive_every: int = 1,
+        rewiring: DeepR | None = None,
     ):
         loss = loss or MeanSquaredError()
-        setup = Setup(net, rule, optimizer, loss, regularizer, update_every, dtype, seed, threads, passive, passive_every)
+        setup = Setup(
+            net, rule, optimizer, loss, regularizer, update_every, dtype, seed, threads, passive, passive_every, rewiring
+        )
         super().__init__(setup, weights)
         self._stepper = Stepper(self._engine, self.loss.kind, setup.learns)
         watching.watch_parts(self, stacklevel=3)
 
     def set_weights(self, weights: Weights) -> None:
-        """Replace the weights (the structure of sparse ones must stay); the optimizer's moments remain."""
+        """Replace the weights; the optimizer's moments remain.
+
+        The structure of sparse ones must stay; of those that are rewired the number of synapses, and new ones have no moments.
+        """
         new = self.net.check_weights(weights)
         values: list[Any] = [matrix.data if hasattr(matrix, "indices") else matrix for matrix in new]
+        others = []
         for name, value, matrix, old in zip(Weights._fields, values, new, self._engine.like, strict=True):
+            _check.fits(f"weights.{name}", value, self.dtype)
             if hasattr(matrix, "indices") and not (
                 np.array_equal(matrix.indices, old.indices) and np.array_equal(matrix.indptr, old.indptr)
             ):
-                raise _check.fail("Simulator.set_weights", "keep the structure of the sparse matrices", "another structure")
-            _check.fits(f"weights.{name}", value, self.dtype)
+                if self._engine.rewirer is None or not self._engine.rewirer.can_adopt(name, matrix):
+                    raise _check.fail("Simulator.set_weights", "keep the structure of the sparse matrices", "another structure")
+                others.append((name, matrix))
+        for name, matrix in others:
+            self._engine.rewirer.adopt(name, matrix)  # type: ignore[union-attr]
         self._begins = "given"
         for flat, value in zip(self._engine.weights[:4], values, strict=True):
             flat[:] = value.reshape(-1)
@@ -303,6 +316,7 @@ class Simulator(Core):
         if piece is not x and target is None and error is None and learn is None:
             learn = False  # (x, None): said not to learn
         job = make_job(self, x, target, mask, learn, error, None, single=True)._replace(noise=self._stream_noise)
+        self._engine.check_stream(job)
         trial, before = self.trials_done, self.stream_steps
         if recorder is not None:
             job = ask(self, job, recorder, trial, streaming=True)

@@ -41,6 +41,7 @@ CURVES = ("loss", "score", "rate", "wall_time", "evaluated_at", "evaluation_loss
 MOMENTS, TRACES = ("first", "second"), ("gradient", "total", "traces", "passive")
 ENDED = ("complete", "stopped")
 HEADROOM = 1 << 16  # bytes
+MOVING = "rewiring."  # structure and signs of matrices that are rewired
 
 
 class Capture(NamedTuple):
@@ -57,21 +58,24 @@ def capture(core: Core) -> Capture:
     engine: Engine = core._engine
     constants: dict[str, np.ndarray] = {}
     parts = {name: encode(getattr(core, name), constants, name) for name in PARTS}
-    for name, matrix in zip(WEIGHT_NAMES, engine.like, strict=True):
-        if sparse.issparse(matrix):
-            constants |= {f"{name}.indptr": matrix.indptr, f"{name}.indices": matrix.indices}
+    if core.rewiring is not None:
+        parts["rewiring"] = encode(core.rewiring, constants, "rewiring")
     live, arrays = _live(engine), _arrays(engine)
+    for name, matrix in zip(WEIGHT_NAMES, engine.like, strict=True):
+        if sparse.issparse(matrix) and f"{MOVING}{name}.indptr" not in live:
+            constants |= {f"{name}.indptr": matrix.indptr, f"{name}.indices": matrix.indices}
     options = {name: getattr(core, name) for name in OPTIONS}
     values = {"kind": KIND, "version": VERSION, **parts, **options, "dtype": engine.dtype.name, **_moving(core)}
     values["training"] = None
     headroom = HEADROOM + (sum(a.nbytes for a in live.values() if not a.any()) if values["stream"] is not None else 0)
     training = core._training
     if training is not None and (training.can_continue or training.history.status in ENDED):
-        values["training"], curves = _training(training, constants, engine.dtype)
+        moving = [name for name in WEIGHT_NAMES if f"{MOVING}{name}.indptr" in live]
+        values["training"], curves = _training(training, constants, engine.dtype, moving)
         arrays |= curves
         headroom += 8 * (len(CURVES) + 4) * -(-training.trials // training.batch)
         if training.evaluate_every is not None and training.history.best_weights is None:
-            headroom += sum(w.nbytes for w in engine.weights)
+            headroom += sum(w.nbytes for w in engine.weights) + sum(a.nbytes for n, a in live.items() if n.startswith(MOVING))
     return Capture(values, arrays, constants, headroom)
 
 
@@ -80,7 +84,7 @@ def state_of(core: Core) -> dict[str, Any]:
 
     A training that can go on comes along; the recorder, whose file has one writer, does not.
     """
-    names = ("net", "weights", *PARTS[1:], *OPTIONS, "dtype")
+    names = ("net", "weights", *PARTS[1:], *OPTIONS, "dtype", "rewiring")
     arguments = {name: getattr(core, name) for name in names} | {"threads": core.setup.threads}
     training = core._training
     goes_on = training is not None and training.can_continue and training.history.status not in ENDED
@@ -128,8 +132,9 @@ def initial_weights(values: dict[str, Any], arrays: Mapping[str, Any], constants
     result: list[Any] = []
     for name, shape in zip(WEIGHT_NAMES, shapes, strict=True):
         flat = arrays.get(f"weights.{name}")
-        if f"{name}.indptr" in constants:
-            indptr, indices = (np.array(constants[f"{name}.{part}"]) for part in ("indptr", "indices"))
+        pattern = _pattern(name, arrays, constants)
+        if pattern is not None:
+            indptr, indices = pattern
             data = np.zeros(indices.size, values["dtype"]) if flat is None else flat
             result.append(sparse.csr_array((data, indices, indptr), shape=shape))
         else:
@@ -137,11 +142,23 @@ def initial_weights(values: dict[str, Any], arrays: Mapping[str, Any], constants
     return Weights(*result)
 
 
+def _pattern(name: str, arrays: Mapping[str, Any], constants: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
+    """indptr and indices of a matrix as it was at a state, None where it is dense."""
+    if f"{MOVING}{name}.indptr" in arrays:
+        indptr = np.array(arrays[f"{MOVING}{name}.indptr"])
+        indices = arrays.get(f"{MOVING}{name}.indices")
+        return indptr, np.zeros(indptr[-1], np.int32) if indices is None else np.array(indices)
+    if f"{name}.indptr" not in constants:
+        return None
+    return np.array(constants[f"{name}.indptr"]), np.array(constants[f"{name}.indices"])
+
+
 def restore(core: Core, values: dict[str, Any], arrays: Mapping[str, Any], fresh: tuple[str, ...] = ()) -> None:
     """Bring a simulator of the same configuration to this state.
 
     fresh : beginnings of the names of arrays that stay as a new simulator has them, where the configuration is another: of
-        `MOMENTS` where the optimizer is, `TRACES` where the rules are, "weights.feedback" where it is not the same
+        `MOMENTS` where the optimizer is, `TRACES` where the rules are, "weights.feedback" where it is not the same, `MOVING`
+        where nothing was rewired before
     """
     engine = core._engine
     for name, value in values["counters"].items():
@@ -183,7 +200,12 @@ def restore_training(values: dict[str, Any], arrays: Mapping[str, Any], like: We
         setattr(history, name, arrays.get(f"history.{name}"))
     if kept["best"]:
         flat = [arrays[f"history.best.{name}"] for name in WEIGHT_NAMES]
-        history.best_weights = unflatten(flat, like)
+        matrices: list[Any] = list(like)
+        for m, name in enumerate(WEIGHT_NAMES):
+            pattern = _pattern(f"history.best.{name}", {}, arrays)
+            if pattern is not None:
+                matrices[m] = sparse.csr_array((flat[m], *reversed(pattern)), shape=like[m].shape)
+        history.best_weights = unflatten(flat, Weights(*matrices))
     for k, updates in enumerate(kept["aligned"]):
         tables = (arrays[f"history.{name}"][k] for name in ("cosine", "norm_ratio"))
         history.alignment.append(Alignment(updates, tuple(kept["rules"]), tuple(kept["matrices"]), *tables))
@@ -211,6 +233,8 @@ def _live(engine: Engine) -> dict[str, np.ndarray]:
         result.update({f"state.{name}": array for name, array in space.state._asdict().items()})
         if space.plan.directions is not None:
             result.update({f"traces.{k}": array for k, array in enumerate(carried(space.rule))})
+    if engine.rewirer is not None:
+        result |= {MOVING + name: array for name, array in engine.rewirer.arrays().items()}
     return {name: array for name, array in result.items() if array.size}
 
 
@@ -239,8 +263,10 @@ def _plan(engine: Engine) -> dict[str, Any] | None:
     return plan | {"directions": None if directions is None else list(directions), "full": sorted(plan["full"])}
 
 
-def _training(training: Training, constants: dict[str, np.ndarray], dtype: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Plan, cursor and history of a training."""
+def _training(
+    training: Training, constants: dict[str, np.ndarray], dtype: Any, moving: list[str]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Plan, cursor and history of a training. moving : names of the matrices that are rewired"""
     history = training.history
     arrays = {f"history.{name}": np.array(getattr(history, name), "i8" if name == "evaluated_at" else "f8") for name in CURVES}
     for name in ("labels", "predictions"):
@@ -249,6 +275,9 @@ def _training(training: Training, constants: dict[str, np.ndarray], dtype: Any) 
     best = history.best_weights
     if best is not None:
         arrays |= {f"history.best.{n}": a for n, a in zip(WEIGHT_NAMES, flatten(best, dtype)[:4], strict=True)}
+        for name in moving:
+            matrix = getattr(best, name)
+            arrays |= {f"history.best.{name}.{part}": getattr(matrix, part) for part in ("indptr", "indices")}
     first = history.alignment[0] if history.alignment else None
     for name in ("cosine", "norm_ratio") if first is not None else ():
         arrays[f"history.{name}"] = np.array([getattr(a, name) for a in history.alignment])

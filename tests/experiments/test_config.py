@@ -66,6 +66,30 @@ def test_a_configuration_comes_back_from_toml(config, comments, tmp_path):
         config.save(tmp_path / "run.toml")
 
 
+def test_a_configuration_rewires(tmp_path):
+    net = sl.Network(TASK.n_inputs, LIF, sl.Readout(2, tau=5.0), recurrent=sl.Sparse(indegree=3))
+    plain, spec = small(net=net), sl.DeepR(l1=2.0, temperature=1.0)
+    config = small(net=net, rewiring=spec)
+    assert "rewiring" not in plain.to_dict() and "[rewiring]" not in plain.to_toml() and plain.digest != config.digest
+    text = config.to_toml()
+    assert "[rewiring]" in text and "temperature = 1.0" in text and "random walk" in text
+    back = sl.Config.from_dict(tomllib.loads(text))
+    assert back == config and back.rewiring == spec
+    assert plain.updated({"rewiring": spec}) == config and config.updated({"rewiring": None}) == plain
+    assert config.updated({"rewiring.every": 3}).rewiring == sl.DeepR(2.0, 1.0, every=3)
+    config.run(tmp_path / "run.h5")
+    assert sl.Config.of_recording(tmp_path / "run.h5") == config
+    sim = sl.Simulator(net, rule=config.rule, optimizer=config.optimizer, loss=config.loss, seed=5, rewiring=spec)
+    sim.train(TASK, 3 * BATCH, BATCH, evaluate_every=2, evaluate_trials=4)
+    with sl.open_recording(tmp_path / "run.h5") as recording:
+        assert recording.rewiring.update.size > 0
+        assert np.array_equal(recording.weights().w_rec.toarray(), sim.weights.w_rec.toarray())
+    with pytest.raises(ValueError, match=r"config, rewiring.every: DeepR.every must be a positive number of updates \(got 0\)"):
+        sl.Config.from_dict(config.to_dict() | {"rewiring": {"every": 0}})
+    with pytest.raises(ValueError, match=r"config, rewiring: Config.rewiring must have a sparse matrix that learns"):
+        sl.Config.from_dict(small().to_dict() | {"rewiring": {}})
+
+
 @pytest.mark.parametrize("task", RECIPES)
 def test_recipes_come_back(task):
     config = RECIPES[task](neurons=10, iterations=3)

@@ -119,6 +119,13 @@ def make_interval(
     )
 
 
+def widen(arrays: Any, longest: int) -> Any:
+    """A rule's arrays with room for rows of so many synapses, where rows may become longer."""
+    if not isinstance(arrays, IntervalArrays) or longest <= arrays.row.shape[1]:
+        return arrays
+    return arrays._replace(row=np.zeros((arrays.row.shape[0], longest), arrays.row.dtype))
+
+
 @digest.register(IntervalArrays)
 def interval_digest(rule, model, drive, tape, grad, span, start, stop):
     net, inputs, targets = model.net, drive.inputs, drive.targets

@@ -48,6 +48,19 @@ def carried(arrays: Any) -> Iterator[np.ndarray]:
         yield from _leaves(getattr(arrays, "carry", ()))
 
 
+def synapse_traces(arrays: Any, matrix: str) -> Iterator[np.ndarray]:
+    """What a rule's arrays carry for the synapses of a matrix, arrays [..., synapses]. matrix : w_in or w_rec"""
+    if isinstance(arrays, Several):
+        yield from synapse_traces(arrays.active, matrix)
+        yield from synapse_traces(arrays.passive, matrix)
+        return
+    part = getattr(getattr(arrays, "carry", None), matrix, None)
+    if isinstance(part, np.ndarray):
+        yield part
+    elif part is not None:
+        yield from (array for name, array in part._asdict().items() if name not in part.copied())
+
+
 def _leaves(arrays: Any) -> Iterator[np.ndarray]:
     for value in arrays:
         if isinstance(value, tuple):
