@@ -38,6 +38,8 @@ from . import _interrupts as _interrupts  # first: Ctrl-C from here on
 from .compiler import dispatch as dispatch  # which imports Numba: deep in a chain of imports that takes 0.1 s more in Python 3.11
 
 # isort: split
+from typing import TYPE_CHECKING
+
 from . import analysis, datasets, encode, extend, tasks
 from ._version import __version__
 from .analysis.compare import Comparison, compare
@@ -71,6 +73,9 @@ from .simulator.history import History
 from .simulator.results import Alignment, Evaluation, Run, Step
 from .simulator.simulator import Simulator
 from .verification.verify import Verification, verify
+
+if TYPE_CHECKING:
+    from .estimators import SpikingClassifier, SpikingRegressor
 
 moved.install()
 
