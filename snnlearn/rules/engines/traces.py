@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...compiler.dispatch import family, generic, inlined
+from ...compiler.dispatch import distinct, family, generic, inlined
 from ...compiler.memory import zeros
 from ...network.arrays import NetArrays
 from ...network.projections import n_pre, row_start, row_stop, target
@@ -275,80 +275,97 @@ def trace_step(traces, p, proj, b, step, grad):
 
 @trace_step.register(SourceTraces, LIFParams)
 def source_traces_lif_trace_step(traces, p, proj, b, step, grad):
-    signal, reg, psi_zeta, decay = step.scaled[0], step.scaled[1], step.scaled[2], p.alpha[0]
-    kappa, scale = step.kappa, step.scale
+    decay = p.alpha[0]
     for i in range(traces.eps.shape[1]):
-        start, stop = row_start(proj, i), row_stop(proj, i)
-        ebar, g, eps = traces.ebar[b, start:stop], grad[start:stop], traces.eps[b, i]
-        new = scale * eps
-        if step.regular:
-            for k in range(ebar.shape[0]):
-                j = target(proj, start, k)
-                e = psi_zeta[j] * eps  # (3)
-                ebar[k] = kappa * ebar[k] + scale * e  # (4)
-                g[k] += signal[j] * ebar[k] + reg[j] * e  # (6)
-        else:
-            for k in range(ebar.shape[0]):
-                j = target(proj, start, k)
-                ebar[k] = kappa * ebar[k] + psi_zeta[j] * new  # (3) (4)
-                g[k] += signal[j] * ebar[k]  # (6)
+        start, stop, eps = row_start(proj, i), row_stop(proj, i), traces.eps[b, i]
+        _lif_source_row(proj, start, eps, step, traces.ebar[b, start:stop], grad[start:stop])
         traces.eps[b, i] = decay * eps  # (1)
+
+
+@distinct
+def _lif_source_row(proj, start, eps, step, ebar, g):
+    signal, reg, psi_zeta, kappa, scale = step.scaled[0], step.scaled[1], step.scaled[2], step.kappa, step.scale
+    new = scale * eps
+    if step.regular:
+        for k in range(ebar.shape[0]):
+            j = target(proj, start, k)
+            e = psi_zeta[j] * eps  # (3)
+            ebar[k] = kappa * ebar[k] + scale * e  # (4)
+            g[k] += signal[j] * ebar[k] + reg[j] * e  # (6)
+    else:
+        for k in range(ebar.shape[0]):
+            j = target(proj, start, k)
+            ebar[k] = kappa * ebar[k] + psi_zeta[j] * new  # (3) (4)
+            g[k] += signal[j] * ebar[k]  # (6)
 
 
 @trace_step.register(SourceTraces, ALIFParams)
 def source_traces_alif_trace_step(traces, p, proj, b, step, grad):
-    signal, reg, psi_zeta, psi_beta, decay = step.scaled[0], step.scaled[1], step.scaled[2], step.scaled[3], p.alpha[0]
-    kappa, scale = step.kappa, step.scale
+    decay = p.alpha[0]
     for i in range(traces.eps.shape[1]):
-        start, stop = row_start(proj, i), row_stop(proj, i)
-        ebar, g, q, eps = traces.ebar[b, start:stop], grad[start:stop], traces.q[b, start:stop], traces.eps[b, i]
-        if step.regular:
-            for k in range(ebar.shape[0]):
-                j = target(proj, start, k)
-                e = psi_zeta[j] * eps - psi_beta[j] * q[k]  # (3)
-                q[k] = p.rho[j] * q[k] + e  # (2)
-                ebar[k] = kappa * ebar[k] + scale * e  # (4)
-                g[k] += signal[j] * ebar[k] + reg[j] * e  # (6)
-        else:
-            for k in range(ebar.shape[0]):
-                j = target(proj, start, k)
-                e = psi_zeta[j] * eps - psi_beta[j] * q[k]  # (3)
-                q[k] = p.rho[j] * q[k] + e  # (2)
-                ebar[k] = kappa * ebar[k] + scale * e  # (4)
-                g[k] += signal[j] * ebar[k]  # (6)
+        start, stop, eps = row_start(proj, i), row_stop(proj, i), traces.eps[b, i]
+        _alif_source_row(p, proj, start, eps, step, traces.ebar[b, start:stop], grad[start:stop], traces.q[b, start:stop])
         traces.eps[b, i] = decay * eps  # (1)
+
+
+@distinct
+def _alif_source_row(p, proj, start, eps, step, ebar, g, q):
+    signal, reg, psi_zeta, psi_beta = step.scaled[0], step.scaled[1], step.scaled[2], step.scaled[3]
+    kappa, scale = step.kappa, step.scale
+    if step.regular:
+        for k in range(ebar.shape[0]):
+            j = target(proj, start, k)
+            e = psi_zeta[j] * eps - psi_beta[j] * q[k]  # (3)
+            q[k] = p.rho[j] * q[k] + e  # (2)
+            ebar[k] = kappa * ebar[k] + scale * e  # (4)
+            g[k] += signal[j] * ebar[k] + reg[j] * e  # (6)
+    else:
+        for k in range(ebar.shape[0]):
+            j = target(proj, start, k)
+            e = psi_zeta[j] * eps - psi_beta[j] * q[k]  # (3)
+            q[k] = p.rho[j] * q[k] + e  # (2)
+            ebar[k] = kappa * ebar[k] + scale * e  # (4)
+            g[k] += signal[j] * ebar[k]  # (6)
 
 
 @trace_step.register(SynapseTraces, LIFParams)
 def synapse_traces_lif_trace_step(traces, p, proj, b, step, grad):
-    signal, reg, psi, reset_gradient = step.scaled[0], step.scaled[1], step.psi, step.reset_gradient
-    kappa, scale = step.kappa, step.scale
     for i in range(n_pre(proj)):
         start, stop = row_start(proj, i), row_stop(proj, i)
-        ebar, g, eps = traces.ebar[b, start:stop], grad[start:stop], traces.eps[b, start:stop]
-        for k in range(ebar.shape[0]):
-            j = target(proj, start, k)
-            e = psi[j] * eps[k]  # (3)
-            eps[k] = p.alpha[j] * eps[k] - reset_gradient * p.thr[j] * e  # (1)
-            ebar[k] = kappa * ebar[k] + scale * e  # (4)
-            g[k] += signal[j] * ebar[k] + reg[j] * e  # (6)
+        _lif_synapse_row(p, proj, start, step, traces.ebar[b, start:stop], grad[start:stop], traces.eps[b, start:stop])
+
+
+@distinct
+def _lif_synapse_row(p, proj, start, step, ebar, g, eps):
+    signal, reg, psi, reset_gradient = step.scaled[0], step.scaled[1], step.psi, step.reset_gradient
+    kappa, scale = step.kappa, step.scale
+    for k in range(ebar.shape[0]):
+        j = target(proj, start, k)
+        e = psi[j] * eps[k]  # (3)
+        eps[k] = p.alpha[j] * eps[k] - reset_gradient * p.thr[j] * e  # (1)
+        ebar[k] = kappa * ebar[k] + scale * e  # (4)
+        g[k] += signal[j] * ebar[k] + reg[j] * e  # (6)
 
 
 @trace_step.register(SynapseTraces, ALIFParams)
 def synapse_traces_alif_trace_step(traces, p, proj, b, step, grad):
-    signal, reg, psi, reset_gradient = step.scaled[0], step.scaled[1], step.psi, step.reset_gradient
-    kappa, scale = step.kappa, step.scale
     for i in range(n_pre(proj)):
         start, stop = row_start(proj, i), row_stop(proj, i)
-        ebar, g = traces.ebar[b, start:stop], grad[start:stop]
         eps, q = traces.eps[b, start:stop], traces.q[b, start:stop]
-        for k in range(ebar.shape[0]):
-            j = target(proj, start, k)
-            e = psi[j] * (eps[k] - p.beta[j] * q[k])  # (3)
-            eps[k] = p.alpha[j] * eps[k] - reset_gradient * p.thr[j] * e  # (1)
-            q[k] = p.rho[j] * q[k] + e  # (2)
-            ebar[k] = kappa * ebar[k] + scale * e  # (4)
-            g[k] += signal[j] * ebar[k] + reg[j] * e  # (6)
+        _alif_synapse_row(p, proj, start, step, traces.ebar[b, start:stop], grad[start:stop], eps, q)
+
+
+@distinct
+def _alif_synapse_row(p, proj, start, step, ebar, g, eps, q):
+    signal, reg, psi, reset_gradient = step.scaled[0], step.scaled[1], step.psi, step.reset_gradient
+    kappa, scale = step.kappa, step.scale
+    for k in range(ebar.shape[0]):
+        j = target(proj, start, k)
+        e = psi[j] * (eps[k] - p.beta[j] * q[k])  # (3)
+        eps[k] = p.alpha[j] * eps[k] - reset_gradient * p.thr[j] * e  # (1)
+        q[k] = p.rho[j] * q[k] + e  # (2)
+        ebar[k] = kappa * ebar[k] + scale * e  # (4)
+        g[k] += signal[j] * ebar[k] + reg[j] * e  # (6)
 
 
 @trace_step.register(StateTraces, ChainParams)
