@@ -21,7 +21,7 @@ import numpy as np
 from ..compiler.barrier import Alone, Team, begins, leads, meet
 from ..compiler.compilations import belongs
 from ..compiler.dispatch import SOURCE, device, generic, inlined, is_ours, kernel, uncached
-from ..compiler.intrinsics import LANES, flush_denormals, lowest_bit, restore, set_bits
+from ..compiler.intrinsics import flush_denormals, restore
 from ..events import InputArrays
 from ..losses import (
     ENTROPY,
@@ -40,9 +40,7 @@ from ..network.projections import AHEAD, add_row, add_scaled, prefetch_row
 from ..neurons.base import advance, threshold
 from ..optimizers.optimizers import update
 from ..rules.base import before, digest
-from ..rules.tape import ELSEWHERE, HERE, Drive, Outcome, Span, Work, kept
-
-WORD = 64  # neurons whose spikes are the bits of a word
+from ..rules.tape import ELSEWHERE, HERE, Drive, Outcome, Span, Work, kept, numbers_of_set
 
 
 @kernel
@@ -276,7 +274,7 @@ def gather(team, finite, z, counts, spikes, begin, t):
 def alone_gather(team, finite, z, counts, spikes, begin, t):
     if not finite:
         return -1
-    count = _numbers(z, 0, spikes, begin)
+    count = numbers_of_set(z, 0, spikes, begin)
     for event in range(begin, count):
         counts[spikes[event]] += 1
     return count
@@ -286,7 +284,7 @@ def alone_gather(team, finite, z, counts, spikes, begin, t):
 def team_gather(team, finite, z, counts, spikes, begin, t):
     side, end = t % 2, begin
     mine = team.found[side, team.rank]
-    own = _numbers(z, team.first, mine, 0)
+    own = numbers_of_set(z, team.first, mine, 0)
     for event in range(own):
         counts[mine[event] - team.first] += 1
     team.many[side, team.rank, 0] = own if finite else -1
@@ -300,25 +298,6 @@ def team_gather(team, finite, z, counts, spikes, begin, t):
             spikes[end + event] = found[event]
         end += many
     return end
-
-
-@inlined
-def _numbers(z, number, out, begin):
-    """Write the numbers of set entries, of which z[0] has `number`, to out[begin:]; return where they end."""
-    count, n = begin, z.shape[0]
-    for first in range(0, n, WORD):
-        last, j, word = min(n, first + WORD), first, np.uint64(0)
-        while j + LANES <= last:
-            word |= set_bits(z, j) << np.uint64(j - first)
-            j += LANES
-        while j < last:
-            word |= np.uint64(z[j] != 0) << np.uint64(j - first)
-            j += 1
-        while word != 0:
-            out[count] = number + first + lowest_bit(word)
-            count += 1
-            word &= word - np.uint64(1)
-    return count
 
 
 @device

@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..compiler.dispatch import inlined
+from ..compiler.intrinsics import LANES, lowest_bit, set_bits
 from ..compiler.memory import aligned, zeros
 from ..network.arrays import NetArrays
 
 LARGE = 2**12  # bytes of an array of which its first and last lines are a small part
 HERE, ELSEWHERE = 1, 2  # a state that is not finite: of this thread's neurons, of another's
 WINDOW_STEPS = 1000  # at least so many steps of tape, where truncation windows are shorter: calls cost time
+WORD = 64  # entries that are the bits of a word
 
 
 class State(NamedTuple):
@@ -104,6 +106,25 @@ class Learning(NamedTuple):
 def kept(row, rows):
     """The row of step `row` in an array that keeps so many: all of them, or one. Without a division, which takes 3 ns."""
     return row * (rows > 1)
+
+
+@inlined
+def numbers_of_set(z, number, out, begin):
+    """Write the numbers of set entries, of which z[0] has `number`, to out[begin:]; return where they end."""
+    count, n = begin, z.shape[0]
+    for first in range(0, n, WORD):
+        last, j, word = min(n, first + WORD), first, np.uint64(0)
+        while j + LANES <= last:
+            word |= set_bits(z, j) << np.uint64(j - first)
+            j += LANES
+        while j < last:
+            word |= np.uint64(z[j] != 0) << np.uint64(j - first)
+            j += 1
+        while word != 0:
+            out[count] = number + first + lowest_bit(word)
+            count += 1
+            word &= word - np.uint64(1)
+    return count
 
 
 class Span(NamedTuple):

@@ -34,7 +34,7 @@ from ...network.weights import FlatWeights
 from ...neurons.base import adjoint, prepare
 from ...neurons.chain_rule import chain
 from ..base import NO_WINDOW, digest, learning_signal
-from ..tape import kept
+from ..tape import kept, numbers_of_set
 
 
 class AdjointArrays(NamedTuple):
@@ -79,7 +79,7 @@ def make_adjoint(
         lam=zeros((grades * trials, net.n_hidden + 1, n), dtype),
         c=zeros((net.delay + 1, grades * trials, n), dtype),
         gz=zeros((grades * trials, n), dtype),
-        wanted=zeros(n, np.int64),
+        wanted=np.arange(n),
         earned=zeros(n, dtype),
         ly=zeros((trials, net.n_out), dtype),
         bias=zeros(net.n_out, dtype),
@@ -185,11 +185,9 @@ def _cross(rule, net, weights, tape, row, later, counts):
 @inlined
 def _live(rule, psi):
     """Write the neurons that need (3), and return their number. Where psi is 0, gz does nothing; several trials need all."""
-    wanted, alone, count = rule.wanted, rule.ly.shape[0] == 1, 0
-    for j in range(wanted.shape[0]):
-        wanted[count] = j
-        count += (psi[j] != 0) | (not alone)  # no branch: which neurons are live is hard to predict
-    return count
+    if rule.ly.shape[0] == 1:
+        return numbers_of_set(psi, 0, rule.wanted, 0)
+    return rule.wanted.shape[0]  # they are all there from the beginning
 
 
 @inlined
