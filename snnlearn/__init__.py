@@ -43,6 +43,7 @@ from typing import TYPE_CHECKING
 from . import analysis, datasets, encode, extend, tasks
 from ._version import __version__
 from .analysis.compare import Comparison, compare
+from .analysis.metrics import metrics
 from .analysis.synapse_traces import Eligibility, synapse_traces
 from .engine.batch import Divergence
 from .engine.functional import Gradient, Simulation, gradient, simulate
@@ -147,6 +148,7 @@ __all__ = [
     "fork",
     "gradient",
     "load_config",
+    "metrics",
     "open_recording",
     "plan",
     "plot",

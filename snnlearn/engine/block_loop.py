@@ -66,7 +66,8 @@ def run_block(model, drive, work, learning, span, source=SOURCE):
         mean = y.mean[lo:hi] if y.mean.shape[0] >= hi else y.mean
         own = Drive(inputs, TargetArrays(y.kind, value, label, y.mask[lo:hi], weight, mean), drive.noise)
         regularization, correct, summed = sums.regularization[lo:hi], sums.correct[lo:hi], sums.summed[lo:hi]
-        outcome = Outcome(sums.loss[lo:hi], regularization, correct, summed, sums.trouble, sums.counts)
+        late = sums.late[lo:hi]
+        outcome = Outcome(sums.loss[lo:hi], regularization, correct, summed, sums.trouble, sums.counts, late)
         at, reach = (span.start, span.stop, span.origin), (span.n_steps, span.offset, span.interval)
         what = (span.forward, span.backward, span.learn, span.quiet, span.update, span.segment)
         here = Span(span.trials, 1, *at, *reach, span.group, span.number + lo, *what, span.team)
@@ -247,6 +248,11 @@ def _simulate(model, drive, work, b, span, start, stop):
         if rates.strength > 0 and rates.per_step > 0:
             reg = tape.rate_signal[b, kept(row, tape.rate_signal.shape[1])]
             rate_step(rates, z, state.running[b], reg, tape.cost[b, first : first + n])
+    if stop == inputs.steps[b] and leads(span.team):
+        late, row = outcome.late[b], stop - span.origin
+        late.fill(0)
+        for event in range(tape.spike_ptr[b, row], tape.spike_ptr[b, row + delay]):
+            late[spikes[event]] += 1
     if rates.strength > 0 and rates.per_step == 0 and stop == inputs.steps[b]:
         outcome.regularization[b] = rate_trial(rates, state.counts[b], stop, tape.rate_signal[b, 0])
 

@@ -184,8 +184,10 @@ class Engine:
             if not closes and offset % plan.window:
                 need = f"get pieces that begin at a multiple of {plan.window} steps of the stream for this rule"
                 raise _check.fail("Simulator.run", need, f"one at step {offset}")
-        outcome = make_outcome(1, self.arrays.n_out, self.net.n)
-        (blocks,) = self._walk(schedule, self.stream_space(schedule.rows, plan), batch, [(0, 0, 1)], outcome, offset)
+        outcome, space = make_outcome(1, self.arrays.n_out, self.net.n), self.stream_space(schedule.rows, plan)
+        before = space.state.history.sum(axis=1, dtype=np.int32)  # spikes in flight, which arrive in this piece
+        (blocks,) = self._walk(schedule, space, batch, [(0, 0, 1)], outcome, offset)
+        outcome.late[:] -= before
         if closes and batch.learn and not batch.quiet:
             self.end_piece()
         return Result(outcome, outcome.counts, blocks)

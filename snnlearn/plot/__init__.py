@@ -9,6 +9,7 @@ into (None: a new pyplot figure), and return it. Nothing is shown by itself.
 Raises ImportError without matplotlib, KeyError for what the file does not have, IndexError for a trial that it does not have.
 """
 
+from .costs import costs
 from .learning import alignment, confusion_matrix, learning_curve, weights_histogram
 from .page import story
 from .reduced import gradient_norms, histogram, intervals, losses, neuron_rates, rates
@@ -24,6 +25,7 @@ __all__ = [
     "comparison",
     "confusion_matrix",
     "connectivity",
+    "costs",
     "eligibility",
     "gradient_norms",
     "histogram",

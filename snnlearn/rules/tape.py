@@ -61,11 +61,13 @@ class Outcome(NamedTuple):
     summed: np.ndarray  # float64 [trials, n_out] sum of mask * y
     trouble: np.ndarray  # int64 [4]: HERE, trial, step, neuron of the first value that is not finite
     counts: np.ndarray  # int32 [trials, n] spikes; filled where several rounds of trials run in one call
+    late: np.ndarray  # int32 [trials, n] spikes of the last `delay` steps, which do not arrive within the trial
 
     def part(self, lo: int, hi: int, trouble: np.ndarray) -> Outcome:
         """The same for trials lo .. hi-1, as views, with a `trouble` of its own."""
-        loss, regularization, correct, summed, _, counts = self
-        return Outcome(loss[lo:hi], regularization[lo:hi], correct[lo:hi], summed[lo:hi], trouble, counts[lo:hi])
+        loss, regularization, correct, summed, _, counts, late = self
+        sums = loss[lo:hi], regularization[lo:hi], correct[lo:hi], summed[lo:hi]
+        return Outcome(*sums, trouble, counts[lo:hi], late[lo:hi])
 
 
 class Model(NamedTuple):
@@ -201,7 +203,8 @@ def make_outcome(trials: int, n_out: int, n: int) -> Outcome:
     (sums,) = aligned([zeros(trials * (3 + n_out) + 4)])
     loss, regularization, correct = sums[: 3 * trials].reshape(3, trials)
     summed, trouble = sums[3 * trials : -4].reshape(trials, n_out), sums[-4:].view(np.int64)
-    return Outcome(loss, regularization, correct, summed, trouble, zeros((trials, n), np.int32))
+    counts, late = zeros((2, trials, n), np.int32)
+    return Outcome(loss, regularization, correct, summed, trouble, counts, late)
 
 
 def apart(arrays: Any) -> Any:

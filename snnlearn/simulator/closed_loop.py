@@ -62,7 +62,8 @@ class Stepper:
         self.lr = np.zeros(1)
         self.sums = s = np.zeros(3 + net.n_outputs)
         self.outcome = Outcome(
-            s[0:1], s[1:2], s[2:3], s[3:].reshape(1, -1), np.zeros(4, np.int64), np.zeros((1, net.n), np.int32)
+            *(s[0:1], s[1:2], s[2:3], s[3:].reshape(1, -1), np.zeros(4, np.int64)),
+            *np.zeros((2, 1, net.n), np.int32),
         )
         self.calls: dict[tuple[int, bool, bool, bool], Call] = {}
 

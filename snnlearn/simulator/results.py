@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._check import brief
+from ..engine.activity import Activity, Learnt
 from ..engine.batch import Result, Trials
 from ..losses import ENTROPY, SQUARED, TargetArrays
+from ..network.network import Network
 from ..network.weights import WEIGHT_NAMES, Weights
 from ..rules.closeness import closeness
 
@@ -45,6 +47,7 @@ class Run(NamedTuple):
     prediction: np.ndarray  # [trials, n_out] sum of mask * y
     n_steps: int  # of the longest trial
     alignment: Alignment | None = None  # of passive rules, where this run was due for one
+    activity: Activity | None = None  # spikes and inputs, counted, for `sl.metrics`; None of a stream without a piece
 
     def __repr__(self) -> str:
         return brief(self)
@@ -81,9 +84,10 @@ class Step(NamedTuple):
         return brief(self)
 
 
-def report(job: Trials, result: Result, n: int, dt: float, alignment: Alignment | None) -> Run:
-    """Sums over trials and scores of a result. n : neurons; dt : ms."""
-    outcome = result.outcome
+def report(job: Trials, result: Result, net: Network, alignment: Alignment | None, learnt: Learnt | None) -> Run:
+    """Sums over trials and scores of a result. learnt : None where nothing was"""
+    outcome, itemsize = result.outcome, job.inputs.value.itemsize
+    activity = Activity(job.all_steps, result.counts, outcome.late, net.n_inputs, itemsize, learnt, [job.inputs])
     accuracy = nmse = np.nan
     if job.targets.kind == ENTROPY:
         if job.labels_per_step:
@@ -102,7 +106,7 @@ def report(job: Trials, result: Result, n: int, dt: float, alignment: Alignment 
     return Run(
         loss=_mean(outcome.loss),
         regularization=_mean(outcome.regularization),
-        rate=int(result.counts.sum()) / n / (job.all_steps * dt * 1e-3),
+        rate=int(result.counts.sum()) / net.n / (job.all_steps * net.dt * 1e-3),
         accuracy=accuracy,
         nmse=nmse,
         losses=outcome.loss,
@@ -110,6 +114,7 @@ def report(job: Trials, result: Result, n: int, dt: float, alignment: Alignment 
         prediction=outcome.summed,
         n_steps=job.n_steps,
         alignment=alignment,
+        activity=activity,
     )
 
 
@@ -187,6 +192,7 @@ class Pieces:
         self._judged = 0  # pieces that have an accuracy
         self._joined = {name: array("d") for name in ("losses", "scores", "prediction")}
         self._alignment: Alignment | None = None
+        self._activity: Activity | None = None
 
     def add(self, run: Run) -> None:
         """Count the report of the next piece."""
@@ -197,6 +203,8 @@ class Pieces:
         for name, column in self._joined.items():
             column.extend(getattr(run, name).reshape(-1))
         self._alignment = run.alignment or self._alignment
+        assert run.activity is not None
+        self._activity = run.activity if self._activity is None else self._activity.plus(run.activity)
 
     def run(self, n_outputs: int) -> Run:
         """Means over pieces, the rate over time; zeros, nan scores and empty arrays where there was no piece."""
@@ -212,4 +220,5 @@ class Pieces:
             prediction=np.array(self._joined["prediction"]).reshape(self._pieces, n_outputs),
             n_steps=self._steps,
             alignment=self._alignment,
+            activity=self._activity,
         )

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _check
 from .._interrupts import Interrupts
+from ..engine.activity import Learnt
 from ..engine.batch import Noise, Result, Trials
 from ..events import is_stream, split_piece
 from ..losses import CrossEntropy, Loss, MeanSquaredError, RateRegularizer
@@ -175,7 +176,7 @@ class Simulator(Core):
             job = ask(self, job, recorder, trial)
             if recorder.keeping_due:
                 self._checkpoint(recorder)
-        engine, alignment = self._engine, None
+        engine, alignment, updates = self._engine, None, self.updates_done
         try:
             within = job.learn and engine.interval is not None  # whether weights change within a trial
             engine.passive_on[0] = due = within or self._due()
@@ -190,7 +191,7 @@ class Simulator(Core):
             raise
         if job.learn or recorder is not None:
             self.trials_done = max(self.trials_done, trial + job.n_trials)
-        run = self._report(job, result, alignment)
+        run = self._report(job, result, alignment, updates)
         if recorder is not None:
             record_run(self, recorder, job, result, run, trial)
             training = self._training
@@ -317,7 +318,7 @@ class Simulator(Core):
             learn = False  # (x, None): said not to learn
         job = make_job(self, x, target, mask, learn, error, None, single=True)._replace(noise=self._stream_noise)
         self._engine.check_stream(job)
-        trial, before = self.trials_done, self.stream_steps
+        trial, before, updates = self.trials_done, self.stream_steps, self.updates_done
         if recorder is not None:
             job = ask(self, job, recorder, trial, streaming=True)
         self._engine.passive_on[0] = True
@@ -327,7 +328,7 @@ class Simulator(Core):
         self.stream_steps += job.n_steps
         self.trials_done += 1
         alignment = self._alignment(1, self._engine.total) if job.learn else None
-        run = self._report(job, result, alignment, streaming=True)
+        run = self._report(job, result, alignment, updates, streaming=True)
         if recorder is not None:
             record_run(self, recorder, job, result, run, trial, before)
         return run
@@ -372,11 +373,14 @@ class Simulator(Core):
         others = [engine.gradient(trials, grad) for grad in engine.passive_grads]
         return align(self.updates_done, tuple(map(describe, self.passive)), own, others)
 
-    def _report(self, job: Trials, result: Result, alignment: Alignment | None, streaming: bool = False) -> Run:
-        """The report of a result; warns where the network is silent, or learns badly."""
+    def _report(self, job: Trials, result: Result, alignment: Alignment | None, before: int, streaming: bool = False) -> Run:
+        """The report of a result; warns where the network is silent, or learns badly. before : updates until then"""
         least = guards.SILENT_STEPS if streaming else 2
         watching.watch_silence(self, job.n_steps, bool(result.counts.any()), least, stacklevel=6 if streaming else 5)
-        run = report(job, result, self.net.n, self.net.dt, alignment)
+        learnt = None
+        if job.learn and not job.quiet:
+            learnt = Learnt(self.updates_done - before, self.rule, self.optimizer, self._engine.interval, streaming)
+        run = report(job, result, self.net, alignment, learnt)
         if job.learn or self.optimizer is None:
             watching.watch(self, job, result, run, stacklevel=6 if streaming else 5, streaming=streaming)
         return run
