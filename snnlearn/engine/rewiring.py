@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from .. import _check
+from .._interrupts import shielded
 from ..network.arrays import NetArrays
 from ..network.connectivity import Sparse
 from ..network.network import Network
@@ -156,6 +157,7 @@ class Rewirer:
         """Updates until the next rewiring."""
         return self.spec.every - int(self.engine.opt.done[0]) % self.spec.every
 
+    @shielded
     def rewire(self) -> None:
         """Equations (1) to (3) for each matrix."""
         engine, spec = self.engine, self.spec
@@ -178,6 +180,7 @@ class Rewirer:
         """Whether a matrix is rewired and has as many synapses as another one, a csr_array."""
         return any(x.name == name and x.proj.indices.size == other.indices.size for x in self.matrices)
 
+    @shielded
     def adopt(self, name: str, other: Any) -> None:
         """Take over the structure and signs of a csr_array; what is kept for synapses stays with those that are in both."""
         matrix = next(x for x in self.matrices if x.name == name)
