@@ -13,11 +13,10 @@ LINES = 128  # bytes: two cache lines, which processors fetch together
 
 def zeros(shape: int | tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
     """`numpy.zeros`, whose array begins on a cache line. NumPy's own begin 16 bytes behind one where they are large."""
-    count = math.prod(shape) if isinstance(shape, tuple) else shape
-    size = count * np.dtype(dtype).itemsize
-    memory = np.zeros(size + LINES, np.uint8)  # the system clears large memory when it is touched
-    start = -memory.ctypes.data % LINES
-    return memory[start : start + size].view(dtype).reshape(shape)
+    count, itemsize = math.prod(shape) if isinstance(shape, tuple) else shape, np.dtype(dtype).itemsize
+    memory = np.zeros(count + LINES // itemsize, dtype)  # entries, not bytes: scipy.sparse copies small parts of large arrays
+    start = -memory.ctypes.data % LINES // itemsize
+    return memory[start : start + count].reshape(shape)
 
 
 def aligned(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -49,3 +49,4 @@ def test_zeros_begin_on_cache_lines(shape):
         assert array.shape == np.zeros(shape).shape and array.dtype == dtype
         assert array.ctypes.data % LINES == 0 or not array.size
         assert array.flags.c_contiguous and array.flags.writeable and not array.any()
+        assert array.base is None or array.base.dtype == dtype  # else scipy.sparse copies it
