@@ -21,6 +21,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
@@ -43,7 +44,7 @@ from ..rules.engines.passive import carried
 from ..rules.tape import Drive, Learning, Model, Outcome, Span, Work, make_outcome, make_state
 from .batch import Block, Divergence, Result, Trials, cut_blocks
 from .block_loop import runner
-from .partition import apply_together, updaters
+from .partition import Pace, apply_together, updaters
 from .partition import run as run_together
 from .rewiring import Rewirer, can_stream, check_rules
 from .schedule import ACCUMULATORS, STREAM, Plan, RunSchedule, Scheduler, halves
@@ -127,6 +128,8 @@ class Engine:
         if rewiring is not None:
             self.rewirer = Rewirer(rewiring, seed, self)
             self.follows &= can_stream(self.rules, interval)
+        self.paces: dict[bool, Pace] = {}  # of runs that learn, and of others
+        self.shared = True  # whether threads might share the neurons in the last run
         self._pool: tuple[int, ThreadPoolExecutor] | None = None  # of the process with this number
         self.run_block = runner(self.arrays.params, self.rules)
         self._absent = self.arrays._replace(params=0, proj_in=0, proj_rec=0)  # all that an update needs of the network
@@ -142,12 +145,17 @@ class Engine:
         """
         if self.rewirer is not None:
             self.rewirer.changes.clear()
-        schedule = self.schedule(batch)
+        schedule, began = self.schedule(batch), time.perf_counter()
+        may_share = schedule.plan.members > 1 and set(schedule.plan.directions or ()) <= {"adjoint"}
+        pace = self.paces.setdefault(batch.learn, Pace())
+        self.shared = shared = not may_share or pace.shares()
+        if not shared:
+            schedule = self.scheduler.schedule(batch, together=False)
         plan, groups, way = schedule.plan, len(schedule.shares) - 1, schedule.way
         if batch.learn and self.grad.w_in.shape[0] < groups:
             self.grad = zeros_like(self.weights, groups)
         fit = (schedule.slots, schedule.rows, plan)
-        space = self.workspaces.fit((way, 0, batch.learn), *fit)
+        space = self.workspaces.fit((way, 0, batch.learn, shared), *fit)
         workers = 1 if groups == 1 or batch.error is not None or plan.members > 1 else min(self.threads, groups)
         if workers > 1 and set(plan.directions or ()) - {"adjoint"}:
             needed = sum(array.nbytes for array in carried(space.rule))
@@ -158,7 +166,7 @@ class Engine:
             blocks = self._walk(schedule, space, batch, tasks, outcome)
         else:
             # here: threads of the pool only use them
-            spaces = [space, *(self.workspaces.fit((way, worker, batch.learn), *fit) for worker in range(1, workers))]
+            spaces = [space, *(self.workspaces.fit((way, worker, batch.learn, shared), *fit) for worker in range(1, workers))]
             hands = [[task for task in tasks if task[0] % workers == worker] for worker in range(workers)]
             futures = [self.pool.submit(self._walk, schedule, s, batch, h, outcome) for s, h in zip(spaces, hands, strict=True)]
             wait(futures)  # also where one fails: no thread may still write when the next run begins
@@ -167,6 +175,8 @@ class Engine:
         if batch.learn and groups > 1:
             for grad in (self.grad, *self.passive_grads):
                 sum_accumulators(grad, groups)
+        if may_share:
+            pace.took(shared, time.perf_counter() - began, batch.all_steps)
         return Result(outcome, outcome.counts, [block for task in blocks for block in task])
 
     def stream(self, batch: Trials, offset: int) -> Result:
@@ -343,7 +353,7 @@ class Engine:
             self.norm, self.weighs = math.hypot(*norms), False
             if self.norms is not None:
                 self.norms[:] = norms
-        arguments, size = self.update_arguments(trials, grad), updaters(self.sharing, self.weights)
+        arguments, size = self.update_arguments(trials, grad), updaters(self.sharing, self.weights) if self.shared else 1
         if size > 1:
             apply_together(apply_gradient, self.pool, size, arguments, lr)
             return

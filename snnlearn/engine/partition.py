@@ -44,6 +44,40 @@ STEPS = 8  # of a call at least, for the same reason
 ALIGNED = 16  # members begin at multiples of so many neurons
 
 
+AGAIN = 32  # calls, of which one goes the slower way, whose time may have changed
+PATIENCE = 2.0  # seconds of work until one thread alone is tried, whose kernel may have to be compiled
+RECENT = 0.25  # weight of the last call in the mean time of a way that is taken again and again
+
+
+class Pace:
+    """Whether threads that share the neurons of a trial are faster than one: on a busy machine they wait for each other.
+
+    Each way is timed, the faster one taken. Results are the same bits.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[bool, float | None] = {True: None, False: None}  # a step, by whether threads share; a moving mean
+        self.seen: set[bool] = set()
+        self.calls, self.spent, self.last = 0, 0.0, True
+
+    def shares(self) -> bool:
+        """Whether threads share the next call."""
+        together, alone = self.seconds[True], self.seconds[False]
+        if together is None or alone is None:
+            return together is None or self.spent < PATIENCE
+        return (together <= alone) != (self.calls % AGAIN == 0)
+
+    def took(self, shared: bool, seconds: float, steps: int) -> None:
+        """Take note of a call. The first one of a way compiles and is not counted."""
+        if shared not in self.seen:
+            self.seen.add(shared)
+            return
+        before, self.calls, self.spent = self.seconds[shared], self.calls + 1, self.spent + seconds
+        weight = RECENT if shared is self.last else 1.0
+        self.seconds[shared] = seconds / steps if before is None else before + weight * (seconds / steps - before)
+        self.last = shared
+
+
 class Shard(NamedTuple):
     """What one member runs on."""
 

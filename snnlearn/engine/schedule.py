@@ -200,11 +200,14 @@ class Scheduler(NamedTuple):
     itemsize: int
     state_bytes: int  # of one trial
     members: int  # threads that may share the neurons of a trial
-    known: dict[tuple[Shape, bool], RunSchedule]  # schedules of late, by shape and whether it is a piece of a stream
+    known: dict[tuple[Shape, bool, bool], RunSchedule]  # schedules of late, by the arguments of `_new`
 
-    def schedule(self, batch: Trials, streaming: bool = False) -> RunSchedule:
-        """How a batch is run: as trials, in lockstep where weights change within them, or as a stream's piece."""
-        key = self.shape(batch), streaming
+    def schedule(self, batch: Trials, streaming: bool = False, together: bool = True) -> RunSchedule:
+        """How a batch is run: as trials, in lockstep where weights change within them, or as a stream's piece.
+
+        together : whether threads may share the neurons of a trial
+        """
+        key = self.shape(batch), streaming, together
         found = self.known.get(key)
         if found is None:
             if len(self.known) >= KEPT:
@@ -228,10 +231,10 @@ class Scheduler(NamedTuple):
             return ()
         return tuple(np.unique(np.concatenate(asked)).tolist())
 
-    def _new(self, shape: Shape, streaming: bool) -> RunSchedule:
+    def _new(self, shape: Shape, streaming: bool, together: bool) -> RunSchedule:
         way = STREAM if streaming else LOCKSTEP if shape.learn and self.interval is not None else TRIALS
         interval, n = None if way == TRIALS else self.interval, shape.trials
-        plan = self._plan(shape, streaming, interval)
+        plan = self._plan(shape, streaming, interval, together)
         block = self._block(shape.n_steps, plan)
         ends = (NEVER if interval is None or not shape.learn else interval), not streaming or interval is None
         if streaming or interval is not None:
@@ -249,9 +252,13 @@ class Scheduler(NamedTuple):
         slots = 1 if segment else int(max(1, most))
         return RunSchedule(way, plan, shares, slots, rows, block, segment, *ends)
 
-    def _plan(self, shape: Shape, streaming: bool, interval: int | None) -> Plan:
+    def _plan(self, shape: Shape, streaming: bool, interval: int | None, together: bool) -> Plan:
         asked = self._full_rows(shape.names, learns=False)
-        ends: dict[str, Any] = {"columns": shape.columns, "asked": asked, "members": self._members_of(shape, interval)}
+        ends: dict[str, Any] = {
+            "columns": shape.columns,
+            "asked": asked,
+            "members": self._members_of(shape, interval) if together else 1,
+        }
         if not shape.learn or not self.rules:
             return Plan(None, False, 1, False, asked, **ends)
         directions = tuple(rule.direction(interval, streaming, shape.signal) for rule in self.rules)

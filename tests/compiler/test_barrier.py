@@ -193,3 +193,38 @@ def test_a_member_that_is_missing_in_an_update_changes_nothing(small):
         partition.apply_together(kernel, engine.pool, 2, engine.update_arguments(1, engine.grad), 0.1)
     assert len(began) == 2
     assert_array_equal(engine.weights.w_rec, before)
+
+
+@pytest.mark.parametrize("name", ["trial", "trial adam", "trial sparse"])
+def test_the_faster_way_is_taken(small, monkeypatch, name):
+    """Whichever way each run goes, its results are those of one thread."""
+    monkeypatch.setattr(partition, "PATIENCE", 0.0)
+    ways, shares = [], partition.Pace.shares
+
+    def turn(pace):
+        shares(pace)
+        ways.append(len(ways) % 3 != 1)
+        return ways[-1]
+
+    monkeypatch.setattr(partition.Pace, "shares", turn)
+    (one, trial), (two, _) = made(name, 1), made(name, 2)
+    for _ in range(6):
+        runs = [sim.run(**trial) for sim in (one, two)]
+        assert runs[0].loss == runs[1].loss
+    same(one, two)
+    assert ways == [True, False, True, True, False, True]
+    assert two._engine.paces[True].seconds[True] is not None and two._engine.paces[True].seconds[False] is not None
+
+
+def test_a_pace_tries_both_ways(monkeypatch):
+    monkeypatch.setattr(partition, "PATIENCE", 1.0)
+    pace, ways = partition.Pace(), []
+    for _ in range(200):
+        ways.append(pace.shares())
+        pace.took(ways[-1], 0.5 if ways[-1] else 0.1, 10)
+    assert ways[:5] == [True, True, True, False, False]  # the first of each way compiles
+    assert ways.count(True) in range(5, 12)  # one in 32 looks again
+    for _ in range(200):  # the other thread has its core for itself now
+        ways.append(pace.shares())
+        pace.took(ways[-1], 0.05 if ways[-1] else 0.1, 10)
+    assert sum(ways[-30:]) >= 29
