@@ -37,6 +37,8 @@ def bytes_needed(engine: Engine, job: Trials, streaming: bool) -> dict[str, int]
         "tape": spaces * schedule.slots * engine.scheduler.tape_bytes(schedule.rows, schedule.plan),
         "rule": 0,
     }
+    if engine.rewirer is not None and job.learn:  # signs, and a copy of the array that is moved
+        needed["optimizer"] += sum(m.signs.nbytes + m.weights.nbytes for m in engine.rewirer.matrices)
     if schedule.plan.directions is not None:
         needed["rule"] = spaces * nbytes(engine.workspaces.rule_arrays(schedule.plan.directions, schedule.slots, streaming))
     return needed

@@ -154,6 +154,8 @@ def plan(
     measured: tuple[float, float, float] = (np.nan, np.nan, np.nan)
     if seconds > 0:
         measured = _calibrate(simulator, x, batch, streaming, record, seconds)
+    if simulator.rewiring is not None:
+        reason += f"; synapses are rewired after every {simulator.rewiring.every} updates"
     share = engine.schedule(job, streaming).plan.members
     if share > 1 and (seconds == 0 or any(space.shards for space in engine.workspaces.values())):
         path += f", by {share} threads that share the neurons"

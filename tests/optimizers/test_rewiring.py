@@ -333,3 +333,11 @@ def test_a_rule_that_carries_influence_is_refused_a_stream():
     sim.run(iter([(x, None) for x, _ in pieces()]))
     with pytest.raises(ValueError, match=r"RTRL in a stream"):
         sim.step(*(a[0] for a in pieces()[0]))
+
+
+def test_a_plan_counts_what_rewiring_takes():
+    net = network()
+    plain, found = (sl.plan(net, sl.EProp(), sl.Adam(1e-2), seconds=0, rewiring=r) for r in (None, sl.DeepR(every=3)))
+    assert found.reason == plain.reason + "; synapses are rewired after every 3 updates"
+    w = net.init_weights(0)
+    assert found.bytes["optimizer"] - plain.bytes["optimizer"] == 5 * (w.w_in.nnz + w.w_rec.nnz)
