@@ -133,3 +133,26 @@ def test_the_private_parts_of_numba_are_used_in_one_folder():
     )
     found = {path.relative_to(ROOT).parts[0] for path in PATHS if private.search(path.read_text(encoding="utf-8"))}
     assert found == {"compiler"}
+
+
+def test_a_class_name_is_defined_once():
+    """A name that means two things is looked up twice."""
+    where = {}
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                where.setdefault(node.name, []).append(name_of(path))
+    assert {name: places for name, places in where.items() if len(places) > 1} == {}
+
+
+def test_what_runs_is_typed():
+    """A parameter that is a simulator or an engine says so."""
+    loose = []
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
+                    kind = "" if argument.annotation is None else ast.unparse(argument.annotation)
+                    if argument.arg in ("simulator", "engine", "sim") and kind in ("", "Any"):
+                        loose.append(f"{name_of(path)}.{node.name}")
+    assert not loose

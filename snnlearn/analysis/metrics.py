@@ -29,7 +29,7 @@ import numpy as np
 from scipy import sparse
 
 from .. import _check
-from ..engine.activity import Activity, Inputs, Learnt
+from ..engine.activity import Activity, InputCounts, Learnt
 from ..events import Events
 from ..network.network import Network
 from ..network.weights import WEIGHT_NAMES, Weights
@@ -168,4 +168,4 @@ def _recorded(recording: Readable, net: Network) -> Activity:
             counts += np.count_nonzero(x, axis=0)
             analog |= not np.isin(x, (-1, 0, 1)).all()
     itemsize = np.dtype(recording.config.get("dtype", "float32")).itemsize
-    return Activity(steps, spikes, late, net.n_inputs, itemsize, counted=Inputs(counts, analog))
+    return Activity(steps, spikes, late, net.n_inputs, itemsize, counted=InputCounts(counts, analog))

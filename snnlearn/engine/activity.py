@@ -28,7 +28,7 @@ class Learnt(NamedTuple):
     streaming: bool
 
 
-class Inputs(NamedTuple):
+class InputCounts(NamedTuple):
     """What came in, in all trials together."""
 
     counts: np.ndarray  # int64 [n_inputs] entries of each channel that are not zero
@@ -61,7 +61,7 @@ class Activity:
     itemsize: int  # bytes of a number: 4 or 8
     learnt: Learnt | None = None
     events: list[InputArrays] = field(default_factory=list, repr=False)
-    counted: Inputs | None = field(default=None, repr=False)
+    counted: InputCounts | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if sum(events.channel.size for events in self.events) > MANY:
@@ -76,14 +76,14 @@ class Activity:
         return self.spikes.shape[0]
 
     @cached_property
-    def inputs(self) -> Inputs:
+    def inputs(self) -> InputCounts:
         """What came in."""
         counts, analog = (np.zeros(self.n_inputs, np.int64), False) if self.counted is None else self.counted
         for events in self.events:
             more, real = count_inputs(events, self.n_inputs)
             counts, analog = counts + more, analog or real
         self.events.clear()
-        return Inputs(counts, analog)
+        return InputCounts(counts, analog)
 
     def plus(self, other: Activity) -> Activity:
         """Of this piece of a stream and the next one together."""
@@ -91,7 +91,7 @@ class Activity:
         if self.learnt and other.learnt:
             learnt = other.learnt._replace(updates=self.learnt.updates + other.learnt.updates)
         counts, analog = self.inputs
-        both = Inputs(counts + other.inputs.counts, analog or other.inputs.analog)
+        both = InputCounts(counts + other.inputs.counts, analog or other.inputs.analog)
         sums = {name: getattr(self, name) + getattr(other, name) for name in ("steps", "spikes", "late")}
         return replace(self, **sums, learnt=learnt, events=[], counted=both)
 

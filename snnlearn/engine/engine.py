@@ -44,7 +44,7 @@ from ..rules.engines.passive import carried
 from ..rules.tape import Drive, Learning, Model, Outcome, Span, Work, make_outcome, make_state
 from .batch import Block, Divergence, Result, Trials, cut_blocks
 from .block_loop import runner
-from .partition import Pace, apply_together, updaters
+from .partition import SharingPace, apply_together, updaters
 from .partition import run as run_together
 from .rewiring import Rewirer, can_stream, check_rules
 from .schedule import ACCUMULATORS, STREAM, Plan, RunSchedule, Scheduler, halves
@@ -128,7 +128,7 @@ class Engine:
         if rewiring is not None:
             self.rewirer = Rewirer(rewiring, seed, self)
             self.follows &= can_stream(self.rules, interval)
-        self.paces: dict[bool, Pace] = {}  # of runs that learn, and of others
+        self.paces: dict[bool, SharingPace] = {}  # of runs that learn, and of others
         self.shared = True  # whether threads might share the neurons in the last run
         self._pool: tuple[int, ThreadPoolExecutor] | None = None  # of the process with this number
         self.run_block = runner(self.arrays.params, self.rules)
@@ -147,7 +147,7 @@ class Engine:
             self.rewirer.changes.clear()
         schedule, began = self.schedule(batch), time.perf_counter()
         may_share = schedule.plan.members > 1 and set(schedule.plan.directions or ()) <= {"adjoint"}
-        pace = self.paces.setdefault(batch.learn, Pace())
+        pace = self.paces.setdefault(batch.learn, SharingPace())
         self.shared = shared = not may_share or pace.shares()
         if not shared:
             schedule = self.scheduler.schedule(batch, together=False)

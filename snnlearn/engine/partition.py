@@ -49,7 +49,7 @@ PATIENCE = 2.0  # seconds of work until one thread alone is tried, whose kernel 
 RECENT = 0.25  # weight of the last call in the mean time of a way that is taken again and again
 
 
-class Pace:
+class SharingPace:
     """Whether threads that share the neurons of a trial are faster than one: on a busy machine they wait for each other.
 
     Each way is timed, the faster one taken. Results are the same bits.

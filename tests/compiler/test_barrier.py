@@ -199,14 +199,14 @@ def test_a_member_that_is_missing_in_an_update_changes_nothing(small):
 def test_the_faster_way_is_taken(small, monkeypatch, name):
     """Whichever way each run goes, its results are those of one thread."""
     monkeypatch.setattr(partition, "PATIENCE", 0.0)
-    ways, shares = [], partition.Pace.shares
+    ways, shares = [], partition.SharingPace.shares
 
     def turn(pace):
         shares(pace)
         ways.append(len(ways) % 3 != 1)
         return ways[-1]
 
-    monkeypatch.setattr(partition.Pace, "shares", turn)
+    monkeypatch.setattr(partition.SharingPace, "shares", turn)
     (one, trial), (two, _) = made(name, 1), made(name, 2)
     for _ in range(6):
         runs = [sim.run(**trial) for sim in (one, two)]
@@ -218,7 +218,7 @@ def test_the_faster_way_is_taken(small, monkeypatch, name):
 
 def test_a_pace_tries_both_ways(monkeypatch):
     monkeypatch.setattr(partition, "PATIENCE", 1.0)
-    pace, ways = partition.Pace(), []
+    pace, ways = partition.SharingPace(), []
     for _ in range(200):
         ways.append(pace.shares())
         pace.took(ways[-1], 0.5 if ways[-1] else 0.1, 10)
