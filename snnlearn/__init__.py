@@ -48,7 +48,7 @@ from .analysis.synapse_traces import Eligibility, synapse_traces
 from .engine.batch import Divergence
 from .engine.functional import Gradient, Simulation, gradient, simulate
 from .events import Events
-from .experiments import Config, InitialWeights, TrainingPlan, load_config
+from .experiments import Config, InitialWeights, TrainingPlan, load_config, profiles
 from .experiments.plan import RunPlan, plan
 from .experiments.results import SweepResult
 from .experiments.sweep import run, sweep
@@ -152,6 +152,7 @@ __all__ = [
     "open_recording",
     "plan",
     "plot",
+    "profiles",
     "replay",
     "resume",
     "run",

@@ -33,6 +33,7 @@ OPTIONS = {  # how errors of the package call what came from an option: its name
     "export.trials": ("trials", "--trials"),
     "Recording.trials": ("trials", "--trials"),
     "export.format": ("format", "--format"),
+    "plan.profile": ("profile", "--profile"),
     "replay.start": ("start", "START"),
     "replay.stop": ("stop", "STOP"),
 }

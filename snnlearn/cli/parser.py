@@ -6,6 +6,7 @@ import argparse
 import pathlib
 
 from .._version import __version__
+from ..experiments.profiles import PROFILES
 from ..experiments.recipes import RECIPES, SUITE
 from ..experiments.suite_runs import METHODS, SHORT
 from ..recording.options import FIELDS
@@ -176,6 +177,7 @@ def make_parser() -> argparse.ArgumentParser:
     text = "change the configuration, as optimizer.lr=1e-3; can be repeated"
     plan.add_argument("--set", action="append", metavar="KEY=VALUE", help=text)
     plan.add_argument("--seconds", type=float, default=1.0, help="of calibration; 0: none")
+    plan.add_argument("--profile", metavar="CHIP", help=f"say which limits of a chip the network keeps: {', '.join(PROFILES)}")
     plan.set_defaults(run=training.plan, like=None, stop=None, checkpoint_every=None, keep_every=None)
 
     text = (

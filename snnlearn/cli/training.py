@@ -127,7 +127,7 @@ def plan(options: argparse.Namespace) -> int:
     itemsize, every = np.dtype(config.dtype).itemsize, config.recorder.get("every", 1)
     refuse(net, config.rule, task.n_steps, itemsize, machine_bytes(), config.update_every != "trial")
     weights = config.weights.make(net, config.seed, pathlib.Path(config.folder))
-    shape = {"n_steps": task.n_steps, "batch": batch, "seconds": options.seconds}
+    shape = {"n_steps": task.n_steps, "batch": batch, "seconds": options.seconds, "profile": options.profile}
     parts = config.parts() | {"weights": weights, "threads": options.threads}
     found = find(net, inputs=task.trial(0)[0], record={}, **shape, **parts)
     print(found)

@@ -32,7 +32,9 @@ from ..rules.engines.traces import obstacle
 from ..simulator.guards import RunWarning
 from ..simulator.inputs import make_job
 from ..simulator.simulator import Simulator
+from . import profiles
 from .memory import bytes_needed, machine_bytes, nbytes, refuse, refuse_batch, refuse_run, size_text
+from .profiles import ChipLimit, Profile
 
 PATHS = {
     "adjoint": "adjoints on the tape of a trial",
@@ -55,6 +57,8 @@ class RunPlan(NamedTuple):
     dt: float  # ms
     batch: int
     recording_bytes_per_step: float  # nan where nothing is recorded
+    profile: Profile | None = None  # a chip that it is held against, and
+    limits: tuple[ChipLimit, ...] = ()  # its limits in turn
 
     def __repr__(self) -> str:
         return _check.brief(self)
@@ -95,6 +99,9 @@ class RunPlan(NamedTuple):
             simulated = size_text(self.recording_bytes_per_step / self.batch * 3.6e6 / self.dt)
             hour = size_text(self.recording_bytes_per_hour)
             lines.append(f"disk     {hour} an hour of running, {simulated} a simulated hour")
+        if self.profile is not None:
+            lines.append(f"chip     {self.profile.name} ({self.profile.source})")
+            lines += [f"         {limit}" for limit in self.limits]
         return "\n".join(lines)
 
 
@@ -111,6 +118,7 @@ def plan(
     record: Mapping[str, Any] | None = None,
     seconds: float = 1.0,
     max_bytes: int | None = None,
+    profile: str | Profile | None = None,
     **options: Any,
 ) -> RunPlan:
     """Memory, time and kernel path of a run, without running it.
@@ -124,10 +132,12 @@ def plan(
     record : arguments of a `Recorder` but its path, as {"v": [0, 1]}; the recording of the calibration is measured
     seconds : about so long the calibration runs, after kernels are compiled; 0: no calibration
     max_bytes : refuse what needs more; None: the machine's memory
+    profile : a chip whose limits the run is held against, as "reckon"; a name of `sl.profiles.PROFILES`, or a `Profile`
     options : of `Simulator`: loss, regularizer, update_every, dtype, seed, threads, passive
 
     Raises MemoryError, with what fits instead, where the run needs more memory; else as `Simulator` does.
     """
+    chip = None if profile is None else profiles.find(profile, "plan.profile")
     n_steps = _check.integer("plan.n_steps", n_steps, "be a positive number of steps", low=1)
     batch = _check.integer("plan.batch", batch, "be a positive number of trials", low=1)
     seconds = _check.number("plan.seconds", seconds, "be a time in seconds, not negative", low=0.0)
@@ -165,18 +175,22 @@ def plan(
         reason += f"; threads={most} may share the neurons"
     groups = " + ".join(f"{g.n} {type(g).__name__}" for g in net.neurons)
     synapses = sum(int(w.nnz) if hasattr(w, "indptr") else int(np.asarray(w).size) for w in simulator.weights[:2])
+    needed = bytes_needed(engine, job, streaming)
+    limits = () if chip is None else profiles.check(chip, net, simulator.weights, rule, sum(needed.values()))
     return RunPlan(
         network=f"{net.n_inputs} inputs, {groups}, {net.n_outputs} outputs, {synapses} synapses, {np.dtype(engine.dtype).name}",
         rule="none" if rule is None else describe(rule),
         path=path,
         reason=reason,
-        bytes=bytes_needed(engine, job, streaming),
+        bytes=needed,
         synapses=synapses,
         rate=measured[0],
         seconds_per_step=measured[1],
         dt=net.dt,
         batch=batch,
         recording_bytes_per_step=measured[2],
+        profile=chip,
+        limits=limits,
     )
 
 
