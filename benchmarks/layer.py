@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import time
@@ -47,6 +48,9 @@ def main() -> None:
     options = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
+    for name in ("torch", "snntorch"):
+        if importlib.util.find_spec(name) is None:
+            parser.error(f"{name} is not installed: pip install {name}")
     import torch
 
     torch.set_num_threads(options.threads)
