@@ -421,7 +421,7 @@ def test_threads_find_their_workspaces_made(monkeypatch):
     sim, data = simulator(case, EPROP, sl.SGD(0.002), threads=3)
     sim.run(**data, learn=False)
     sim.run(**data)
-    assert {key for key, _ in made} == {("trials", worker, learns) for worker in range(3) for learns in (False, True)}
+    assert {key for key, _ in made} == {("trials", worker, learns, True) for worker in range(3) for learns in (False, True)}
     assert {thread for _, thread in made} == {threading.get_ident()}
 
 
